@@ -1,0 +1,61 @@
+# dstrain: `make demo` trains Fashion-MNIST on this machine, `make check` runs every test.
+# Knobs: V=1 shows commands, SAN=address|thread adds sanitizers, WERROR=1 makes warnings errors.
+
+CC      ?= gcc
+PREFIX  ?= /usr/local
+SAN     ?=
+OUT     := build$(if $(SAN),-$(SAN))
+VERSION := 0.1.0
+
+STD      := -std=c11 -D_POSIX_C_SOURCE=200809L
+WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
+            -Wold-style-definition -Wpointer-arith -Wcast-qual -Wwrite-strings -Wundef -Wvla \
+            -Wformat=2 -Wconversion -Wno-sign-conversion -Wimplicit-fallthrough $(if $(WERROR),-Werror)
+CFLAGS   ?= -O2 -g
+HARDEN   := -fPIE -fstack-protector-strong $(if $(SAN),,-D_FORTIFY_SOURCE=2)
+SANITIZE := $(if $(SAN),-fsanitize=$(if $(filter address,$(SAN)),address$(comma)undefined,$(SAN)) \
+            -fno-omit-frame-pointer -fno-sanitize-recover=all)
+comma    := ,
+# -ffp-contract=off: the same sums on every processor, with or without fused multiply-add.
+ALL_CFLAGS := $(STD) $(WARNINGS) $(CFLAGS) $(HARDEN) $(SANITIZE) -ffp-contract=off -pthread -I. \
+              -DDSTRAIN_VERSION='"$(VERSION)"' -MMD -MP
+LDFLAGS  += -pie -Wl,-z,relro,-z,now -pthread $(SANITIZE)
+
+# A library is linked statically where its archive exists, so that hosts need only glibc.
+link = $(if $(filter /%,$(shell $(CC) -print-file-name=lib$(1).a)),-Wl$(comma)-Bstatic -l$(1) -Wl$(comma)-Bdynamic,-l$(1))
+LDLIBS := $(foreach lib,ssh2 yaml jansson openblas ssl crypto z,$(call link,$(lib))) -lm -ldl
+
+SOURCES := $(wildcard cmd/*.c lib/*.c runtime/*.c runtime/*/*.c)
+OBJECTS := $(SOURCES:%.c=$(OUT)/%.o)
+LIBRARY := $(OUT)/libdstrain.a
+UNITS   := $(patsubst %.c,$(OUT)/%,$(wildcard tests/unit/*_test.c))
+Q       := $(if $(V),,@)
+say      = $(if $(V),,@printf '  %-5s %s\n' $(1) $@)
+
+.PHONY: all demo check units bats lint bench deps install uninstall clean
+all: $(OUT)/dstrain
+	$(if $(SAN),,$(Q)ln -sf $(OUT)/dstrain dstrain)
+
+$(LIBRARY): $(filter-out $(OUT)/cmd/main.o,$(OBJECTS))
+	$(Q)rm -f $@ && $(AR) crs $@ $^
+
+$(OUT)/dstrain: $(OBJECTS)
+	$(call say,LD)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+$(OUT)/runtime/device/cpu.o: CFLAGS := $(CFLAGS) -O3
+$(OUT)/%.o: %.c
+	$(call say,CC)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) -c -o $@ $<
+
+$(OUT)/tests/unit/%_test: $(OUT)/tests/unit/%_test.o $(LIBRARY)
+	$(call say,LD)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lcmocka
+
+units: $(UNITS)
+.SECONDARY:
+-include $(OBJECTS:.o=.d) $(UNITS:=.d)
+
+clean:
+	$(Q)rm -rf build build-address build-thread dstrain

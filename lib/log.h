@@ -1,0 +1,20 @@
+/* Messages for people, on stderr, one line each. */
+#ifndef DSTRAIN_LIB_LOG_H
+#define DSTRAIN_LIB_LOG_H
+
+#include <stdbool.h>
+
+enum log_level { LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG };
+
+void log_level_set(enum log_level level); /* LOG_INFO at start */
+bool log_shows(enum log_level level);
+
+void log_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void log_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void log_info(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void log_debug(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* Called before each line is written, to take a live status line off the terminal; NULL: none. */
+void log_before_line(void (*clear)(void));
+
+#endif

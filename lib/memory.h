@@ -1,0 +1,17 @@
+/* Allocation that never returns NULL: out of memory on the host ends the program. */
+#ifndef DSTRAIN_LIB_MEMORY_H
+#define DSTRAIN_LIB_MEMORY_H
+
+#include <stddef.h>
+
+#define ARRAY_SIZE(array) (sizeof(array) / sizeof((array)[0]))
+
+void *xmalloc(size_t bytes);
+void *xcalloc(size_t count, size_t bytes); /* zeroed; ends the program on overflow too */
+void *xrealloc(void *old, size_t count, size_t bytes);
+void *xaligned(size_t bytes); /* zeroed, 64-byte aligned; caller frees with free() */
+char *xstrdup(const char *text);
+char *xstrndup(const char *text, size_t length);
+char *xasprintf(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+#endif

@@ -1,0 +1,63 @@
+/* What a recipe or hosts file says: a flat list of dotted keys, each with where it was written. */
+#ifndef DSTRAIN_LIB_SETTING_H
+#define DSTRAIN_LIB_SETTING_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "lib/buf.h"
+
+struct place {
+	const char *file; /* borrowed; "--set" and the like for what no file says */
+	int line, column; /* from 1; line 0: no position within the file */
+};
+
+enum setting_kind {
+	SETTING_SCALAR,	 /* values[0] */
+	SETTING_LIST,	 /* any number of values */
+	SETTING_SECTION, /* has keys below it, no value itself */
+};
+
+/* "train.optimizer.lr" = "0.1". A list of mappings flattens to "layers.0.name", "layers.1.name",
+ * ... */
+struct setting {
+	char *key;
+	enum setting_kind kind;
+	char **values;
+	size_t count;
+	struct place place, value_place; /* of the key, of the value */
+	bool used;			 /* an option table asked for it */
+};
+
+struct settings {
+	struct setting *entries;
+	size_t count;
+};
+
+/* All problems of a file are collected and shown together. */
+struct problems {
+	struct buf text; /* one line each: "recipe.yaml:12:3: unknown key 'sycn'" */
+	size_t count;
+};
+
+/* Returns the new entry, without values. `key` is copied. */
+struct setting *settings_add(struct settings *settings, const char *key, enum setting_kind kind,
+			     struct place place);
+void setting_add_value(struct setting *setting, const char *value, size_t length);
+struct setting *settings_find(const struct settings *settings, const char *key); /* may be NULL */
+/* Replaces or adds a scalar, or a list written "[a, b]". */
+void settings_set(struct settings *settings, const char *key, const char *text, struct place place);
+/* Drops an entry and all below it ("train" drops "train.epochs" too). */
+void settings_remove(struct settings *settings, const char *key);
+/* As YAML text, in the order of the entries, nested. */
+void settings_print(const struct settings *settings, struct buf *out);
+/* One problem for each entry that no table asked for; `known` holds all keys that tables offer. */
+void settings_report_unused(const struct settings *settings, const struct settings *known,
+			    struct problems *problems);
+void settings_release(struct settings *settings);
+
+void problems_add(struct problems *problems, struct place place, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+void problems_release(struct problems *problems);
+
+#endif

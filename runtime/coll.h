@@ -1,0 +1,52 @@
+/*
+ * Collectives on a group: an ordered subset of the ranks. Every member calls the same collective
+ * with the same sizes, in the same order for one group. All block until this rank's part is done
+ * and fail within net_timeout_s, or at once after net_abort. Results are bit-identical on all
+ * members and from run to run: the order of additions depends on sizes, algorithm and group alone.
+ */
+#ifndef DSTRAIN_RUNTIME_COLL_H
+#define DSTRAIN_RUNTIME_COLL_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct error;
+struct net;
+
+struct group {
+	const int *ranks; /* [count], borrowed; the same order on every member */
+	int count;
+	int index;   /* this rank's place in `ranks` */
+	uint16_t id; /* groups that are in use at the same time have different ids */
+};
+
+enum coll_algorithm { COLL_AUTO, COLL_RING, COLL_HALVING_DOUBLING, COLL_TREE };
+
+extern const char *const coll_algorithm_names[]; /* NULL-terminated, for option tables */
+
+/* The ranks 0 .. world-1 as group 0. `ranks` is the caller's array [world]. */
+struct group group_world(int *ranks, int world, int rank);
+
+/* x[count] becomes the sum over the group. In place. */
+int coll_allreduce(struct net *net, const struct group *group, enum coll_algorithm algorithm,
+		   float *x, size_t count, struct error *err);
+
+/* Slice i of `count` elements for a group of n: the first count % n slices are one longer. */
+size_t coll_slice(size_t count, int n, int i, size_t *length); /* returns where it starts */
+
+/* The slice of this rank in x[count] becomes the sum; the rest of x is scratch afterwards. */
+int coll_reduce_scatter(struct net *net, const struct group *group, float *x, size_t count,
+			struct error *err);
+/* Every rank gives its slice of x[count] and gets all the others. */
+int coll_allgather(struct net *net, const struct group *group, float *x, size_t count,
+		   struct error *err);
+/* Every rank gives `length` bytes at mine, its own length; *all (caller frees) holds them in group
+ * order, lengths[i] bytes each, starting at starts[i]. Both arrays are the caller's, [count]. */
+int coll_allgather_bytes(struct net *net, const struct group *group, const void *mine,
+			 size_t length, unsigned char **all, size_t *starts, size_t *lengths,
+			 struct error *err);
+int coll_broadcast(struct net *net, const struct group *group, int root_index, void *bytes,
+		   size_t length, struct error *err);
+int coll_barrier(struct net *net, const struct group *group, struct error *err);
+
+#endif

@@ -1,0 +1,76 @@
+/* Samples in memory, the formats they are read from, and which rank trains on which of them. */
+#ifndef DSTRAIN_RUNTIME_DATA_H
+#define DSTRAIN_RUNTIME_DATA_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "lib/opt.h"
+#include "lib/registry.h"
+#include "runtime/model/batch.h"
+
+struct error;
+struct problems;
+struct settings;
+
+/* Either bytes or floats hold the features, [count][shape]; the value is bytes[i] * scale + shift.
+ */
+struct dataset {
+	size_t count;
+	struct shape shape; /* of one sample */
+	uint8_t *bytes;	    /* owned; NULL if floats */
+	float *floats;	    /* owned; NULL if bytes */
+	float scale, shift;
+	float *targets; /* [count], owned: a class number, or a value to regress */
+	size_t classes; /* 0: regression */
+};
+
+/* The two parts of the data. Test may be empty (count 0). */
+enum data_part { DATA_TRAIN, DATA_TEST };
+
+struct data_format {
+	struct entry entry;
+	/* Reads one part, checks every record; messages name file and record (or line) number. An
+	 * absent test part gives count 0. `seed` is for made-up data. */
+	int (*load)(const void *params, enum data_part part, uint64_t seed, struct dataset *out,
+		    struct error *err);
+};
+
+extern const struct registry data_formats;
+
+void dataset_release(struct dataset *dataset);
+/* Copies samples index[0..batch->count) into batch->x (room for them) and batch->targets. */
+void dataset_gather(const struct dataset *dataset, const uint32_t *index, struct batch *batch);
+
+/* Which rank sees which samples: `shard: iid | by_label | {dirichlet: 0.3}`. */
+enum shard_kind { SHARD_IID, SHARD_BY_LABEL, SHARD_DIRICHLET };
+
+struct shard_params {
+	int kind;
+	double alpha; /* of the Dirichlet distribution */
+};
+
+/* Reads "data.shard". */
+void shard_read(struct settings *given, struct shard_params *params, struct settings *resolved,
+		struct problems *problems);
+
+/*
+ * The order of samples. With iid, step s of an epoch is the same `batch` samples of one shuffled
+ * order whatever the world size is, and rank r takes the r-th slice of them (coll_slice rule). The
+ * other kinds give each rank samples of its own, of which it draws batch/world a step.
+ * The last, smaller batch of an epoch is dropped, unless it is the only one.
+ */
+struct shard;
+
+struct shard *shard_new(const struct shard_params *params, const struct dataset *dataset,
+			size_t batch, int rank, int world, uint64_t seed);
+size_t shard_steps_per_epoch(const struct shard *shard); /* the same on all ranks; at least 1 */
+/* The samples of this rank for a step counted from the start of training. *first is the position
+ * of index[0] within the global batch, *total the samples of all ranks. Valid until the next call.
+ */
+const uint32_t *shard_step(struct shard *shard, size_t step, size_t *count, size_t *first,
+			   size_t *total);
+size_t shard_most(const struct shard *shard); /* upper bound of *count */
+void shard_free(struct shard *shard);	      /* may be NULL */
+
+#endif

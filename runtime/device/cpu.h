@@ -1,0 +1,26 @@
+/* Arithmetic on float vectors and matrices on the processor. No call allocates. */
+#ifndef DSTRAIN_RUNTIME_CPU_H
+#define DSTRAIN_RUNTIME_CPU_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* Threads of one call; set once, before training. */
+void cpu_threads(int threads);
+
+/* Row-major C[m][n] = A[m][k] * B[k][n] + beta * C; ta: A is stored [k][m]; tb: B is [n][k]. */
+struct cpu_gemm {
+	bool ta, tb;
+	size_t m, n, k;
+	const float *a, *b;
+	float beta;
+	float *c;
+};
+void cpu_gemm(const struct cpu_gemm *gemm);
+
+void cpu_add(float *y, const float *x, size_t count);		     /* y += x */
+void cpu_scale(float *y, float factor, size_t count);		     /* y *= factor */
+void cpu_axpy(float *y, float factor, const float *x, size_t count); /* y += factor * x */
+double cpu_sum_squares(const float *x, size_t count);		     /* in a fixed order */
+
+#endif

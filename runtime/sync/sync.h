@@ -1,0 +1,88 @@
+/*
+ * When and with whom to synchronise: the interface of a strategy, and `sync`, which runs one for a
+ * rank. Gradients travel in buckets on a communication thread while backward still computes.
+ */
+#ifndef DSTRAIN_RUNTIME_SYNC_H
+#define DSTRAIN_RUNTIME_SYNC_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "lib/opt.h"
+#include "lib/registry.h"
+#include "runtime/coll.h"
+
+struct error;
+struct exchange;
+struct net;
+struct sync;
+
+/* What a strategy may use. Borrowed until fini. */
+struct sync_env {
+	struct exchange *exchange;
+	struct net *net;	   /* for unsolicited messages (net_tell) */
+	const struct group *world; /* all ranks */
+	size_t count;		   /* parameters */
+	uint64_t seed;
+};
+
+/* A private array that a checkpoint must hold. */
+struct sync_array {
+	const char *name;
+	float *x;
+	size_t count;
+};
+
+struct sync_strategy {
+	struct entry entry;
+	size_t state_size; /* the framework allocates the state zeroed and frees it */
+
+	int (*init)(void *state, const void *params, const struct sync_env *env, struct error *err);
+	/* Optional. After backward, on the communication thread, once per bucket and in the same
+	 * order on all ranks: grad[count] at `offset` of the block. This rank's gradient is already
+	 * divided by the samples of all ranks, so that the sum over ranks is the batch's mean. */
+	int (*gradients)(void *state, size_t step, size_t offset, float *grad, size_t count,
+			 struct error *err);
+	/* Optional. After the optimizer's update, on the training thread: all parameters. */
+	int (*weights)(void *state, size_t step, float *weight, struct error *err);
+	/* Optional. An unsolicited message of a peer, on the progress thread; must not block. */
+	void (*serve)(void *state, int peer, uint64_t tag, const void *bytes, size_t length);
+	/* Optional. Another set of ranks from the next step on. */
+	int (*change)(void *state, const struct group *world, struct error *err);
+	/* Optional. Fills arrays[] (at most SYNC_ARRAYS) and returns how many. */
+	size_t (*state)(void *state, struct sync_array *arrays);
+	void (*fini)(void *state); /* optional; also after a failed init */
+};
+
+enum { SYNC_ARRAYS = 8 };
+
+/* Options common to all strategies: they stand beside the strategy's own in `sync:`. */
+struct sync_params {
+	int allreduce; /* enum coll_algorithm */
+	size_t bucket_bytes;
+};
+
+extern const struct opt sync_options[];
+extern const struct registry sync_strategies;
+
+/* Seconds since the last sync_step. */
+struct sync_times {
+	double comm_s;	  /* the communication thread was busy, or weights() ran */
+	double exposed_s; /* of it, the training thread waited */
+};
+
+int sync_new(struct sync **out, const struct part *strategy, const struct sync_params *params,
+	     const struct sync_env *env, struct error *err);
+/* Starts a step whose gradient block is grad[env->count], scaled as above. */
+void sync_step(struct sync *sync, size_t step, float *grad);
+/* grad[offset .. offset+count) is final. Called in falling, adjoining order from the block's end
+ * to 0, as backward yields them. Does not block. */
+void sync_ready(struct sync *sync, size_t offset, size_t count);
+/* Waits until every bucket is exchanged. */
+int sync_gradients(struct sync *sync, struct error *err);
+int sync_weights(struct sync *sync, size_t step, float *weight, struct error *err);
+struct sync_times sync_times(const struct sync *sync);
+size_t sync_state(struct sync *sync, struct sync_array *arrays);
+void sync_free(struct sync *sync); /* may be NULL; call net_abort first if a step may be running */
+
+#endif

@@ -1,0 +1,141 @@
+/*
+ * How messages travel between ranks: the interface of a transport, and `net`, the thin call-through
+ * that the rest of the runtime uses. `net` counts bytes, checks the contract and injects faults
+ * under test.
+ *
+ * A message has a tag. A receive is posted with the peer and the tag; messages of one peer with
+ * equal tags arrive in the order in which they were posted. A message that nobody has posted a
+ * receive for yet is kept until one is (copied: post early to avoid it). Tags from
+ * NET_TAG_UNSOLICITED on never match a receive: they go to the handler of net_serve.
+ */
+#ifndef DSTRAIN_RUNTIME_TRANSPORT_H
+#define DSTRAIN_RUNTIME_TRANSPORT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "lib/registry.h"
+
+struct error;
+struct net;
+
+#define NET_TAG_UNSOLICITED (UINT64_C(1) << 63)
+
+enum { NET_KEY_BYTES = 32 };
+
+/* One rank as its peers see it. */
+struct net_peer {
+	const char *host;    /* for messages: "node3" */
+	const char *address; /* numeric; "" for transports without one */
+	uint16_t port;
+};
+
+/* Called on the progress thread; must not block, post and wait there, or keep `bytes`. */
+typedef void net_handler(void *arg, int peer, uint64_t tag, const void *bytes, size_t length);
+
+/* All borrowed until net_close. */
+struct net_env {
+	int rank, world;
+	uint64_t job;  /* run id: peers of another run are refused */
+	uint32_t view; /* membership number, in every message; others are dropped */
+	unsigned char key[NET_KEY_BYTES]; /* the run's random key */
+	int listener; /* listening socket from transport->listen; -1 if it has none; net owns it */
+	const struct net_peer *peers; /* [world] */
+	void *hub;	  /* what the ranks of one process share (inproc); NULL elsewhere */
+	double timeout_s; /* bound of every wait, and of connecting */
+};
+
+/*
+ * A posted send or receive. The caller owns it and the buffer, and leaves both alone until
+ * net_wait returned. All fields belong to the transport.
+ */
+struct net_request {
+	struct net_request *next;
+	void *bytes; /* borrowed; never written by a send */
+	size_t length;
+	uint64_t tag;
+	int peer;
+	bool done;
+	const char *problem; /* NULL, or why it failed: a text that lives as long as the net */
+};
+
+/*
+ * A transport. Calls come from any thread unless said otherwise. On failure a call fills `err`
+ * with what the user should read, naming the peer's rank and host.
+ */
+struct transport {
+	struct entry entry;
+	size_t state_size; /* the framework allocates it zeroed, and frees it after close */
+	bool threads;	   /* ranks are threads of one process, and share a hub */
+
+	/*
+	 * Optional: opens the listening socket for a rank before its peers are known. `address` is
+	 * numeric; *port is 0 or the wanted one, and what was got. Blocks not.
+	 */
+	int (*listen)(const void *params, const char *address, uint16_t *port, int *listener,
+		      struct error *err);
+	/* Connects to all peers, authenticates; blocks up to env->timeout_s. */
+	int (*open)(void *state, const void *params, const struct net_env *env,
+		    net_handler *deliver, void *arg, struct error *err);
+	/* Starts a message; both never block on the network. */
+	void (*post_send)(void *state, struct net_request *request);
+	void (*post_recv)(void *state, struct net_request *request);
+	/* Until done, the deadline (clock_now) or abort. A request that failed to finish is no
+	 * longer posted. */
+	int (*wait)(void *state, struct net_request *request, double deadline, struct error *err);
+	/* Every wait, now and later, fails with `why`. Async-safe against all other calls. */
+	void (*abort)(void *state, const char *why);
+	/* Sends what is posted (up to a second), ends threads, closes sockets. Also after a failed
+	 * open and after abort. */
+	void (*close)(void *state);
+};
+
+extern const struct registry transports;
+
+/* What was carried, since net_open. Header bytes are everything on the wire that is not payload. */
+struct net_bytes {
+	uint64_t payload_sent, payload_received, header_sent;
+};
+
+struct net *net_open(const struct part *transport, const struct net_env *env, struct error *err);
+int net_rank(const struct net *net);
+int net_world(const struct net *net);
+const char *net_host(const struct net *net, int rank);
+uint32_t net_view(const struct net *net);
+double net_timeout_s(const struct net *net);
+
+/* `request` is filled here; a zero-length message is allowed (bytes may then be NULL). */
+void net_post_send(struct net *net, int peer, uint64_t tag, const void *bytes, size_t length,
+		   struct net_request *request);
+/* The message must have exactly `length` bytes, or the wait fails. */
+void net_post_recv(struct net *net, int peer, uint64_t tag, void *bytes, size_t length,
+		   struct net_request *request);
+/* Within net_timeout_s. */
+int net_wait(struct net *net, struct net_request *request, struct error *err);
+/* Waits for all, also when one fails (abort makes that quick); the first error counts. */
+int net_wait_all(struct net *net, struct net_request *requests, size_t count, struct error *err);
+
+/* Unsolicited messages: fire and forget on the sender's side (copied before it returns). */
+int net_tell(struct net *net, int peer, uint64_t tag, const void *bytes, size_t length,
+	     struct error *err);
+/* Set once, before the first message can come; NULL drops them. */
+void net_serve(struct net *net, net_handler *handler, void *arg);
+
+void net_abort(struct net *net, const char *why); /* `why` is copied; the first one counts */
+struct net_bytes net_bytes(const struct net *net);
+void net_close(struct net *net); /* may be NULL */
+
+/* A hub for `world` ranks as threads of this process; for transports with .threads. */
+void *net_hub_new(int world);
+void net_hub_free(void *hub); /* after every net on it was closed */
+
+/* Under test: each message is held back by delay_s; the message number `fail_after` (from 1) and
+ * all later ones fail. 0: never. */
+struct net_fault {
+	double delay_s;
+	uint64_t fail_after;
+};
+void net_inject(struct net *net, struct net_fault fault);
+
+#endif

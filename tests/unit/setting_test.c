@@ -1,0 +1,100 @@
+/* Settings and option tables: defaults, ranges, unknown keys, printing. */
+#include "tests/unit/unit.h"
+
+#include <string.h>
+
+#include "lib/opt.h"
+#include "lib/setting.h"
+
+struct params {
+	size_t period;
+	double rate;
+	struct opt_counts hidden;
+};
+
+static const struct opt table[] = {
+	{ "period", OPT_COUNT, offsetof(struct params, period), "16", "steps", .min = 1,
+	  .max = 100 },
+	{ "rate", OPT_REAL, offsetof(struct params, rate), NULL, "a rate", .min = 0, .max = 1 },
+	{ "hidden", OPT_COUNTS, offsetof(struct params, hidden), "256,128", "widths" },
+	{ 0 }
+};
+
+static const struct place here = { .file = "recipe.yaml", .line = 3, .column = 5 };
+
+struct outcome {
+	struct params params;
+	struct settings given, resolved;
+	struct problems problems;
+};
+
+static void read_all(struct outcome *o)
+{
+	opt_read(table, &o->given, "sync", &o->params, &o->resolved, &o->problems);
+	settings_report_unused(&o->given, &o->resolved, &o->problems);
+}
+
+static void outcome_release(struct outcome *o)
+{
+	opt_release(table, &o->params);
+	settings_release(&o->given);
+	settings_release(&o->resolved);
+	problems_release(&o->problems);
+}
+
+static void defaults_fill_what_is_not_given(void **state)
+{
+	struct outcome o = { 0 };
+	struct buf text = { 0 };
+
+	(void)state;
+	settings_set(&o.given, "sync.rate", "0.5", here);
+	read_all(&o);
+	assert_string_equal(buf_text(&o.problems.text), "");
+	assert_int_equal(o.params.period, 16);
+	assert_int_equal(o.params.hidden.count, 2);
+	assert_int_equal(o.params.hidden.values[1], 128);
+	settings_print(&o.resolved, &text);
+	assert_string_equal(buf_text(&text),
+			    "sync:\n  period: 16\n  rate: 0.5\n  hidden: [256, 128]\n");
+	buf_release(&text);
+	outcome_release(&o);
+}
+
+static void every_problem_is_reported_with_its_place(void **state)
+{
+	struct outcome o = { 0 };
+
+	(void)state;
+	settings_set(&o.given, "sync.period", "101", here);
+	settings_set(&o.given, "sync.rate", "nan", here);
+	settings_set(&o.given, "sync.hiden", "[1]", here);
+	read_all(&o);
+	assert_int_equal(o.problems.count, 3);
+	assert_string_equal(buf_text(&o.problems.text),
+			    "recipe.yaml:3:5: sync.period: '101' is out of range: 1 to 100\n"
+			    "recipe.yaml:3:5: sync.rate: 'nan' is not a finite number\n"
+			    "recipe.yaml:3:5: unknown key 'sync.hiden'; did you mean 'hidden'?\n");
+	outcome_release(&o);
+}
+
+static void a_required_key_is_missed(void **state)
+{
+	struct outcome o = { 0 };
+
+	(void)state;
+	read_all(&o);
+	assert_non_null(strstr(buf_text(&o.problems.text), "missing key 'sync.rate'"));
+	outcome_release(&o);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(defaults_fill_what_is_not_given),
+		cmocka_unit_test(every_problem_is_reported_with_its_place),
+		cmocka_unit_test(a_required_key_is_missed),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
