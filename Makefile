@@ -7,15 +7,16 @@ SAN     ?=
 OUT     := build$(if $(SAN),-$(SAN))
 VERSION := 0.1.0
 
+comma    := ,
 STD      := -std=c11 -D_POSIX_C_SOURCE=200809L
 WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
             -Wold-style-definition -Wpointer-arith -Wcast-qual -Wwrite-strings -Wundef -Wvla \
-            -Wformat=2 -Wconversion -Wno-sign-conversion -Wimplicit-fallthrough $(if $(WERROR),-Werror)
+            -Wformat=2 -Wconversion -Wno-sign-conversion -Wimplicit-fallthrough -Wno-missing-field-initializers \
+            $(if $(WERROR),-Werror)
 CFLAGS   ?= -O2 -g
 HARDEN   := -fPIE -fstack-protector-strong $(if $(SAN),,-D_FORTIFY_SOURCE=2)
 SANITIZE := $(if $(SAN),-fsanitize=$(if $(filter address,$(SAN)),address$(comma)undefined,$(SAN)) \
             -fno-omit-frame-pointer -fno-sanitize-recover=all)
-comma    := ,
 # -ffp-contract=off: the same sums on every processor, with or without fused multiply-add.
 ALL_CFLAGS := $(STD) $(WARNINGS) $(CFLAGS) $(HARDEN) $(SANITIZE) -ffp-contract=off -pthread -I. \
               -DDSTRAIN_VERSION='"$(VERSION)"' -MMD -MP
