@@ -84,8 +84,11 @@ static ssize_t get(libssh2_socket_t fd, void *bytes, size_t length, int flags, v
 	do
 		got = recv(fd, bytes, length, MSG_DONTWAIT);
 	while (got < 0 && errno == EINTR);
-	if (got > 0)
+	if (got > 0) {
+		/* Whatever call of libssh2 this is, the bytes may be another channel's. */
+		ssh->progress = true;
 		return got;
+	}
 	if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
 		return -EAGAIN;
 	snprintf(ssh->lost, sizeof(ssh->lost), "%s",

@@ -19,9 +19,10 @@ struct ssh;
 int ssh_connect(struct ssh **out, const struct host *host, struct error *err);
 
 /*
- * Runs a command of the remote user's login shell to its end. `input` (may be NULL) goes to its
- * stdin. Fails on timeout, lost connection, or an exit status other than 0 (err then holds what it
- * said on stderr). Output before a line of `marker` (may be NULL) is dropped: shells print banners.
+ * Runs a command to its end: a script for /bin/sh, whatever the login shell is, and therefore
+ * without quotes ('), !, backslashes and line ends. `input` (may be NULL) goes to its stdin. Fails
+ * on timeout, lost connection, or an exit status other than 0 (err then holds what it said on
+ * stderr). Output before a line of `marker` (may be NULL) is dropped: shells print banners.
  */
 struct ssh_command {
 	const char *command, *marker;
@@ -42,8 +43,12 @@ struct ssh_upload {
 };
 int ssh_upload(struct ssh *ssh, const struct ssh_upload *upload, struct error *err);
 
-/* Starts a command whose streams stay open, served by a thread of the session's until every such
- * process is released. Any number per session; ssh_run and ssh_upload work meanwhile too. */
+/*
+ * Starts a command, as for ssh_run, whose streams stay open, served by the session's thread. Any
+ * number per session, and from any thread; ssh_run and ssh_upload work meanwhile too. No signal
+ * travels: SIGKILL closes the channel, any other closes the program's stdin. The process may be
+ * released before or after ssh_close. All of out and err must be read before it counts as ended.
+ */
 int ssh_start(struct ssh *ssh, const char *command, struct process *out, struct error *err);
 
 void ssh_close(struct ssh *ssh); /* ends what was started; may be NULL */

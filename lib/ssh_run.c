@@ -257,11 +257,11 @@ int ssh_upload(struct ssh *ssh, const struct ssh_upload *upload, struct error *e
 	struct buf output = { 0 };
 	struct talk talk = { .output = &output,
 			     .deadline = clock_now() + STALL_S,
-			     .what = "sending a file",
 			     .upload = upload };
-	char *script = NULL;
+	char *script = NULL, *what = xasprintf("writing '%s'", upload->remote_path);
 	int status = -1;
 
+	talk.what = what;
 	talk.file = open(upload->local_path, O_RDONLY | O_CLOEXEC);
 	talk.piece = xmalloc(PIECE_BYTES);
 	if (talk.file < 0)
@@ -274,5 +274,6 @@ int ssh_upload(struct ssh *ssh, const struct ssh_upload *upload, struct error *e
 	buf_release(&output);
 	free(talk.piece);
 	free(script);
+	free(what);
 	return status;
 }

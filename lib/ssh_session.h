@@ -35,7 +35,7 @@ struct ssh {
 	struct channel *channels;
 	struct pollfd *polls;
 	size_t poll_room;
-	bool progress, waits; /* of one round: bytes moved; libssh2 waits for the server */
+	bool progress, waits; /* in this round bytes moved; libssh2 waits for the server */
 
 	pthread_mutex_t lock;
 	struct channel *arrivals; /* under lock: channels for the pump to take over */
