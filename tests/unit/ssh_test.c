@@ -37,6 +37,7 @@ const char *__lsan_default_suppressions(void)
 }
 
 /* A shell command on this machine that must work. */
+static void shell(const char *format, ...) __attribute__((format(printf, 1, 2)));
 static void shell(const char *format, ...)
 {
 	char command[1024];
@@ -127,6 +128,7 @@ static struct host make_host(const char *name, int port)
 	return host;
 }
 
+static void set_text(char **field, const char *format, ...) __attribute__((format(printf, 2, 3)));
 static void set_text(char **field, const char *format, ...)
 {
 	char text[512];
