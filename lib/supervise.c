@@ -439,9 +439,8 @@ static enum supervise_end blame(struct watch *w, struct error *err)
 		    (channel->ended || clock_now() > channel->heard + CONTROL_SILENT_S))
 			lost = channel;
 	}
-	if (w->own_failure && !(lost && w->failure.text[0] == '\0')) {
+	if (w->own_failure) {
 		*err = w->failure;
-		buf_release(&text);
 		return SUPERVISE_FAILED;
 	}
 	if (lost) {
@@ -457,6 +456,8 @@ static enum supervise_end blame(struct watch *w, struct error *err)
 
 static enum supervise_end watch(struct watch *w, struct error *err)
 {
+	struct progress_totals totals;
+
 	while (w->done < w->s->world) {
 		beat(w);
 		poll_once(w);
@@ -469,7 +470,8 @@ static enum supervise_end watch(struct watch *w, struct error *err)
 		if (w->failed != 0 && clock_now() >= w->failed + BLAME_S)
 			return blame(w, err);
 	}
-	return w->holding ? SUPERVISE_STOPPED : SUPERVISE_DONE;
+	totals = progress_totals(w->s->progress);
+	return w->holding && totals.step < totals.steps ? SUPERVISE_STOPPED : SUPERVISE_DONE;
 }
 
 enum supervise_end supervise(struct supervise *s, struct error *err)
