@@ -4,7 +4,6 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "tests/unit/format.h"
 
@@ -191,7 +190,7 @@ static void packed_files_are_read(void **state)
 
 	(void)state;
 	write_text("rows.csv", "1,2,1\n-3.5,4e2,0\n");
-	assert_int_equal(system("gzip -c rows.csv >packed"), 0);
+	scratch_pack("rows.csv", "packed");
 	dataset = format_read("csv", "train=packed", DATA_TRAIN);
 	assert_usual(dataset);
 }
