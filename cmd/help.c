@@ -2,10 +2,14 @@
 #include "cmd/help.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "cmd/cmd.h"
 #include "lib/buf.h"
+#include "lib/log.h"
+#include "lib/memory.h"
+#include "lib/suggest.h"
 #include "lib/table.h"
 #include "lib/terminal.h"
 
@@ -69,4 +73,24 @@ void help_command(const struct command *command)
 	}
 	print(&table, &out);
 	table_release(&table);
+}
+
+void help_unknown(const char *word)
+{
+	const char **names = NULL;
+	const char *near;
+	size_t count = 0;
+
+	for (size_t i = 0; commands[i]; i++) {
+		if (commands[i]->hidden)
+			continue;
+		names = xrealloc(names, count + 1, sizeof(*names));
+		names[count++] = commands[i]->name;
+	}
+	near = suggest(word, names, count);
+	if (near)
+		log_error("no command '%s'; did you mean '%s'?", word, near);
+	else
+		log_error("no command '%s'; see `dstrain --help`", word);
+	free(names);
 }

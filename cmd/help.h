@@ -6,5 +6,6 @@ struct command;
 
 void help_overview(void); /* on stdout */
 void help_command(const struct command *command);
+void help_unknown(const char *word); /* on stderr: no such command */
 
 #endif

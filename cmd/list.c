@@ -52,6 +52,13 @@ static void print_overview(const struct style *style)
 	printf("\nSee `dstrain list CATEGORY` for the options of each.\n");
 }
 
+static const char *default_text(const struct opt *row)
+{
+	if (!row->fallback)
+		return "required";
+	return row->fallback[0] ? row->fallback : "-";
+}
+
 static void print_options(const struct opt *options)
 {
 	struct table table = { .align = "llll",
@@ -64,7 +71,7 @@ static void print_options(const struct opt *options)
 
 		opt_describe(row, &type);
 		table_add(&table, "%s", row->key);
-		table_add(&table, "%s", row->fallback ? row->fallback : "required");
+		table_add(&table, "%s", default_text(row));
 		table_add(&table, "%s", buf_text(&type));
 		table_add(&table, "%s", row->summary);
 		buf_release(&type);
@@ -81,6 +88,8 @@ static void print_category(const struct registry *registry, const struct style *
 	for (size_t i = 0; registry->entries[i]; i++) {
 		const struct entry *entry = registry->entries[i];
 
+		if (i && (entry->options || registry->entries[i - 1]->options))
+			printf("\n");
 		printf("%s%s%s  %s\n", style->bold, entry->name, style->reset, entry->summary);
 		print_options(entry->options);
 	}

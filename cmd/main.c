@@ -5,27 +5,11 @@
 #include "cmd/cmd.h"
 #include "cmd/help.h"
 #include "lib/log.h"
-#include "lib/memory.h"
-#include "lib/suggest.h"
 
-const struct command *const commands[] = { &check_command, &list_command, &completion_command,
-					   NULL };
-
-static int unknown(const char *word)
-{
-	const char *names[ARRAY_SIZE(commands)];
-	const char *near;
-	size_t count = 0;
-
-	for (; commands[count]; count++)
-		names[count] = commands[count]->name;
-	near = suggest(word, names, count);
-	if (near)
-		log_error("no command '%s'; did you mean '%s'?", word, near);
-	else
-		log_error("no command '%s'; see `dstrain --help`", word);
-	return EXIT_USAGE;
-}
+const struct command *const commands[] = {
+	&run_command,	     &resume_command, &check_command, &hosts_command, &list_command,
+	&completion_command, &worker_command, &reach_command, NULL,
+};
 
 static int run(const struct command *command, int argc, char **argv)
 {
@@ -65,7 +49,8 @@ static int dispatch(int argc, char **argv)
 	for (size_t i = 0; commands[i]; i++)
 		if (strcmp(commands[i]->name, word) == 0)
 			return run(commands[i], argc - 2, argv + 2);
-	return unknown(word);
+	help_unknown(word);
+	return EXIT_USAGE;
 }
 
 int main(int argc, char **argv)

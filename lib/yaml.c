@@ -15,6 +15,7 @@ struct reading {
 	const char *name;
 	struct settings *out;
 	struct problems *problems;
+	bool names;   /* keys may have dots, and no value */
 	bool full;    /* more keys or text than anybody needs: the rest was left out */
 	size_t bytes; /* in out: aliases make a small file large */
 };
@@ -63,7 +64,7 @@ static int check_node(struct reading *r, const yaml_node_t *node, const char *ke
 	if (tag && strncmp(tag, standard, strlen(standard)) != 0)
 		problems_add(r->problems, place, "%s: tags such as '%s' are not understood", key,
 			     tag);
-	else if (is_empty(node))
+	else if (is_empty(node) && !r->names)
 		problems_add(r->problems, place, "'%s' needs a value", key);
 	else if (node->type == YAML_SCALAR_NODE && !is_clean(node))
 		problems_add(r->problems, place, "%s: the text has a control character in it", key);
@@ -93,7 +94,7 @@ static const char *pair_name(struct reading *r, const yaml_node_t *mapping, size
 			     "repeat the keys");
 		return NULL;
 	}
-	if (strchr(name, '.')) {
+	if (strchr(name, '.') && !r->names) {
 		problems_add(r->problems, place,
 			     "key '%s' has a dot in it; write nested keys on lines of their own",
 			     name);
@@ -122,11 +123,14 @@ static void add_pairs(struct reading *r, const char *key, const yaml_node_t *map
 	r->full |= count > YAML_KEYS;
 	for (size_t i = 0; i < count && !r->full; i++) {
 		const char *name = pair_name(r, mapping, i);
+		size_t above = strlen(key) + (key[0] != '\0');
 		char *full;
 
 		if (!name)
 			continue;
 		full = xasprintf("%s%s%s", key, key[0] ? "." : "", name);
+		for (char *dot = full + above; (dot = strchr(dot, '.'));)
+			*dot = YAML_DOT;
 		add_value(r, full, yaml_document_get_node(&r->document, pairs[i].key)->start_mark,
 			  yaml_document_get_node(&r->document, pairs[i].value), depth);
 		free(full);
@@ -193,7 +197,7 @@ static void add_value(struct reading *r, const char *key, yaml_mark_t at, const 
 		problems_add(r->problems, place, "nested more than %d deep", YAML_DEPTH);
 		return;
 	}
-	if (value->type == YAML_SCALAR_NODE)
+	if (value->type == YAML_SCALAR_NODE && !is_empty(value))
 		kind = SETTING_SCALAR;
 	else if (value->type == YAML_SEQUENCE_NODE && all_scalars(r, value))
 		kind = SETTING_LIST;
@@ -205,7 +209,7 @@ static void add_value(struct reading *r, const char *key, yaml_mark_t at, const 
 		add_scalars(r, entry, value);
 	else if (value->type == YAML_MAPPING_NODE)
 		add_pairs(r, key, value, depth + 1);
-	else
+	else if (value->type == YAML_SEQUENCE_NODE)
 		add_items(r, key, value, depth + 1);
 }
 
@@ -313,21 +317,21 @@ static void read_documents(struct reading *r, yaml_parser_t *parser, const char 
 	yaml_document_delete(&r->document);
 }
 
-int yaml_read(struct settings *out, const char *text, size_t length, const char *name,
-	      struct problems *problems, struct error *err)
+static int read_all(struct reading *reading, const char *text, size_t length,
+		    struct problems *problems, struct error *err)
 {
 	struct problems found = { 0 };
-	struct reading reading = { .name = name, .out = out, .problems = &found };
 	yaml_parser_t parser;
 	size_t count;
 
 	if (length > YAML_BYTES)
-		return error_set(err, "'%s' is larger than %d bytes", name, YAML_BYTES);
+		return error_set(err, "'%s' is larger than %d bytes", reading->name, YAML_BYTES);
 	if (!yaml_parser_initialize(&parser))
 		return error_set(err, "out of memory");
+	reading->problems = &found;
 	yaml_parser_set_encoding(&parser, YAML_UTF8_ENCODING);
 	yaml_parser_set_input_string(&parser, (const unsigned char *)text, length);
-	read_documents(&reading, &parser, text, length);
+	read_documents(reading, &parser, text, length);
 	yaml_parser_delete(&parser);
 
 	buf_add(&problems->text, buf_text(&found.text), found.text.length);
@@ -335,6 +339,30 @@ int yaml_read(struct settings *out, const char *text, size_t length, const char 
 	count = found.count;
 	problems_release(&found);
 	if (count)
-		return error_set(err, "'%s' has %zu problem%s", name, count, count > 1 ? "s" : "");
+		return error_set(err, "'%s' has %zu problem%s", reading->name, count,
+				 count > 1 ? "s" : "");
 	return 0;
+}
+
+int yaml_read(struct settings *out, const char *text, size_t length, const char *name,
+	      struct problems *problems, struct error *err)
+{
+	struct reading reading = { .name = name, .out = out };
+
+	return read_all(&reading, text, length, problems, err);
+}
+
+int yaml_read_names(struct settings *out, const char *text, size_t length, const char *name,
+		    struct problems *problems, struct error *err)
+{
+	struct reading reading = { .name = name, .out = out, .names = true };
+
+	return read_all(&reading, text, length, problems, err);
+}
+
+char *yaml_show_dots(char *text)
+{
+	for (char *dot = text; (dot = strchr(dot, YAML_DOT));)
+		*dot = '.';
+	return text;
 }

@@ -26,4 +26,13 @@ enum {
 int yaml_read(struct settings *out, const char *text, size_t length, const char *name,
 	      struct problems *problems, struct error *err);
 
+/*
+ * The same for files whose keys are names of the user's: a dot within a key is kept, as YAML_DOT
+ * (yaml_show_dots puts it back, in place), and a key without a value is an empty section.
+ */
+#define YAML_DOT '\x1f'
+int yaml_read_names(struct settings *out, const char *text, size_t length, const char *name,
+		    struct problems *problems, struct error *err);
+char *yaml_show_dots(char *text);
+
 #endif

@@ -417,9 +417,10 @@ void mailbox_unpin(struct mailbox *box, struct arrival *arrival)
 
 void mailbox_end(struct mailbox *box, struct arrival *arrival)
 {
-	struct net_request *message = arrival->into, *request;
+	struct net_request *message, *request;
 
 	pthread_mutex_lock(&box->lock);
+	message = arrival->into; /* not before: a receive may be withdrawn up to here */
 	unlink_arrival(box, arrival);
 	if (arrival->posted) {
 		finish(box, message, NULL);

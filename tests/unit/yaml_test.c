@@ -236,9 +236,28 @@ static void huge_texts_are_refused(void **state)
 	buf_release(&text);
 }
 
+static void names_may_have_dots_and_no_value(void **state)
+{
+	const char *text = "hosts:\n  a.example.com:\n  b: {slots: 2}\n";
+	struct outcome o = { 0 };
+
+	(void)state;
+	assert_int_equal(
+		yaml_read_names(&o.settings, text, strlen(text), "f.yaml", &o.problems, &o.err), 0);
+	assert_int_equal(o.settings.count, 4);
+	assert_string_equal(o.settings.entries[1].key, "hosts.a\x1f"
+						       "example\x1f"
+						       "com");
+	assert_int_equal(o.settings.entries[1].kind, SETTING_SECTION);
+	assert_string_equal(yaml_show_dots(o.settings.entries[1].key), "hosts.a.example.com");
+	assert_string_equal(o.settings.entries[3].key, "hosts.b.slots");
+	outcome_release(&o);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(names_may_have_dots_and_no_value),
 		cmocka_unit_test(nested_keys_become_dotted_with_places),
 		cmocka_unit_test(a_list_with_mappings_has_a_key_per_item),
 		cmocka_unit_test(printed_settings_read_back_the_same),
