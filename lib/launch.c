@@ -1,97 +1,44 @@
 /* From hosts to a finished run: connect, provision, start a worker per slot, supervise, end. */
 #include "lib/launch.h"
 
-#include <pthread.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "lib/channel.h"
-#include "lib/clock.h"
 #include "lib/control.h"
 #include "lib/digest.h"
 #include "lib/error.h"
-#include "lib/fanout.h"
 #include "lib/hosts.h"
-#include "lib/log.h"
 #include "lib/manifest.h"
 #include "lib/memory.h"
 #include "lib/provision.h"
 #include "lib/rundir.h"
-#include "lib/ssh.h"
+#include "lib/site.h"
 #include "lib/stop.h"
-#include "lib/units.h"
-
-/* sshd's MaxSessions is 10 unless configured, and a check or a kill needs one more. */
-enum { WORKERS_PER_SESSION = 8 };
-
-/* A host while the run lasts. */
-struct site {
-	const struct host *host;
-	struct ssh **sessions; /* [session_count]; none for a local host */
-	size_t session_count;
-	char *cache_dir;
-	uint64_t sent;
-};
 
 struct start {
 	struct launch *launch;
-	struct site *sites;	  /* [hosts->count] */
+	struct sites sites;
 	struct channel *channels; /* [channel_count] */
 	size_t channel_count;
 	struct control_plan plan; /* what all workers are told; texts borrowed */
-	pthread_mutex_t lock;
-	double shown; /* lock: when progress was last shown */
 };
 
-static void show_sent(void *arg, const struct host *host, uint64_t sent, uint64_t bytes)
-{
-	struct start *start = arg;
-	char sent_text[32], bytes_text[32];
-
-	pthread_mutex_lock(&start->lock);
-	if (clock_now() > start->shown + 1 || sent == bytes) {
-		start->shown = clock_now();
-		log_info("%s: %s of %s sent", host->name,
-			 units_show_bytes(sent_text, sizeof(sent_text), (double)sent),
-			 units_show_bytes(bytes_text, sizeof(bytes_text), (double)bytes));
-	}
-	pthread_mutex_unlock(&start->lock);
-}
-
-/* Connects to one host and brings it to the state the run needs. */
-static int prepare(void *arg, size_t i, struct error *err)
-{
-	struct start *start = arg;
-	struct site *site = &start->sites[i];
-	struct provision_progress progress = { .sent = show_sent, .arg = start };
-	size_t wanted = (site->host->slots + WORKERS_PER_SESSION - 1) / WORKERS_PER_SESSION;
-
-	if (site->host->local)
-		return 0;
-	site->sessions = xcalloc(wanted, sizeof(struct ssh *));
-	for (; site->session_count < wanted; site->session_count++)
-		if (ssh_connect(&site->sessions[site->session_count], site->host, err) < 0)
-			return -1;
-	return provision_host(site->sessions[0], site->host, start->launch->files, &progress,
-			      &site->cache_dir, &site->sent, err);
-}
-
-static int prepare_all(struct start *start, struct error *err)
+/* All hosts or none: everything wrong is told at once. */
+static int open_sites(struct start *start, struct error *err)
 {
 	struct launch *launch = start->launch;
 	size_t count = launch->hosts->count;
 	int *status = xcalloc(count, sizeof(*status));
 	struct error *errors = xcalloc(count, sizeof(*errors));
-	size_t failed = fanout(count, launch->fanout, prepare, start, status, errors, stop_flag());
+	size_t failed = sites_open(&start->sites, launch->hosts, launch->files, launch->fanout,
+				   status, errors);
 
-	for (size_t i = count; i-- > 0;) {
-		if (status[i] == 0)
-			continue;
-		*err = errors[i];
-		if (failed > 1)
-			buf_addf(&launch->report, "%s\n", errors[i].text);
-	}
+	for (size_t i = count; i-- > 0;)
+		if (status[i] < 0)
+			*err = errors[i];
+	for (size_t i = 0; i < count && failed > 1; i++)
+		if (status[i] < 0)
+			buf_addf(&launch->report, "  %s\n", errors[i].text);
 	if (failed > 1)
 		error_set(err, "%zu of %zu hosts cannot be used", failed, count);
 	free(status);
@@ -99,51 +46,15 @@ static int prepare_all(struct start *start, struct error *err)
 	return failed ? -1 : 0;
 }
 
-static int start_local(struct channel *channel, const struct host *host, struct error *err)
-{
-	char program[] = "/proc/self/exe", command[] = "worker";
-	char *argv[] = { program, command, NULL };
-	char **environment = xcalloc(host->env_count + 1, sizeof(*environment));
-	int status;
-
-	for (size_t i = 0; i < host->env_count; i++)
-		environment[i] = host->env[i];
-	status = process_start(&channel->process, argv, environment, err);
-	free(environment);
-	return status;
-}
-
-/* The command that becomes the worker: whatever the login shell is, /bin/sh runs it. */
-static char *remote_command(const struct start *start, const struct site *site)
-{
-	const struct host *host = site->host;
-	struct buf text = { 0 };
-
-	buf_addf(&text, "exec /bin/sh -c '");
-	for (size_t i = 0; i < host->env_count; i++)
-		buf_addf(&text, "export \"%s\"; ", host->env[i]);
-	buf_addf(&text, "exec \"%s/bin/%s/dstrain\" worker'", site->cache_dir,
-		 start->launch->files->entries[0].digest);
-	return buf_take(&text);
-}
-
 static int start_one(struct start *start, struct site *site, size_t slot, struct channel *channel,
 		     struct error *err)
 {
 	char *name = xasprintf("logs/rank-%u.log", channel->first_rank);
 	char *log = rundir_file(start->launch->rundir, name);
-	int status;
+	int status = site_start(site, slot, "worker", &channel->process, err);
 
 	channel->host = site->host;
-	if (site->host->local) {
-		status = start_local(channel, site->host, err);
-	} else {
-		char *command = remote_command(start, site);
-
-		channel->ssh = site->sessions[slot / WORKERS_PER_SESSION];
-		status = ssh_start(channel->ssh, command, &channel->process, err);
-		free(command);
-	}
+	channel->ssh = site_session(site, slot);
 	if (status == 0)
 		status = channel_open(channel, log, err);
 	free(name);
@@ -167,7 +78,7 @@ static int start_all(struct start *start, struct error *err)
 			channel->first_rank = rank;
 			channel->ranks = (uint32_t)(slots / workers);
 			channel->process.in = channel->process.out = channel->process.err = -1;
-			if (start_one(start, &start->sites[i], slot, channel, err) < 0)
+			if (start_one(start, &start->sites.entries[i], slot, channel, err) < 0)
 				return -1;
 			rank += channel->ranks;
 		}
@@ -187,7 +98,8 @@ static void plan_of(void *arg, size_t i, struct control_plan *plan)
 	const struct start *start = arg;
 	const struct channel *channel = &start->channels[i];
 	const struct host *host = channel->host;
-	const char *cache_dir = start->sites[host - start->launch->hosts->entries].cache_dir;
+	const char *cache_dir =
+		start->sites.entries[host - start->launch->hosts->entries].cache_dir;
 
 	*plan = start->plan;
 	plan->first_rank = channel->first_rank;
@@ -248,7 +160,7 @@ static enum supervise_end run(struct start *start, struct error *err)
 					 .restore = launch->restore };
 	enum supervise_end end = SUPERVISE_FAILED;
 
-	if (prepare_all(start, err) == 0 && start_all(start, err) == 0) {
+	if (open_sites(start, err) == 0 && start_all(start, err) == 0) {
 		supervision.channels = start->channels;
 		supervision.count = start->channel_count;
 		end = supervise(&supervision, err);
@@ -268,17 +180,10 @@ static void release(struct start *start)
 		key[i] = 0;
 	for (size_t i = 0; i < start->channel_count; i++)
 		channel_close(&start->channels[i]);
-	for (size_t i = 0; i < start->launch->hosts->count; i++) {
-		for (size_t k = 0; k < start->sites[i].session_count; k++)
-			ssh_close(start->sites[i].sessions[k]);
-		free(start->sites[i].sessions);
-		free(start->sites[i].cache_dir);
-	}
+	sites_release(&start->sites);
 	free(start->plan.paths);
 	free(start->plan.digests);
 	free(start->channels);
-	free(start->sites);
-	pthread_mutex_destroy(&start->lock);
 }
 
 enum supervise_end launch(struct launch *launch, struct error *err)
@@ -288,11 +193,7 @@ enum supervise_end launch(struct launch *launch, struct error *err)
 
 	if (check_hosts(launch, err) < 0)
 		return SUPERVISE_FAILED;
-	pthread_mutex_init(&start.lock, NULL);
-	start.sites = xcalloc(launch->hosts->count, sizeof(*start.sites));
 	start.channels = xcalloc(hosts_slots(launch->hosts), sizeof(*start.channels));
-	for (size_t i = 0; i < launch->hosts->count; i++)
-		start.sites[i].host = &launch->hosts->entries[i];
 	if (make_plan(&start, err) == 0)
 		end = run(&start, err);
 	release(&start);

@@ -126,3 +126,14 @@ char *address_pick(const struct address_hints *hints, struct error *err)
 	}
 	return picked;
 }
+
+/* SSH_CONNECTION is "client-address port server-address port". */
+char *address_reached_by(void)
+{
+	const char *connection = getenv("SSH_CONNECTION");
+	char address[64];
+
+	if (!connection || sscanf(connection, "%*63s %*u %63s", address) != 1)
+		return xstrdup("");
+	return xstrdup(address);
+}

@@ -18,4 +18,7 @@ struct address_hints {
  * name none that this machine has, or a loopback address where hosts differ. */
 char *address_pick(const struct address_hints *hints, struct error *err);
 
+/* The address by which SSH reached this machine, "" if it did not; caller frees. */
+char *address_reached_by(void);
+
 #endif

@@ -55,17 +55,6 @@ static void send_failure(struct worker *worker, const char *text)
 	free(copy);
 }
 
-/* SSH_CONNECTION is "client-address port server-address port". */
-static char *reached_by(void)
-{
-	const char *connection = getenv("SSH_CONNECTION");
-	char address[64];
-
-	if (!connection || sscanf(connection, "%*63s %*u %63s", address) != 1)
-		return xstrdup("");
-	return xstrdup(address);
-}
-
 static void send_hello(struct worker *worker)
 {
 	struct utsname system;
@@ -78,7 +67,7 @@ static void send_hello(struct worker *worker)
 	uname(&system);
 	digest_file(digest, "/proc/self/exe", &ignored); /* "" then, which no other digest equals */
 	hello.machine = system.machine;
-	hello.address = reached_by();
+	hello.address = address_reached_by();
 	hello.pid = (uint32_t)getpid();
 	hello.cores = (uint32_t)sysconf(_SC_NPROCESSORS_ONLN);
 	hello.memory_bytes = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
@@ -177,7 +166,7 @@ static int listen_all(struct worker *worker, const struct job *job, struct error
 {
 	const struct transport *transport =
 		(const struct transport *)(const void *)job->transport.entry;
-	char *reached = reached_by();
+	char *reached = address_reached_by();
 	struct address_hints hints = { .data_addr = worker->plan.data_addr,
 				       .network = worker->plan.network,
 				       .reached_by = reached,

@@ -28,6 +28,7 @@ static int gradients(void *memory, size_t step, size_t offset, float *grad, size
 const struct sync_strategy sync_bsp = {
 	.entry = { .name = "bsp", .summary = "all ranks sum their gradients every step" },
 	.state_size = sizeof(struct state),
+	.replicated = true,
 	.init = init,
 	.gradients = gradients,
 };

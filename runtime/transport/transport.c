@@ -90,9 +90,10 @@ double net_timeout_s(const struct net *net)
 	return net->env.timeout_s;
 }
 
-static bool is_peer(const struct net *net, int peer)
+static void check_message(const struct net *net, int peer, const void *bytes, size_t length)
 {
-	return peer >= 0 && peer < net->env.world && peer != net->env.rank;
+	assert(peer >= 0 && peer < net->env.world && peer != net->env.rank);
+	assert((bytes || length == 0) && length <= NET_LENGTH_MAX);
 }
 
 /* Holds the next message back as the injected fault says; true: it fails. */
@@ -108,7 +109,8 @@ static bool fault_strikes(struct net *net)
 void net_post_send(struct net *net, int peer, uint64_t tag, const void *bytes, size_t length,
 		   struct net_request *request)
 {
-	assert(is_peer(net, peer) && tag < NET_TAG_UNSOLICITED && (bytes || length == 0));
+	check_message(net, peer, bytes, length);
+	assert(tag < NET_TAG_UNSOLICITED);
 	*request = (struct net_request){
 		.bytes = (void *)(uintptr_t)bytes, .length = length, .tag = tag, .peer = peer
 	};
@@ -124,7 +126,8 @@ void net_post_send(struct net *net, int peer, uint64_t tag, const void *bytes, s
 void net_post_recv(struct net *net, int peer, uint64_t tag, void *bytes, size_t length,
 		   struct net_request *request)
 {
-	assert(is_peer(net, peer) && tag < NET_TAG_UNSOLICITED && (bytes || length == 0));
+	check_message(net, peer, bytes, length);
+	assert(tag < NET_TAG_UNSOLICITED);
 	*request = (struct net_request){
 		.bytes = bytes, .length = length, .tag = tag, .peer = peer, .receive = true
 	};
@@ -163,7 +166,8 @@ int net_tell(struct net *net, int peer, uint64_t tag, const void *bytes, size_t 
 {
 	struct tell *tell;
 
-	assert(is_peer(net, peer) && tag >= NET_TAG_UNSOLICITED && (bytes || length == 0));
+	check_message(net, peer, bytes, length);
+	assert(tag >= NET_TAG_UNSOLICITED);
 	if (fault_strikes(net))
 		return error_set(err, "injected fault");
 	tell = xmalloc(sizeof(*tell) + length);

@@ -22,6 +22,8 @@ struct net;
 
 #define NET_TAG_UNSOLICITED (UINT64_C(1) << 63)
 
+#define NET_LENGTH_MAX (UINT64_C(1) << 34) /* bytes of one message */
+
 enum { NET_KEY_BYTES = 32 };
 
 /* One rank as its peers see it. */

@@ -3,16 +3,16 @@
 
 BEGIN {
 	rule("malloc calloc realloc strdup strndup asprintf posix_memalign aligned_alloc",
-	     "^lib/memory\\.c$", "lib/memory.h")
+	     "^lib/memory\\.c$", "use lib/memory.h")
 	rule("strtol strtoul strtoll strtoull strtod strtof atoi atol atoll atof",
-	     "^lib/units\\.c$", "lib/units.h")
+	     "^lib/units\\.c$", "use lib/units.h")
 	rule("clock_gettime gettimeofday time clock sleep usleep nanosleep clock_nanosleep",
-	     "^lib/clock\\.c$", "lib/clock.h")
-	rule("rand srand random srandom drand48", "^$", "runtime/rng.h")
+	     "^lib/clock\\.c$", "use lib/clock.h")
+	rule("rand srand random srandom drand48", "^$", "use runtime/rng.h")
 	rule("sprintf vsprintf strcpy strncpy strcat strncat gets strtok tmpnam mktemp system popen alloca",
-	     "^$", "a bounded form")
-	rule("printf vprintf puts putchar", "^(cmd|tests)/", "stdout only in cmd/")
-	rule("exit", "^(cmd|tests)/|^lib/memory\\.c$", "a return value and struct error")
+	     "^$", "use a bounded form")
+	rule("printf vprintf puts putchar", "^(cmd|tests)/", "only cmd/ prints results")
+	rule("exit", "^(cmd|tests)/|^lib/memory\\.c$", "return -1 and fill struct error")
 }
 
 function rule(functions, home, instead,    list, i) {
@@ -38,7 +38,7 @@ function code(line,    out, c, two) {
 		} else if (two == "//") {
 			return out
 		} else if (c == "\"" || c == "'") {
-			match(line, c == "'" ? /^'(\\.|[^'\\])*'/ : /^"(\\.|[^"\\])*"/)
+			match(line, "^" c "(\\\\.|[^" c "\\\\])*" c)
 			line = substr(line, RLENGTH > 0 ? RLENGTH + 1 : 2)
 			out = out c c
 		} else {
@@ -59,6 +59,6 @@ FNR == 1 { in_comment = 0 }
 		text = substr(text, RSTART + RLENGTH)
 		sub(/[ \t]*\($/, "", name)
 		if (name in allowed && before !~ /(\.|->)$/ && FILENAME !~ allowed[name])
-			printf "%s:%d: %s() is not for this file; use %s\n", FILENAME, FNR, name, advice[name]
+			printf "%s:%d: %s() is not for this file; %s\n", FILENAME, FNR, name, advice[name]
 	}
 }

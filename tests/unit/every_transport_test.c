@@ -326,7 +326,6 @@ static void abort_body(int rank, struct net *net, void *arg)
 	pthread_t thread;
 	char text[4];
 
-	(void)arg;
 	assert(pthread_create(&thread, NULL, abort_later, net) == 0);
 	net_post_recv(net, 1 - rank, 1, text, 4, &requests[0]);
 	net_post_recv(net, 1 - rank, 2, text, 4, &requests[1]);
@@ -336,12 +335,17 @@ static void abort_body(int rank, struct net *net, void *arg)
 	pthread_join(thread, NULL);
 	net_post_send(net, 1 - rank, 1, "abc", 4, &requests[0]);
 	must_fail(net, &requests[0], "rank 7 was lost", "");
+	pthread_barrier_wait(arg); /* the peer's own abort has to come before our end */
 }
 
 static void an_abort_ends_every_wait_at_once(void **state)
 {
+	pthread_barrier_t both;
+
 	(void)state;
-	cluster_run_every(2, 0, abort_body, NULL);
+	pthread_barrier_init(&both, NULL, 2);
+	cluster_run_every(2, 0, abort_body, &both);
+	pthread_barrier_destroy(&both);
 }
 
 static void lost_body(int rank, struct net *net, void *arg)
