@@ -19,7 +19,7 @@ HARDEN   := -fPIE -fstack-protector-strong $(if $(SAN),,-U_FORTIFY_SOURCE -D_FOR
 SANITIZE := $(if $(SAN),-fsanitize=$(if $(filter address,$(SAN)),address$(comma)undefined,$(SAN)) \
             -fno-omit-frame-pointer -fno-sanitize-recover=all)
 # -ffp-contract=off: the same sums on every processor, with or without fused multiply-add.
-ALL_CFLAGS := $(STD) $(WARNINGS) $(CFLAGS) $(HARDEN) $(SANITIZE) -ffp-contract=off -pthread -I. \
+ALL_CFLAGS = $(STD) $(WARNINGS) $(CFLAGS) $(HARDEN) $(SANITIZE) -ffp-contract=off -pthread -I. \
               -DDSTRAIN_VERSION='"$(VERSION)"' -MMD -MP
 LDFLAGS  += -pie -Wl,-z,relro,-z,now -pthread $(SANITIZE)
 
@@ -51,7 +51,8 @@ $(OUT)/dstrain: $(OBJECTS)
 	$(call say,LD)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
-$(OUT)/runtime/device/cpu.o: CFLAGS := $(CFLAGS) -O3
+# The number crunching: -fno-math-errno lets square roots vectorise.
+$(OUT)/runtime/device/%.o $(OUT)/runtime/model/%.o $(OUT)/runtime/optim/%.o: CFLAGS := $(CFLAGS) -O3 -fno-math-errno
 $(OUT)/%.o: %.c
 	$(call say,CC)
 	$(Q)mkdir -p $(@D)

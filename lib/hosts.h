@@ -49,6 +49,8 @@ struct hosts {
  * `problems`, as file:line:column; then, and for a missing file, the result is -1 with err set.
  */
 int hosts_load(struct hosts *out, const char *spec, struct problems *problems, struct error *err);
+/* "user@name:port" with what ~/.ssh/config says about the name, as ssh takes it. */
+int host_target(struct host *out, const char *target, struct error *err);
 size_t hosts_slots(const struct hosts *hosts); /* the world size */
 /* As native YAML, for the run directory: loads back to the same hosts. */
 void hosts_print(const struct hosts *hosts, struct buf *out);

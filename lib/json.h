@@ -25,9 +25,9 @@ void json_add_bool(struct json *to, const char *key, bool value);
 
 /* Borrowed from `json`; NULL, 0, fallback or false if there is no such member of that type. */
 const struct json *json_get(const struct json *json, const char *key);
-const struct json *json_at(const struct json *json, size_t i);
-const char *json_key_at(const struct json *json, size_t i); /* of an object, in order */
-size_t json_size(const struct json *json);		    /* of an array or object */
+const struct json *json_at(const struct json *json, size_t i); /* of an array or object */
+const char *json_key_at(const struct json *json, size_t i);    /* of an object, in order */
+size_t json_size(const struct json *json);		       /* of an array or object */
 const char *json_get_text(const struct json *json, const char *key);
 uint64_t json_get_count(const struct json *json, const char *key, uint64_t fallback);
 double json_get_real(const struct json *json, const char *key, double fallback);
@@ -35,7 +35,7 @@ bool json_get_bool(const struct json *json, const char *key, bool fallback);
 uint64_t json_count(const struct json *json, uint64_t fallback); /* of the value itself */
 
 /* Keys in the order they were added; floats with enough digits to read back the same double.
- * indent 0: one line without a line end. */
+ * indent 0: one line without a line end; otherwise the last line is ended. */
 void json_print(const struct json *json, size_t indent, struct buf *out);
 
 #endif

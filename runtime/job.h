@@ -15,20 +15,19 @@
 struct problems;
 struct settings;
 
-/* The keys that no registry entry owns. */
+/* The keys that belong to no implementation. */
 struct job_params {
 	char *name;
 	size_t seed;
 	char *hosts;
-	size_t epochs, steps; /* steps > 0 counts */
-	size_t batch;	      /* over all ranks */
-	double clip;
-	size_t threads;
-	double eval_every; /* epochs between evaluations; 0: only at the end */
-	size_t checkpoint_every, checkpoint_keep;
-	bool encrypt;
-	double timeout_s;
-	char *port_range;
+	size_t epochs, steps;			  /* steps > 0 counts, else epochs */
+	size_t batch;				  /* samples of one step, over all ranks */
+	double clip;				  /* largest 2-norm of the gradient; 0: none */
+	size_t threads;				  /* of one rank */
+	size_t eval_every;			  /* epochs; 0: only at the end */
+	size_t checkpoint_every, checkpoint_keep; /* steps; how many */
+	double timeout_s;			  /* of one wait on the data plane */
+	char *port;				  /* "0", "40000" or "40000-40100" */
 };
 
 struct job {
@@ -39,28 +38,30 @@ struct job {
 	struct sync_params sync_params;
 };
 
-/* One part of a recipe: a prefix, the rows that stand there, and the registry that names it. */
+/* One part of a recipe: where it stands, its rows, and the registry that its name comes from. */
 struct job_section {
 	const char *prefix;		 /* "train.optimizer"; "" for the top level */
 	const struct opt *options;	 /* may be NULL */
-	const struct registry *registry; /* may be NULL */
+	size_t params_offset;		 /* of what `options` fill, in struct job */
+	const struct registry *registry; /* may be NULL, then so are the rest */
 	const char *key, *fallback;	 /* of the name: "name", "sgd" */
+	size_t part_offset;		 /* of the struct part, in struct job */
 };
 extern const struct job_section job_sections[]; /* ends with prefix NULL */
 
-/* All registries, also those that no recipe key names (layers, losses); NULL-terminated. For
- * `dstrain list`, completion and the tests. */
+/* All registries, also those that no recipe key names (layers, losses); NULL-terminated. */
 extern const struct registry *const job_registries[];
 
 /*
- * Reads all of a recipe. What is wrong goes to `problems`; `resolved` gets every key with its
- * effective value, and is itself a recipe. `job` is releasable whatever happened.
+ * Reads all of a recipe. What is wrong, unknown keys too, goes to `problems`; `resolved` gets every
+ * key with its effective value, and is itself a recipe. `job` is releasable whatever happened.
  */
 void job_read(struct job *job, struct settings *given, struct settings *resolved,
 	      struct problems *problems);
-/* The files that workers need, from the OPT_PATH rows. Points into `job`; caller frees the array.
- */
-char **job_files(const struct job *job, size_t *count);
+
+/* The files that workers need: the fields of OPT_PATH rows that are set, to read or to replace by
+ * another path (owned by the job). Caller frees the array. */
+char ***job_files(struct job *job, size_t *count);
 void job_release(struct job *job);
 
 #endif

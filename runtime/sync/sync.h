@@ -5,6 +5,7 @@
 #ifndef DSTRAIN_RUNTIME_SYNC_H
 #define DSTRAIN_RUNTIME_SYNC_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -36,6 +37,7 @@ struct sync_array {
 struct sync_strategy {
 	struct entry entry;
 	size_t state_size; /* the framework allocates the state zeroed and frees it */
+	bool replicated;   /* after every step all ranks hold the same weights and slots */
 
 	int (*init)(void *state, const void *params, const struct sync_env *env, struct error *err);
 	/* Optional. After backward, on the communication thread, once per bucket and in the same

@@ -1,0 +1,141 @@
+/* A host while a run lasts: its SSH sessions, its cache directory, the programs started there. */
+#include "lib/site.h"
+
+#include <pthread.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include "lib/buf.h"
+#include "lib/clock.h"
+#include "lib/error.h"
+#include "lib/fanout.h"
+#include "lib/hosts.h"
+#include "lib/log.h"
+#include "lib/memory.h"
+#include "lib/process.h"
+#include "lib/provision.h"
+#include "lib/ssh.h"
+#include "lib/stop.h"
+#include "lib/units.h"
+
+/* sshd's MaxSessions is 10 unless configured, and a check or a kill needs one more. */
+enum { PROGRAMS_PER_SESSION = 8 };
+
+struct opening {
+	struct sites *sites;
+	const struct provision_files *files;
+	pthread_mutex_t lock;
+	double shown; /* lock: when progress was last shown */
+};
+
+static void show_sent(void *arg, const struct host *host, uint64_t sent, uint64_t bytes)
+{
+	struct opening *opening = arg;
+	char sent_text[32], bytes_text[32];
+
+	pthread_mutex_lock(&opening->lock);
+	if (clock_now() > opening->shown + 1 || sent == bytes) {
+		opening->shown = clock_now();
+		log_info("%s: %s of %s sent", host->name,
+			 units_show_bytes(sent_text, sizeof(sent_text), (double)sent),
+			 units_show_bytes(bytes_text, sizeof(bytes_text), (double)bytes));
+	}
+	pthread_mutex_unlock(&opening->lock);
+}
+
+static int open_one(void *arg, size_t i, struct error *err)
+{
+	struct opening *opening = arg;
+	struct site *site = &opening->sites->entries[i];
+	struct provision_progress progress = { .sent = show_sent, .arg = opening };
+	size_t wanted = (site->host->slots + PROGRAMS_PER_SESSION - 1) / PROGRAMS_PER_SESSION;
+	uint64_t sent;
+
+	if (site->host->local)
+		return 0;
+	site->sessions = xcalloc(wanted, sizeof(struct ssh *));
+	for (; site->session_count < wanted; site->session_count++)
+		if (ssh_connect(&site->sessions[site->session_count], site->host, err) < 0)
+			return -1;
+	return provision_host(site->sessions[0], site->host, opening->files, &progress,
+			      &site->cache_dir, &sent, err);
+}
+
+size_t sites_open(struct sites *out, const struct hosts *hosts, const struct provision_files *files,
+		  size_t width, int *status, struct error *errors)
+{
+	struct opening opening = { .sites = out, .files = files };
+	size_t failed;
+
+	out->entries = xcalloc(hosts->count, sizeof(*out->entries));
+	out->count = hosts->count;
+	for (size_t i = 0; i < hosts->count; i++) {
+		out->entries[i].host = &hosts->entries[i];
+		out->entries[i].digest = files->entries[0].digest;
+	}
+	pthread_mutex_init(&opening.lock, NULL);
+	failed = fanout(hosts->count, width, open_one, &opening, status, errors, stop_flag());
+	pthread_mutex_destroy(&opening.lock);
+	return failed;
+}
+
+static int start_local(const struct host *host, const char *command, struct process *out,
+		       struct error *err)
+{
+	char program[] = "/proc/self/exe";
+	char *word = xstrdup(command);
+	char *argv[] = { program, word, NULL };
+	char **environment = xcalloc(host->env_count + 1, sizeof(*environment));
+	int status;
+
+	for (size_t i = 0; i < host->env_count; i++)
+		environment[i] = host->env[i];
+	status = process_start(out, argv, environment, err);
+	free(environment);
+	free(word);
+	return status;
+}
+
+/* Whatever the login shell is, /bin/sh runs it. hosts.c lets no quotes into `env`. */
+static char *remote_command(const struct site *site, const char *command)
+{
+	const struct host *host = site->host;
+	struct buf text = { 0 };
+
+	buf_addf(&text, "exec /bin/sh -c '");
+	for (size_t i = 0; i < host->env_count; i++)
+		buf_addf(&text, "export \"%s\"; ", host->env[i]);
+	buf_addf(&text, "exec \"%s/bin/%s/dstrain\" %s'", site->cache_dir, site->digest, command);
+	return buf_take(&text);
+}
+
+struct ssh *site_session(const struct site *site, size_t slot)
+{
+	return site->host->local ? NULL : site->sessions[slot / PROGRAMS_PER_SESSION];
+}
+
+int site_start(const struct site *site, size_t slot, const char *command, struct process *out,
+	       struct error *err)
+{
+	char *remote;
+	int status;
+
+	if (site->host->local)
+		return start_local(site->host, command, out, err);
+	remote = remote_command(site, command);
+	status = ssh_start(site_session(site, slot), remote, out, err);
+	free(remote);
+	return status;
+}
+
+void sites_release(struct sites *sites)
+{
+	for (size_t i = 0; i < sites->count; i++) {
+		for (size_t k = 0; k < sites->entries[i].session_count; k++)
+			ssh_close(sites->entries[i].sessions[k]);
+		free(sites->entries[i].sessions);
+		free(sites->entries[i].cache_dir);
+	}
+	free(sites->entries);
+	*sites = (struct sites){ 0 };
+}

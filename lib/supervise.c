@@ -1,0 +1,491 @@
+/*
+ * Watches started workers from their first word to their last. One thread, one poll: every worker's
+ * streams, and the user's signals. Phases follow what the ranks report: all listening -> tell them
+ * their peers; all ready -> send what is to be restored, and START; all done -> let them end.
+ */
+#include "lib/supervise.h"
+
+#include <assert.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/channel.h"
+#include "lib/clock.h"
+#include "lib/collect.h"
+#include "lib/control.h"
+#include "lib/error.h"
+#include "lib/file.h"
+#include "lib/hosts.h"
+#include "lib/log.h"
+#include "lib/manifest.h"
+#include "lib/memory.h"
+#include "lib/postmortem.h"
+#include "lib/progress.h"
+#include "lib/stop.h"
+
+#define BLAME_S	 1.0 /* after the first bad news: a better explanation may come */
+#define LEAVE_S	 3.0 /* for workers to end by themselves */
+#define SECOND_S 1.0 /* within which a second signal aborts */
+
+/* What is known of a rank. */
+struct seat {
+	struct control_address address;
+	bool listening, ready, held, done;
+	uint64_t held_step;
+};
+
+struct watch {
+	struct supervise *s;
+	struct seat *seats; /* [world] */
+	struct pollfd *polls;
+	uint32_t listening, ready, held, done;
+	bool peers_sent, started;
+	double beat;	      /* when ours was last sent */
+	double signalled;     /* when the last signal came; 0: none did */
+	double failed;	      /* when the first bad news came; 0: none did */
+	bool holding;	      /* HOLD was sent */
+	bool own_failure;     /* a rank reported an error of its own */
+	bool peer_failure;    /* a rank reported that a peer is lost */
+	struct error failure; /* its text */
+};
+
+static void fail(struct watch *w)
+{
+	if (w->failed == 0)
+		w->failed = clock_now();
+}
+
+static void send_all(struct watch *w, const struct buf *frames)
+{
+	for (size_t i = 0; i < w->s->count; i++)
+		if (!w->s->channels[i].ended)
+			buf_add(&w->s->channels[i].out, frames->data, frames->length);
+}
+
+static void tell_all(struct watch *w, enum control_type type)
+{
+	struct buf frame = { 0 };
+
+	control_put(&frame, type, 0, NULL, 0);
+	send_all(w, &frame);
+	buf_release(&frame);
+}
+
+static int take_hello(struct watch *w, struct channel *channel, const struct control_frame *frame,
+		      struct error *err)
+{
+	struct control_plan plan = { 0 };
+
+	if (channel->hello.digest)
+		return error_set(err, "a second hello");
+	if (control_get_hello(&channel->hello, frame, err) < 0)
+		return -1;
+	if (strcmp(channel->hello.digest, w->s->digest) != 0)
+		return error_set(err,
+				 "another dstrain runs there: release %s, digest %.12s; here "
+				 "it is release %s, digest %.12s",
+				 channel->hello.release, channel->hello.digest, DSTRAIN_VERSION,
+				 w->s->digest);
+	w->s->plan_of(w->s->arg, (size_t)(channel - w->s->channels), &plan);
+	control_put_plan(&channel->out, &plan);
+	return 0;
+}
+
+static void send_peers(struct watch *w)
+{
+	struct control_address *peers = xcalloc(w->s->world, sizeof(*peers));
+	struct buf frame = { 0 };
+
+	for (uint32_t i = 0; i < w->s->world; i++)
+		peers[i] = w->seats[i].address; /* borrowed */
+	control_put_peers(&frame, peers, w->s->world);
+	send_all(w, &frame);
+	buf_release(&frame);
+	free(peers);
+	w->peers_sent = true;
+}
+
+static int take_listening(struct watch *w, struct channel *channel, struct seat *seat,
+			  const struct control_frame *frame, struct error *err)
+{
+	if (seat->listening)
+		return error_set(err, "rank %u listens twice", frame->rank);
+	if (control_get_address(&seat->address, frame, err) < 0)
+		return -1;
+	free(seat->address.host);
+	seat->address.host = xstrdup(channel->host->name);
+	seat->listening = true;
+	log_debug("rank %u on '%s' listens on %s port %u", frame->rank, channel->host->name,
+		  seat->address.address, seat->address.port);
+	if (++w->listening == w->s->world)
+		send_peers(w);
+	return 0;
+}
+
+/* The channel that a rank is on. */
+static struct channel *channel_of(struct watch *w, uint32_t rank)
+{
+	for (size_t i = 0; i < w->s->count; i++) {
+		struct channel *channel = &w->s->channels[i];
+
+		if (rank - channel->first_rank < channel->ranks)
+			return channel;
+	}
+	return NULL;
+}
+
+static int send_file(struct watch *w, uint32_t rank, const char *name, struct error *err)
+{
+	char *path = path_join(w->s->restore_dir, name);
+	struct buf bytes = { 0 };
+	int status = file_read(&bytes, path, SIZE_MAX / 2, err);
+
+	if (status == 0)
+		control_put_file(&channel_of(w, rank)->out, rank, w->s->restore->step, name,
+				 bytes.data, bytes.length);
+	buf_release(&bytes);
+	free(path);
+	return status;
+}
+
+/* Rank 0 gets the model and hands it on; what belongs to one rank goes to that one. */
+static int send_restore(struct watch *w, struct error *err)
+{
+	const struct manifest *manifest = w->s->restore;
+
+	if (!manifest)
+		return 0;
+	if (send_file(w, 0, "model.safetensors", err) < 0 ||
+	    send_file(w, 0, "optimizer.safetensors", err) < 0)
+		return -1;
+	for (uint32_t rank = 0; rank < w->s->world && manifest->world == w->s->world; rank++) {
+		char name[64];
+
+		snprintf(name, sizeof(name), "rank-%u.safetensors", rank);
+		if (manifest_find(manifest, name) && send_file(w, rank, name, err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static void announce(const struct watch *w, const struct control_ready *ready)
+{
+	log_info("%u rank%s, %llu parameters, %llu training and %llu test samples, %llu steps",
+		 w->s->world, w->s->world == 1 ? "" : "s", (unsigned long long)ready->parameters,
+		 (unsigned long long)ready->samples, (unsigned long long)ready->test_samples,
+		 (unsigned long long)ready->steps);
+}
+
+static int take_ready(struct watch *w, struct seat *seat, const struct control_frame *frame,
+		      struct error *err)
+{
+	struct control_ready ready;
+
+	if (seat->ready || control_get_ready(&ready, frame, err) < 0)
+		return seat->ready ? error_set(err, "rank %u is ready twice", frame->rank) : -1;
+	seat->ready = true;
+	if (++w->ready == w->s->world) {
+		announce(w, &ready);
+		w->s->collect->likeness.steps_per_epoch = ready.steps_per_epoch;
+		w->s->collect->likeness.samples = ready.samples;
+		progress_begin(w->s->progress, &ready);
+		if (send_restore(w, err) < 0) {
+			free(ready.loss);
+			return -1;
+		}
+		tell_all(w, CONTROL_START);
+		w->started = true;
+	}
+	free(ready.loss);
+	return 0;
+}
+
+static int take_step(struct watch *w, const struct control_frame *frame, struct error *err)
+{
+	struct control_step step;
+
+	if (control_get_step(&step, frame, err) < 0)
+		return -1;
+	return frame->type == CONTROL_STEP ? progress_step(w->s->progress, frame->rank, &step, err)
+					   : progress_eval(w->s->progress, frame->rank, &step, err);
+}
+
+static int take_file(struct watch *w, const struct control_frame *frame, struct error *err)
+{
+	struct control_chunk chunk;
+	int status;
+
+	if (control_get_chunk(&chunk, frame, err) < 0)
+		return -1;
+	status = collect_chunk(w->s->collect, &chunk, err);
+	free(chunk.name);
+	return status;
+}
+
+static int take_files_end(struct watch *w, const struct control_frame *frame, struct error *err)
+{
+	uint64_t step;
+
+	if (control_get_number(&step, frame, err) < 0)
+		return -1;
+	return collect_end(w->s->collect, step, progress_elapsed(w->s->progress), err) < 0 ? -1 : 0;
+}
+
+/* All ranks named a step that they have not begun: the largest is one that all can reach. */
+static int take_held(struct watch *w, struct seat *seat, const struct control_frame *frame,
+		     struct error *err)
+{
+	uint64_t until = 0;
+	struct buf frames = { 0 };
+
+	if (control_get_number(&seat->held_step, frame, err) < 0)
+		return -1;
+	w->held += !seat->held;
+	seat->held = true;
+	if (w->held < w->s->world)
+		return 0;
+	for (uint32_t i = 0; i < w->s->world; i++)
+		if (w->seats[i].held_step > until)
+			until = w->seats[i].held_step;
+	control_put_number(&frames, CONTROL_UNTIL, 0, until);
+	send_all(w, &frames);
+	buf_release(&frames);
+	log_debug("all ranks stop after step %llu", (unsigned long long)until);
+	return 0;
+}
+
+static int take_failed(struct watch *w, struct channel *channel, const struct control_frame *frame,
+		       struct error *err)
+{
+	struct control_failure failure;
+
+	if (control_get_failure(&failure, frame, err) < 0)
+		return -1;
+	log_debug("rank %u on '%s' failed: %s", frame->rank, channel->host->name, failure.text);
+	if (!w->own_failure && (!failure.lost_peer || !w->peer_failure))
+		error_set(&w->failure, "rank %u on '%s': %s", frame->rank, channel->host->name,
+			  failure.text);
+	if (failure.lost_peer)
+		w->peer_failure = true;
+	else
+		w->own_failure = true;
+	free(failure.text);
+	fail(w);
+	return 0;
+}
+
+static int take(struct watch *w, struct channel *channel, const struct control_frame *frame,
+		struct error *err)
+{
+	struct seat *seat;
+
+	if (frame->rank - channel->first_rank >= channel->ranks && frame->type != CONTROL_HELLO &&
+	    frame->type != CONTROL_BEAT)
+		return error_set(err, "speaks for rank %u", frame->rank);
+	seat = &w->seats[frame->rank < w->s->world ? frame->rank : 0];
+	switch (frame->type) {
+	case CONTROL_HELLO: return take_hello(w, channel, frame, err);
+	case CONTROL_LISTENING: return take_listening(w, channel, seat, frame, err);
+	case CONTROL_READY: return take_ready(w, seat, frame, err);
+	case CONTROL_STEP:
+	case CONTROL_EVAL: return take_step(w, frame, err);
+	case CONTROL_FILE: return take_file(w, frame, err);
+	case CONTROL_FILES_END: return take_files_end(w, frame, err);
+	case CONTROL_HELD: return take_held(w, seat, frame, err);
+	case CONTROL_FAILED: return take_failed(w, channel, frame, err);
+	case CONTROL_BEAT: return control_get_beat(&channel->beat, frame, err);
+	case CONTROL_DONE:
+		w->done += !seat->done;
+		seat->done = true;
+		return 0;
+	default: return error_set(err, "unexpected control message %d", (int)frame->type);
+	}
+}
+
+/* An error on our own side, or a worker that talks nonsense. */
+static void fail_with(struct watch *w, const struct channel *channel, const struct error *why)
+{
+	if (!w->own_failure)
+		error_set(&w->failure, "rank %u on '%s': %s", channel->first_rank,
+			  channel->host->name, why->text);
+	w->own_failure = true;
+	fail(w);
+}
+
+static void take_all(struct watch *w, struct channel *channel)
+{
+	struct control_frame frame;
+	struct error err;
+	int status;
+
+	while ((status = control_next(&channel->reader, &frame, &err)) > 0) {
+		status = take(w, channel, &frame, &err);
+		if (status < 0)
+			break;
+	}
+	if (status < 0) {
+		channel->failed = true;
+		fail_with(w, channel, &err);
+	}
+}
+
+static void check_life(struct watch *w, struct channel *channel)
+{
+	bool early = w->done < w->s->world;
+
+	if (channel->failed || !early)
+		return;
+	if (channel->ended || clock_now() > channel->heard + CONTROL_SILENT_S) {
+		channel->failed = true;
+		fail(w);
+	}
+}
+
+static void beat(struct watch *w)
+{
+	if (clock_now() < w->beat + CONTROL_BEAT_S)
+		return;
+	w->beat = clock_now();
+	for (size_t i = 0; i < w->s->count; i++)
+		if (w->s->channels[i].out.length == 0 && !w->s->channels[i].ended)
+			control_put(&w->s->channels[i].out, CONTROL_BEAT, 0, NULL, 0);
+}
+
+/* 1: abort now. */
+static int take_signal(struct watch *w)
+{
+	double now = clock_now();
+	bool second = w->signalled != 0 && now - w->signalled <= SECOND_S;
+
+	if (!stop_take())
+		return 0;
+	if (second || !w->started)
+		return 1;
+	w->signalled = now;
+	log_info("finishing the step and saving a checkpoint; press Ctrl-C twice within a second "
+		 "to abort");
+	if (!w->holding)
+		tell_all(w, CONTROL_HOLD);
+	w->holding = true;
+	return 0;
+}
+
+static void poll_once(struct watch *w)
+{
+	size_t count = w->s->count * CHANNEL_POLLS;
+	double until = w->beat + CONTROL_BEAT_S;
+
+	for (size_t i = 0; i < w->s->count; i++)
+		channel_polls(&w->s->channels[i], &w->polls[i * CHANNEL_POLLS]);
+	w->polls[count] = (struct pollfd){ .fd = stop_fd(), .events = POLLIN };
+	if (w->failed != 0 && w->failed + BLAME_S < until)
+		until = w->failed + BLAME_S;
+	if (poll(w->polls, count + 1, clock_poll_ms(until)) <= 0)
+		return;
+	for (size_t i = 0; i < w->s->count; i++) {
+		channel_move(&w->s->channels[i], &w->polls[i * CHANNEL_POLLS]);
+		take_all(w, &w->s->channels[i]);
+	}
+}
+
+/* Lets workers end by themselves, reading what they still say; then ends those that do not. */
+static void leave(struct watch *w, bool abort)
+{
+	double deadline = clock_now() + LEAVE_S;
+	size_t open = 1;
+
+	if (abort)
+		tell_all(w, CONTROL_ABORT);
+	for (bool closing = false; open && clock_now() < deadline;) {
+		size_t count = w->s->count * CHANNEL_POLLS;
+		bool unsent = false;
+
+		open = 0;
+		for (size_t i = 0; i < w->s->count; i++) {
+			channel_polls(&w->s->channels[i], &w->polls[i * CHANNEL_POLLS]);
+			unsent |= w->s->channels[i].out.length && !w->s->channels[i].ended;
+			open += !w->s->channels[i].ended;
+		}
+		if (!unsent && !closing) {
+			closing = true;
+			for (size_t i = 0; i < w->s->count; i++)
+				channel_end_input(&w->s->channels[i]);
+			continue;
+		}
+		poll(w->polls, count, 50);
+		for (size_t i = 0; i < w->s->count; i++)
+			channel_move(&w->s->channels[i], &w->polls[i * CHANNEL_POLLS]);
+	}
+	for (size_t i = 0; i < w->s->count; i++)
+		if (!channel_reap(&w->s->channels[i],
+				  clock_now() + (w->s->channels[i].ended ? 1 : 0)))
+			channel_kill(&w->s->channels[i]);
+}
+
+/* Who is to blame: whoever died or fell silent comes before whoever complained about it. */
+static enum supervise_end blame(struct watch *w, struct error *err)
+{
+	struct channel *lost = NULL;
+	struct buf text = { 0 };
+
+	for (size_t i = 0; i < w->s->count; i++) {
+		struct channel *channel = &w->s->channels[i];
+
+		if (channel->ended)
+			channel_reap(channel, clock_now() + 0.5);
+		if (!lost && channel->failed &&
+		    (channel->ended || clock_now() > channel->heard + CONTROL_SILENT_S))
+			lost = channel;
+	}
+	if (w->own_failure) {
+		*err = w->failure;
+		return SUPERVISE_FAILED;
+	}
+	if (lost) {
+		postmortem_cause(lost, &text);
+		postmortem_log(lost, &w->s->report);
+		error_set(err, "%s", buf_text(&text));
+	} else {
+		*err = w->failure;
+	}
+	buf_release(&text);
+	return SUPERVISE_LOST;
+}
+
+static enum supervise_end watch(struct watch *w, struct error *err)
+{
+	struct progress_totals totals;
+
+	while (w->done < w->s->world) {
+		beat(w);
+		poll_once(w);
+		for (size_t i = 0; i < w->s->count; i++)
+			check_life(w, &w->s->channels[i]);
+		if (take_signal(w)) {
+			error_set(err, "aborted");
+			return SUPERVISE_ABORTED;
+		}
+		if (w->failed != 0 && clock_now() >= w->failed + BLAME_S)
+			return blame(w, err);
+	}
+	totals = progress_totals(w->s->progress);
+	return w->holding && totals.step < totals.steps ? SUPERVISE_STOPPED : SUPERVISE_DONE;
+}
+
+enum supervise_end supervise(struct supervise *s, struct error *err)
+{
+	struct watch w = { .s = s };
+	enum supervise_end end;
+
+	w.seats = xcalloc(s->world, sizeof(*w.seats));
+	w.polls = xcalloc(s->count * CHANNEL_POLLS + 1, sizeof(*w.polls));
+	end = watch(&w, err);
+	leave(&w, end != SUPERVISE_DONE && end != SUPERVISE_STOPPED);
+	for (uint32_t i = 0; i < s->world; i++)
+		control_address_release(&w.seats[i].address);
+	free(w.seats);
+	free(w.polls);
+	return end;
+}

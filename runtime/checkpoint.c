@@ -1,0 +1,228 @@
+/* A rank's part of a checkpoint: made here, stored by the orchestrator. */
+#include "runtime/checkpoint.h"
+
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/buf.h"
+#include "lib/control.h"
+#include "lib/error.h"
+#include "lib/memory.h"
+#include "lib/safetensors.h"
+#include "runtime/coll.h"
+#include "runtime/device/cpu.h"
+#include "runtime/exchange.h"
+#include "runtime/model/model.h"
+#include "runtime/optim/optim.h"
+#include "runtime/outbox.h"
+#include "runtime/sync/sync.h"
+#include "runtime/transport/transport.h"
+
+/* Arrays under their names, on the way to or from a file. Names are owned. */
+struct arrays {
+	struct safetensor *entries;
+	size_t count;
+};
+
+static struct safetensor *add(struct arrays *arrays, const char *prefix, const char *name)
+{
+	struct safetensor *entry;
+
+	arrays->entries = xrealloc(arrays->entries, arrays->count + 1, sizeof(*arrays->entries));
+	entry = &arrays->entries[arrays->count++];
+	*entry = (struct safetensor){ .name = xasprintf("%s%s", prefix, name) };
+	return entry;
+}
+
+/* A block of parameters, as the model's tensors see it. */
+static void add_block(struct arrays *arrays, const char *prefix, const struct model *model,
+		      const float *block)
+{
+	size_t count;
+	const struct tensor *tensors = model_tensors(model, &count);
+
+	for (size_t i = 0; i < count; i++) {
+		struct safetensor *entry = add(arrays, prefix, tensors[i].name);
+
+		memcpy(entry->dim, tensors[i].shape.dim, sizeof(entry->dim));
+		entry->rank = tensors[i].shape.rank;
+		entry->x = block + tensors[i].offset;
+		entry->count = tensors[i].count;
+	}
+}
+
+static void add_flat(struct arrays *arrays, const char *prefix, const char *name, const float *x,
+		     size_t count)
+{
+	struct safetensor *entry = add(arrays, prefix, name);
+
+	entry->dim[0] = count;
+	entry->rank = 1;
+	entry->x = x;
+	entry->count = count;
+}
+
+static void add_slots(struct arrays *arrays, const struct checkpoint_parts *parts)
+{
+	const char *name;
+	float *slot;
+
+	for (size_t i = 0; (slot = optim_slot(parts->optim, i, &name)); i++) {
+		char *prefix = xasprintf("%s.", name);
+
+		add_block(arrays, prefix, parts->model, slot);
+		free(prefix);
+	}
+}
+
+/* What this rank alone has. */
+static void add_own(struct arrays *arrays, const struct checkpoint_parts *parts)
+{
+	struct sync_array state[SYNC_ARRAYS];
+	size_t states = sync_state(parts->sync, state);
+	const float *residual = exchange_residual(parts->exchange);
+
+	for (size_t i = 0; i < states; i++)
+		add_flat(arrays, "sync.", state[i].name, state[i].x, state[i].count);
+	if (residual)
+		add_flat(arrays, "", "residual", residual, model_count(parts->model));
+	if (!parts->replicated) {
+		add_block(arrays, "weight.", parts->model, parts->weight);
+		add_slots(arrays, parts);
+	}
+}
+
+static void arrays_release(struct arrays *arrays)
+{
+	for (size_t i = 0; i < arrays->count; i++)
+		free(arrays->entries[i].name);
+	free(arrays->entries);
+	*arrays = (struct arrays){ 0 };
+}
+
+/* Queues one file, and empties `arrays`. */
+static void send_file(struct outbox *outbox, unsigned rank, size_t step, const char *name,
+		      struct arrays *arrays)
+{
+	struct buf file = { 0 }, frames = { 0 };
+
+	safetensors_write(&file, arrays->entries, arrays->count);
+	control_put_file(&frames, rank, step, name, file.data, file.length);
+	outbox_send(outbox, &frames);
+	buf_release(&file);
+	arrays_release(arrays);
+}
+
+/* *mean is parts->weight itself, or an average that the caller frees. */
+static int mean_weight(const struct checkpoint_parts *parts, struct net *net,
+		       const struct group *world, float **mean, struct error *err)
+{
+	size_t count = model_count(parts->model);
+
+	*mean = parts->weight;
+	if (parts->replicated)
+		return 0;
+	*mean = xaligned(count * sizeof(**mean));
+	memcpy(*mean, parts->weight, count * sizeof(**mean));
+	if (coll_allreduce(net, world, COLL_AUTO, *mean, count, err) < 0) {
+		free(*mean);
+		return -1;
+	}
+	cpu_scale(*mean, 1.0f / (float)world->count, count);
+	return 0;
+}
+
+int checkpoint_save(const struct checkpoint_parts *parts, size_t step, struct net *net,
+		    const struct group *world, struct outbox *outbox, struct error *err)
+{
+	unsigned rank = (unsigned)net_rank(net);
+	struct arrays arrays = { 0 };
+	struct buf end = { 0 };
+	char name[64];
+	float *mean;
+
+	if (mean_weight(parts, net, world, &mean, err) < 0)
+		return -1;
+	outbox_wait(outbox, CONTROL_CHUNK); /* the previous checkpoint has left memory */
+	if (rank == 0) {
+		add_block(&arrays, "", parts->model, mean);
+		send_file(outbox, rank, step, "model.safetensors", &arrays);
+		add_slots(&arrays, parts);
+		send_file(outbox, rank, step, "optimizer.safetensors", &arrays);
+	}
+	add_own(&arrays, parts);
+	snprintf(name, sizeof(name), "rank-%u.safetensors", rank);
+	if (arrays.count)
+		send_file(outbox, rank, step, name, &arrays);
+	control_put_number(&end, CONTROL_FILES_END, rank, step);
+	outbox_send(outbox, &end);
+	if (mean != parts->weight)
+		free(mean);
+	return 0;
+}
+
+/* Copies the file's arrays over those of `wanted`, which all must be there in the same size. */
+static int read_file(const struct buf *file, const char *name, struct arrays *wanted,
+		     struct error *err)
+{
+	struct safetensors read = { 0 };
+	int status = safetensors_read(&read, file->data, file->length, err);
+
+	for (size_t i = 0; i < wanted->count && status == 0; i++) {
+		const struct safetensor *to = &wanted->entries[i];
+		const struct safetensor *from = safetensors_find(&read, to->name);
+
+		if (!from || from->count != to->count)
+			status = error_set(err,
+					   "no array '%s' of %zu numbers; was the recipe "
+					   "changed?",
+					   to->name, to->count);
+		else /* the arrays were made from pointers that may be written */
+			memcpy((float *)(uintptr_t)to->x, from->x, from->count * sizeof(*from->x));
+	}
+	safetensors_release(&read);
+	arrays_release(wanted);
+	return status < 0 ? error_prefix(err, "checkpoint file '%s'", name) : 0;
+}
+
+static int broadcast(const struct checkpoint_parts *parts, struct net *net,
+		     const struct group *world, struct error *err)
+{
+	size_t bytes = model_count(parts->model) * sizeof(float);
+	const char *name;
+	float *slot;
+
+	if (coll_broadcast(net, world, 0, parts->weight, bytes, err) < 0)
+		return -1;
+	for (size_t i = 0; (slot = optim_slot(parts->optim, i, &name)); i++)
+		if (coll_broadcast(net, world, 0, slot, bytes, err) < 0)
+			return -1;
+	return 0;
+}
+
+int checkpoint_restore(const struct checkpoint_parts *parts, const struct checkpoint_files *files,
+		       struct net *net, const struct group *world, struct error *err)
+{
+	struct arrays arrays = { 0 };
+
+	if (files->model->length) {
+		add_block(&arrays, "", parts->model, parts->weight);
+		if (read_file(files->model, "model.safetensors", &arrays, err) < 0)
+			return -1;
+	}
+	if (files->optimizer->length) {
+		add_slots(&arrays, parts);
+		if (read_file(files->optimizer, "optimizer.safetensors", &arrays, err) < 0)
+			return -1;
+	}
+	if (broadcast(parts, net, world, err) < 0)
+		return -1;
+	if (files->own->length) {
+		add_own(&arrays, parts);
+		if (read_file(files->own, "rank-N.safetensors", &arrays, err) < 0)
+			return -1;
+	}
+	return 0;
+}

@@ -1,0 +1,45 @@
+/*
+ * A rank's part of a checkpoint: made here, stored by the orchestrator. model.safetensors holds the
+ * model (the mean over the ranks where they differ), optimizer.safetensors the optimizer's slots;
+ * both come from rank 0. rank-N.safetensors holds what rank N has of its own.
+ */
+#ifndef DSTRAIN_RUNTIME_CHECKPOINT_H
+#define DSTRAIN_RUNTIME_CHECKPOINT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct buf;
+struct error;
+struct exchange;
+struct group;
+struct model;
+struct net;
+struct optim;
+struct outbox;
+struct sync;
+
+/* What a checkpoint holds. All borrowed. */
+struct checkpoint_parts {
+	const struct model *model;
+	float *weight;
+	struct optim *optim;
+	struct sync *sync;
+	struct exchange *exchange;
+	bool replicated; /* weights and slots are the same on all ranks */
+};
+
+/* Collective where ranks differ: every rank calls it at the same step. Queues the files. */
+int checkpoint_save(const struct checkpoint_parts *parts, size_t step, struct net *net,
+		    const struct group *world, struct outbox *outbox, struct error *err);
+
+/* Files received for this rank; any may be empty. */
+struct checkpoint_files {
+	const struct buf *model, *optimizer, *own;
+};
+/* Rank 0 reads what it was sent and gives weights and slots to all ranks; then each rank reads what
+ * is its own. Without files, all take rank 0's initial weights. Collective. */
+int checkpoint_restore(const struct checkpoint_parts *parts, const struct checkpoint_files *files,
+		       struct net *net, const struct group *world, struct error *err);
+
+#endif

@@ -1,0 +1,53 @@
+/* Where a rank may be stopped, in agreement with all the others. */
+#include "runtime/gate.h"
+
+#include <stdint.h>
+
+void gate_init(struct gate *gate, size_t first_step)
+{
+	pthread_mutex_init(&gate->lock, NULL);
+	pthread_cond_init(&gate->changed, NULL);
+	gate->next = first_step;
+	gate->hold = gate->until = SIZE_MAX;
+}
+
+bool gate_pass(struct gate *gate, size_t step)
+{
+	bool pass;
+
+	pthread_mutex_lock(&gate->lock);
+	while (step >= gate->hold && step < gate->until)
+		pthread_cond_wait(&gate->changed, &gate->lock);
+	pass = step < gate->until;
+	if (pass)
+		gate->next = step + 1;
+	pthread_mutex_unlock(&gate->lock);
+	return pass;
+}
+
+size_t gate_hold(struct gate *gate)
+{
+	size_t held;
+
+	pthread_mutex_lock(&gate->lock);
+	if (gate->hold == SIZE_MAX)
+		gate->hold = gate->next;
+	held = gate->hold;
+	pthread_mutex_unlock(&gate->lock);
+	return held;
+}
+
+void gate_until(struct gate *gate, size_t step)
+{
+	pthread_mutex_lock(&gate->lock);
+	gate->hold = SIZE_MAX;
+	gate->until = step;
+	pthread_cond_broadcast(&gate->changed);
+	pthread_mutex_unlock(&gate->lock);
+}
+
+void gate_destroy(struct gate *gate)
+{
+	pthread_mutex_destroy(&gate->lock);
+	pthread_cond_destroy(&gate->changed);
+}

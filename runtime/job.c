@@ -1,0 +1,161 @@
+/* A recipe with its names resolved to implementations and every value checked. */
+#include "runtime/job.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "lib/memory.h"
+#include "lib/setting.h"
+#include "runtime/compress/compress.h"
+#include "runtime/model/model.h"
+#include "runtime/transport/transport.h"
+
+#define ROW(field) offsetof(struct job_params, field)
+
+static const struct opt top_options[] = {
+	{ "name", OPT_TEXT, ROW(name), "run", "name of the run and of its directory" },
+	{ "seed", OPT_COUNT, ROW(seed), "42", "of all random numbers" },
+	{ "hosts", OPT_TEXT, ROW(hosts), "local:1", "where to train; --hosts overrides" },
+	{ 0 }
+};
+
+static const struct opt train_options[] = {
+	{ "epochs", OPT_COUNT, ROW(epochs), "10", "passes over the training data", .min = 1,
+	  .max = 1e6 },
+	{ "steps", OPT_COUNT, ROW(steps), "0", "steps to train instead of epochs", .min = 0,
+	  .max = 1e12 },
+	{ "batch", OPT_COUNT, ROW(batch), "128", "samples of one step, over all ranks", .min = 1,
+	  .max = 1e7 },
+	{ "clip", OPT_REAL, ROW(clip), "0", "largest 2-norm of the gradient; 0: no limit", .min = 0,
+	  .max = 1e9 },
+	{ "threads", OPT_COUNT, ROW(threads), "1", "processor threads of one rank", .min = 1,
+	  .max = 1024 },
+	{ "eval_every", OPT_COUNT, ROW(eval_every), "1",
+	  "epochs between evaluations on the test data; 0: only at the end", .min = 0, .max = 1e6 },
+	{ 0 }
+};
+
+static const struct opt transport_options[] = {
+	{ "timeout", OPT_SECONDS, ROW(timeout_s), "60s", "longest wait for a peer", .min = 0.1,
+	  .max = 86400 },
+	{ "port", OPT_TEXT, ROW(port), "0",
+	  "a worker's listening port: 0 (any), one, or a range such as 40000-40100" },
+	{ 0 }
+};
+
+static const struct opt checkpoint_options[] = {
+	{ "every", OPT_COUNT, ROW(checkpoint_every), "500",
+	  "steps between checkpoints; 0: only at the end", .min = 0, .max = 1e12 },
+	{ "keep", OPT_COUNT, ROW(checkpoint_keep), "3", "how many checkpoints to keep", .min = 1,
+	  .max = 1e6 },
+	{ 0 }
+};
+
+#define IN_JOB(field) offsetof(struct job, field)
+
+const struct job_section job_sections[] = {
+	{ "", top_options, IN_JOB(params) },
+	{ "data", .registry = &data_formats, .key = "format", .part_offset = IN_JOB(data) },
+	{ "model", .registry = &models, .key = "preset", .part_offset = IN_JOB(model) },
+	{ "train", train_options, IN_JOB(params) },
+	{ "train.optimizer", .registry = &optimizers, .key = "name", .fallback = "sgd",
+	  .part_offset = IN_JOB(optimizer) },
+	{ "train.schedule", schedule_options, IN_JOB(schedule_params), &schedules, "name",
+	  "constant", IN_JOB(schedule) },
+	{ "sync", sync_options, IN_JOB(sync_params), &sync_strategies, "strategy", "bsp",
+	  IN_JOB(sync) },
+	{ "compress", .registry = &compressors, .key = "scheme", .fallback = "none",
+	  .part_offset = IN_JOB(compressor) },
+	{ "transport", transport_options, IN_JOB(params), &transports, "name", "tcp",
+	  IN_JOB(transport) },
+	{ "checkpoint", checkpoint_options, IN_JOB(params) },
+	{ 0 }
+};
+
+const struct registry *const job_registries[] = {
+	&sync_strategies, &compressors, &transports, &models,	    &layers,
+	&losses,	  &optimizers,	&schedules,  &data_formats, NULL
+};
+
+/* "40000-40100" -> both ends; one number is a range of one. */
+static int check_port_range(const char *text)
+{
+	unsigned low, high;
+	char rest;
+	int fields = sscanf(text, "%5u-%5u%c", &low, &high, &rest);
+
+	if (fields == 1 && strspn(text, "0123456789") == strlen(text))
+		return low <= 65535 ? 0 : -1;
+	return fields == 2 && low > 0 && low <= high && high <= 65535 ? 0 : -1;
+}
+
+static void check_values(const struct job *job, const struct settings *resolved,
+			 struct problems *problems)
+{
+	const char *name = job->params.name;
+	const struct setting *where = settings_find(resolved, "name");
+
+	if (name && (strchr(name, '/') || name[0] == '.'))
+		problems_add(problems, where->value_place,
+			     "name: '%s' cannot be the name of a directory", name);
+	where = settings_find(resolved, "transport.port");
+	if (job->params.port && check_port_range(job->params.port) < 0)
+		problems_add(problems, where->value_place,
+			     "transport.port: '%s' is neither a port nor a range such as "
+			     "40000-40100",
+			     job->params.port);
+}
+
+void job_read(struct job *job, struct settings *given, struct settings *resolved,
+	      struct problems *problems)
+{
+	for (const struct job_section *s = job_sections; s->prefix; s++) {
+		char *base = (char *)job;
+
+		if (s->registry)
+			registry_read(s->registry, given, s->prefix, s->key, s->fallback,
+				      (struct part *)(void *)(base + s->part_offset), resolved,
+				      problems);
+		if (s->options)
+			opt_read(s->options, given, s->prefix, base + s->params_offset, resolved,
+				 problems);
+	}
+	shard_read(given, &job->shard, resolved, problems);
+	settings_report_unused(given, resolved, problems);
+	check_values(job, resolved, problems);
+}
+
+char ***job_files(struct job *job, size_t *count)
+{
+	char ***files = NULL;
+
+	*count = 0;
+	for (const struct job_section *s = job_sections; s->prefix; s++) {
+		struct part *part = (struct part *)(void *)((char *)job + s->part_offset);
+
+		if (!s->registry || !part->entry)
+			continue;
+		for (const struct opt *row = part->entry->options; row && row->key; row++) {
+			char **field = (char **)(void *)((char *)part->params + row->offset);
+
+			if (row->type != OPT_PATH || !*field)
+				continue;
+			files = xrealloc(files, *count + 1, sizeof(*files));
+			files[(*count)++] = field;
+		}
+	}
+	return files;
+}
+
+void job_release(struct job *job)
+{
+	for (const struct job_section *s = job_sections; s->prefix; s++) {
+		char *base = (char *)job;
+
+		if (s->registry)
+			part_release((struct part *)(void *)(base + s->part_offset));
+		if (s->options)
+			opt_release(s->options, base + s->params_offset);
+	}
+	*job = (struct job){ 0 };
+}

@@ -1,0 +1,78 @@
+/* What a step took and gave, sent to the orchestrator. */
+#include "runtime/metrics.h"
+
+#include "lib/buf.h"
+#include "lib/clock.h"
+#include "lib/control.h"
+#include "runtime/outbox.h"
+#include "runtime/sync/sync.h"
+#include "runtime/transport/transport.h"
+
+void metrics_begin(struct metrics *metrics)
+{
+	metrics->begun = metrics->lap = clock_now();
+	metrics->data_s = metrics->compute_s = 0;
+}
+
+static double lap(struct metrics *metrics)
+{
+	double now = clock_now(), passed = now - metrics->lap;
+
+	metrics->lap = now;
+	return passed;
+}
+
+void metrics_data(struct metrics *metrics)
+{
+	metrics->data_s += lap(metrics);
+}
+
+void metrics_compute(struct metrics *metrics)
+{
+	metrics->compute_s += lap(metrics);
+}
+
+void metrics_other(struct metrics *metrics)
+{
+	lap(metrics);
+}
+
+void metrics_step(struct metrics *metrics, size_t step, const struct score *score, double lr,
+		  double gradient_norm)
+{
+	struct sync_times times = sync_times(metrics->sync);
+	struct net_bytes sent = net_bytes(metrics->net);
+	struct control_step record = {
+		.step = step,
+		.loss_sum = score->loss_sum,
+		.correct = score->correct,
+		.count = score->count,
+		.lr = lr,
+		.gradient_norm = gradient_norm,
+		.data_s = metrics->data_s,
+		.compute_s = metrics->compute_s,
+		.comm_s = times.comm_s,
+		.exposed_comm_s = times.exposed_s,
+		.step_s = clock_now() - metrics->begun,
+		.bytes_sent = sent.payload_sent + sent.header_sent - metrics->bytes,
+		.payload_sent = sent.payload_sent - metrics->payload,
+	};
+	struct buf frame = { 0 };
+
+	metrics->bytes = sent.payload_sent + sent.header_sent;
+	metrics->payload = sent.payload_sent;
+	control_put_step(&frame, CONTROL_STEP, metrics->rank, &record);
+	outbox_send(metrics->outbox, &frame);
+}
+
+void metrics_eval(struct metrics *metrics, size_t step, const struct score *score)
+{
+	struct control_step record = { .step = step,
+				       .loss_sum = score->loss_sum,
+				       .correct = score->correct,
+				       .count = score->count };
+	struct buf frame = { 0 };
+
+	control_put_step(&frame, CONTROL_EVAL, metrics->rank, &record);
+	outbox_send(metrics->outbox, &frame);
+}

@@ -1,0 +1,33 @@
+/* What a step took and gave, sent to the orchestrator. */
+#ifndef DSTRAIN_RUNTIME_METRICS_H
+#define DSTRAIN_RUNTIME_METRICS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "runtime/model/batch.h"
+
+struct net;
+struct outbox;
+struct sync;
+
+struct metrics {
+	struct outbox *outbox; /* borrowed, as all below */
+	const struct net *net;
+	const struct sync *sync;
+	unsigned rank;
+	double begun, lap; /* clock_now of the step's begin, of the last lap */
+	double data_s, compute_s;
+	uint64_t bytes, payload; /* sent before this step */
+};
+
+void metrics_begin(struct metrics *metrics);
+void metrics_data(struct metrics *metrics);    /* what passed since the last lap was the data's */
+void metrics_compute(struct metrics *metrics); /* ... the model's and the optimizer's */
+void metrics_other(struct metrics *metrics);   /* ... waiting, counted elsewhere */
+/* `step` counts completed steps, from 1. */
+void metrics_step(struct metrics *metrics, size_t step, const struct score *score, double lr,
+		  double gradient_norm);
+void metrics_eval(struct metrics *metrics, size_t step, const struct score *score);
+
+#endif

@@ -1,0 +1,78 @@
+/* A worker's way out: frames are queued by any thread and written to stdout by one of its own. */
+#include "runtime/outbox.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "lib/buf.h"
+#include "lib/file.h"
+#include "lib/memory.h"
+
+struct outbox {
+	int fd;
+	pthread_mutex_t lock;
+	pthread_cond_t changed;
+	struct buf queue;     /* lock */
+	size_t being_written; /* lock */
+	pthread_t writer;
+};
+
+/* Runs as long as the process: when nobody reads any more, the worker has no reason to live. */
+static void *write_out(void *arg)
+{
+	struct outbox *outbox = arg;
+
+	for (;;) {
+		struct buf batch;
+		int failed;
+
+		pthread_mutex_lock(&outbox->lock);
+		while (outbox->queue.length == 0)
+			pthread_cond_wait(&outbox->changed, &outbox->lock);
+		batch = outbox->queue;
+		outbox->queue = (struct buf){ 0 };
+		outbox->being_written = batch.length;
+		pthread_mutex_unlock(&outbox->lock);
+
+		failed = file_write_all(outbox->fd, batch.data, batch.length);
+		buf_release(&batch);
+		if (failed)
+			_exit(1);
+
+		pthread_mutex_lock(&outbox->lock);
+		outbox->being_written = 0;
+		pthread_cond_broadcast(&outbox->changed);
+		pthread_mutex_unlock(&outbox->lock);
+	}
+	return NULL;
+}
+
+struct outbox *outbox_new(int fd)
+{
+	struct outbox *outbox = xcalloc(1, sizeof(*outbox));
+
+	outbox->fd = fd;
+	pthread_mutex_init(&outbox->lock, NULL);
+	pthread_cond_init(&outbox->changed, NULL);
+	pthread_create(&outbox->writer, NULL, write_out, outbox);
+	pthread_detach(outbox->writer);
+	return outbox;
+}
+
+void outbox_send(struct outbox *outbox, struct buf *frames)
+{
+	pthread_mutex_lock(&outbox->lock);
+	buf_add(&outbox->queue, frames->data, frames->length);
+	pthread_cond_broadcast(&outbox->changed);
+	pthread_mutex_unlock(&outbox->lock);
+	buf_release(frames);
+}
+
+void outbox_wait(struct outbox *outbox, size_t bytes)
+{
+	pthread_mutex_lock(&outbox->lock);
+	while (outbox->queue.length + outbox->being_written > bytes)
+		pthread_cond_wait(&outbox->changed, &outbox->lock);
+	pthread_mutex_unlock(&outbox->lock);
+}

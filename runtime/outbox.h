@@ -1,0 +1,17 @@
+/* A worker's way out: frames are queued by any thread and written to stdout by one of its own. */
+#ifndef DSTRAIN_RUNTIME_OUTBOX_H
+#define DSTRAIN_RUNTIME_OUTBOX_H
+
+#include <stddef.h>
+
+struct buf;
+struct outbox;
+
+struct outbox *outbox_new(int fd); /* borrowed */
+/* Queues the bytes of `frames` and empties it. Does not block. */
+void outbox_send(struct outbox *outbox, struct buf *frames);
+/* Blocks until at most `bytes` wait to be written: for large senders, so that memory stays bounded.
+ */
+void outbox_wait(struct outbox *outbox, size_t bytes);
+
+#endif
