@@ -6,6 +6,7 @@
 #include "cmd/cmd.h"
 #include "cmd/job_load.h"
 #include "lib/error.h"
+#include "lib/hosts.h"
 #include "lib/json.h"
 #include "lib/memory.h"
 #include "lib/units.h"
@@ -92,12 +93,31 @@ static void print_json(const struct job_load *load)
 	json_free(result);
 }
 
+/* The hosts file, if it is one; connects to nothing. */
+static void check_hosts(struct job_load *load)
+{
+	const struct setting *spec = settings_find(&load->resolved, "hosts");
+	size_t before = load->problems.count;
+	struct hosts hosts = { 0 };
+	struct error err;
+
+	if (!spec || spec->kind != SETTING_SCALAR)
+		return;
+	if (hosts_load(&hosts, spec->values[0], &load->problems, &err) < 0 &&
+	    load->problems.count == before)
+		problems_add(&load->problems, spec->value_place, "%s", err.text);
+	hosts_release(&hosts);
+}
+
 static int check(const struct flags *flags)
 {
 	const char *path = flags->operands[0];
 	struct job_load load = { 0 };
-	int status = job_load(&load, path, flags) < 0 ? EXIT_USAGE : EXIT_DONE;
+	int status;
 
+	job_load(&load, path, flags);
+	check_hosts(&load);
+	status = load.problems.count ? EXIT_USAGE : EXIT_DONE;
 	job_load_report(&load);
 	if (flags->json) {
 		print_json(&load);

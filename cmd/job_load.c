@@ -90,14 +90,29 @@ static void check_files(struct job_load *load)
 	}
 }
 
+/* "sync: local_sgd" becomes "sync: {strategy: local_sgd}", for --set sync.period=4 to go beside. */
+static void expand_names(struct settings *recipe)
+{
+	for (const struct job_section *s = job_sections; s->prefix; s++) {
+		struct setting *whole = s->registry ? settings_find(recipe, s->prefix) : NULL;
+
+		if (whole && whole->kind == SETTING_SCALAR) {
+			free(whole->key);
+			whole->key = xasprintf("%s.%s", s->prefix, s->key);
+		}
+	}
+}
+
 static void read_flags(struct job_load *load, const struct flags *flags)
 {
 	static const struct place place = { .file = "--set" };
 	struct error err;
 
-	for (size_t i = 0; i < flags->set_count; i++)
+	for (size_t i = 0; i < flags->set_count; i++) {
+		expand_names(&load->given);
 		if (recipe_set(&load->given, flags->set[i], &err) < 0)
 			problems_add(&load->problems, place, "%s", err.text);
+	}
 	if (flags->hosts)
 		settings_set(&load->given, "hosts", flags->hosts,
 			     (struct place){ .file = "--hosts" });

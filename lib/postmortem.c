@@ -20,7 +20,8 @@ static void add_memory(const struct channel *channel, struct buf *out)
 	if (!beat->resident_bytes)
 		return;
 	buf_addf(out, "%s: it used %s; %s of the host's %s were available",
-		 beat->available_bytes < scarce ? "; probably out of memory" : ", probably by hand",
+		 beat->available_bytes < scarce ? "; probably out of memory"
+						: ", by hand or by another program",
 		 units_show_bytes(used, sizeof(used), (double)beat->resident_bytes),
 		 units_show_bytes(available, sizeof(available), (double)beat->available_bytes),
 		 units_show_bytes(total, sizeof(total), (double)channel->hello.memory_bytes));
@@ -31,7 +32,8 @@ static void add_signal(const struct channel *channel, struct buf *out)
 	int number = channel->status.signal;
 	const char *name = sigabbrev_np(number);
 
-	buf_addf(out, " was killed by SIG%s (%d)", name ? name : "?", number);
+	buf_addf(out, " %s killed by SIG%s (%d)", channel->ranks > 1 ? "were" : "was",
+		 name ? name : "?", number);
 	if (number == SIGKILL)
 		add_memory(channel, out);
 	else if (number == SIGBUS)

@@ -43,6 +43,7 @@ struct watch {
 	uint32_t listening, ready, held, done;
 	bool peers_sent, started;
 	double beat;	      /* when ours was last sent */
+	double polled;	      /* when the streams were last looked at */
 	double signalled;     /* when the last signal came; 0: none did */
 	double failed;	      /* when the first bad news came; 0: none did */
 	bool holding;	      /* HOLD was sent */
@@ -337,7 +338,7 @@ static void check_life(struct watch *w, struct channel *channel)
 
 	if (channel->failed || !early)
 		return;
-	if (channel->ended || clock_now() > channel->heard + CONTROL_SILENT_S) {
+	if (channel->ended || w->polled > channel->heard + CONTROL_SILENT_S) {
 		channel->failed = true;
 		fail(w);
 	}
@@ -376,13 +377,16 @@ static void poll_once(struct watch *w)
 {
 	size_t count = w->s->count * CHANNEL_POLLS;
 	double until = w->beat + CONTROL_BEAT_S;
+	int polled;
 
 	for (size_t i = 0; i < w->s->count; i++)
 		channel_polls(&w->s->channels[i], &w->polls[i * CHANNEL_POLLS]);
 	w->polls[count] = (struct pollfd){ .fd = stop_fd(), .events = POLLIN };
 	if (w->failed != 0 && w->failed + BLAME_S < until)
 		until = w->failed + BLAME_S;
-	if (poll(w->polls, count + 1, clock_poll_ms(until)) <= 0)
+	polled = poll(w->polls, count + 1, clock_poll_ms(until));
+	w->polled = clock_now(); /* what follows may take long: a checkpoint is written to disk */
+	if (polled <= 0)
 		return;
 	for (size_t i = 0; i < w->s->count; i++) {
 		channel_move(&w->s->channels[i], &w->polls[i * CHANNEL_POLLS]);
@@ -436,7 +440,7 @@ static enum supervise_end blame(struct watch *w, struct error *err)
 		if (channel->ended)
 			channel_reap(channel, clock_now() + 0.5);
 		if (!lost && channel->failed &&
-		    (channel->ended || clock_now() > channel->heard + CONTROL_SILENT_S))
+		    (channel->ended || w->polled > channel->heard + CONTROL_SILENT_S))
 			lost = channel;
 	}
 	if (w->own_failure) {

@@ -265,6 +265,7 @@ static int read_classes(const struct table *table, const struct table *train, si
 	return status;
 }
 
+/* A column of `train` is done with before that of `out` is changed: they may be the same. */
 static void standardise(const struct table *train, struct dataset *out)
 {
 	size_t features = train->features;
@@ -286,11 +287,11 @@ static void standardise(const struct table *train, struct dataset *out)
 	}
 }
 
-/* Takes the samples of `table`, with the classes and the scale of `train`; may be the same. */
-static int take_samples(const struct csv_params *params, const struct table *table,
-			const struct table *train, struct dataset *out, struct error *err)
+/* Moves the samples of `table` to `out`, with the classes and the scale of `train`; may be the
+ * same. */
+static int take_samples(const struct csv_params *params, struct table *table, struct table *train,
+			struct dataset *out, struct error *err)
 {
-	size_t bytes = table->count * table->features * sizeof(*out->floats);
 	int status;
 
 	if (table->features != train->features)
@@ -305,9 +306,11 @@ static int take_samples(const struct csv_params *params, const struct table *tab
 		status = read_classes(table, train, params->classes, out, err);
 	if (status < 0)
 		return -1;
-	out->floats = memcpy(xmalloc(bytes), table->x, bytes);
+	out->floats = xrealloc(table->x, table->count, table->features * sizeof(*table->x));
+	table->x = out->floats;
 	if (params->standardise)
 		standardise(train, out);
+	table->x = NULL;
 	return 0;
 }
 

@@ -4,7 +4,6 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "tests/unit/format.h"
 
@@ -12,7 +11,8 @@
 static const struct {
 	const char *format, *settings;
 } examples[] = {
-	{ "idx", "train.images=images train.labels=labels test.images=images test.labels=labels" },
+	{ "idx", "train.images=images train.labels=labels test.images=images test.labels=labels "
+		 "shift=-0.5" },
 	{ "csv", "train=rows.csv test=rows.csv" },
 };
 

@@ -370,6 +370,25 @@ static void a_preset_says_what_data_it_lacks(void **state)
 	part_release(&logistic);
 }
 
+static void dropout_is_drawn_anew_at_every_step_of_training_alone(void **state)
+{
+	struct bench b;
+	double first, same, next;
+
+	(void)state;
+	bench_init(&b, registry_find(&models, "mlp"), variants[2].options, 3);
+	first = mean_loss(&b);
+	same = mean_loss(&b);
+	b.batch.step++;
+	next = mean_loss(&b);
+	assert_true(same == first && next != first);
+	b.batch.training = false;
+	first = mean_loss(&b);
+	b.batch.step++;
+	assert_true(mean_loss(&b) == first);
+	bench_release(&b);
+}
+
 static void *train_alone(void *arg)
 {
 	for (int i = 0; i < 50; i++)
@@ -409,6 +428,7 @@ int main(void)
 		cmocka_unit_test(an_mlp_is_named_and_initialised_as_in_pytorch),
 		cmocka_unit_test(outputs_are_those_of_the_last_layer),
 		cmocka_unit_test(a_preset_says_what_data_it_lacks),
+		cmocka_unit_test(dropout_is_drawn_anew_at_every_step_of_training_alone),
 		cmocka_unit_test(models_of_several_threads_do_not_meet),
 	};
 

@@ -2,9 +2,12 @@
 #ifndef DSTRAIN_TESTS_FORMAT_H
 #define DSTRAIN_TESTS_FORMAT_H
 
+#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "lib/error.h"
 #include "lib/file.h"
@@ -38,6 +41,23 @@ static inline void scratch_write(const char *name, const void *bytes, size_t len
 	assert_non_null(file);
 	assert_int_equal(fwrite(bytes, 1, length, file), length);
 	fclose(file);
+}
+
+/* Packs a file of the scratch directory with gzip(1). */
+static inline void scratch_pack(const char *name, const char *packed)
+{
+	char program[] = "gzip", options[] = "-kfn", *file = xstrdup(name);
+	char *const command[] = { program, options, file, NULL };
+	char *result = xasprintf("%s.gz", name);
+	int status;
+	pid_t pid;
+
+	assert_int_equal(posix_spawnp(&pid, program, NULL, NULL, command, NULL), 0);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	assert_int_equal(rename(result, packed), 0);
+	free(result);
+	free(file);
 }
 
 /* "train.images=images label=2": the settings below "data", none of them wrong. */

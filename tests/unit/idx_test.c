@@ -3,7 +3,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "lib/buf.h"
 #include "lib/digest.h"
@@ -37,11 +36,6 @@ static void write_idx(const char *name, size_t rank, const size_t *dim, size_t l
 static void write_labels(const char *name, size_t count)
 {
 	write_idx(name, 1, &count, count);
-}
-
-static void run_program(const char *command)
-{
-	assert_int_equal(system(command), 0);
 }
 
 static int make_files(void **state)
@@ -93,7 +87,8 @@ static void gzip_is_known_by_content_not_by_name(void **state)
 	struct dataset packed;
 
 	(void)state;
-	run_program("gzip -c images >packed && gzip -c labels >labels.idx");
+	scratch_pack("images", "packed");
+	scratch_pack("labels", "labels.idx");
 	packed = format_read("idx", "train.images=packed train.labels=labels.idx", DATA_TRAIN);
 	assert_int_equal(packed.count, 4);
 	assert_int_equal(packed.bytes[23], 23);
@@ -192,7 +187,7 @@ static void a_cut_gzip_file_is_refused_at_every_length(void **state)
 	struct error err;
 
 	(void)state;
-	run_program("gzip -nc images >packed");
+	scratch_pack("images", "packed");
 	assert_int_equal(file_read(&packed, "packed", 10000, &err), 0);
 	for (size_t length = 2; length < packed.length; length++)
 		refuses_bytes(packed.data, length,
@@ -230,7 +225,7 @@ static void flip_bits(const char *name, const char *settings)
 static void flipped_bits_never_crash(void **state)
 {
 	(void)state;
-	run_program("gzip -c images >packed");
+	scratch_pack("images", "packed");
 	flip_bits("images", "train.images=flipped train.labels=labels");
 	flip_bits("packed", "train.images=flipped train.labels=labels");
 	flip_bits("labels", "train.images=images train.labels=flipped");

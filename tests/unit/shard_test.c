@@ -164,6 +164,26 @@ static void other_kinds_give_each_sample_to_exactly_one_rank(void **state)
 			find_owners(kind, worlds[w], owner, sizes);
 }
 
+static void a_rank_sees_all_of_its_own_before_any_of_them_again(void **state)
+{
+	struct shard *shard = new_shard(SHARD_BY_LABEL, 0, 2, 4);
+	uint32_t shown[2][SAMPLES / 2 + 1];
+	unsigned char seen[SAMPLES] = { 0 };
+	size_t own = SAMPLES / 2 + 1, at = 0, count, first, total;
+
+	(void)state;
+	for (size_t step = 0; at < 2 * own; step++) {
+		const uint32_t *index = shard_step(shard, step, &count, &first, &total);
+
+		for (size_t i = 0; i < count && at < 2 * own; i++, at++) {
+			shown[at / own][at % own] = index[i];
+			assert_int_equal(seen[index[i]]++, at / own);
+		}
+	}
+	assert_memory_not_equal(shown[0], shown[1], sizeof(shown[0]));
+	shard_free(shard);
+}
+
 static void by_label_gives_neighbouring_labels_and_equal_parts(void **state)
 {
 	size_t sizes[5];
@@ -350,6 +370,7 @@ int main(void)
 		cmocka_unit_test(an_epoch_shows_no_sample_twice),
 		cmocka_unit_test(the_seed_alone_decides_the_order),
 		cmocka_unit_test(other_kinds_give_each_sample_to_exactly_one_rank),
+		cmocka_unit_test(a_rank_sees_all_of_its_own_before_any_of_them_again),
 		cmocka_unit_test(by_label_gives_neighbouring_labels_and_equal_parts),
 		cmocka_unit_test(a_small_alpha_skews_labels_and_a_large_one_does_not),
 		cmocka_unit_test(a_batch_larger_than_the_data_takes_all_of_it),

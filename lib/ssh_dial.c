@@ -1,0 +1,193 @@
+/* Names to TCP connections, within a deadline. */
+#include <errno.h>
+#include <fcntl.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "lib/clock.h"
+#include "lib/error.h"
+#include "lib/memory.h"
+#include "lib/ssh_session.h"
+
+/* getaddrinfo has no deadline, so it runs on a thread of its own that may outlive the wait. */
+struct lookup {
+	pthread_mutex_t lock;
+	pthread_cond_t changed;
+	char *name;
+	char port[8];
+	int owners; /* under lock: the thread, and who waits */
+	bool done;  /* under lock */
+	int status;
+	struct addrinfo *found;
+};
+
+static void lookup_drop(struct lookup *lookup)
+{
+	bool last;
+
+	pthread_mutex_lock(&lookup->lock);
+	last = --lookup->owners == 0;
+	pthread_mutex_unlock(&lookup->lock);
+	if (!last)
+		return;
+	if (lookup->found)
+		freeaddrinfo(lookup->found);
+	pthread_cond_destroy(&lookup->changed);
+	pthread_mutex_destroy(&lookup->lock);
+	free(lookup->name);
+	free(lookup);
+}
+
+static void *look_up(void *arg)
+{
+	struct addrinfo wanted = { .ai_socktype = SOCK_STREAM }, *found = NULL;
+	struct lookup *lookup = arg;
+	int status = getaddrinfo(lookup->name, lookup->port, &wanted, &found);
+
+	pthread_mutex_lock(&lookup->lock);
+	lookup->status = status;
+	lookup->found = status == 0 ? found : NULL;
+	lookup->done = true;
+	pthread_cond_signal(&lookup->changed);
+	pthread_mutex_unlock(&lookup->lock);
+	lookup_drop(lookup);
+	return NULL;
+}
+
+static struct lookup *lookup_start(const struct host *host)
+{
+	struct lookup *lookup = xcalloc(1, sizeof(*lookup));
+	pthread_condattr_t monotonic;
+	pthread_t thread;
+
+	pthread_mutex_init(&lookup->lock, NULL);
+	pthread_condattr_init(&monotonic);
+	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+	pthread_cond_init(&lookup->changed, &monotonic);
+	pthread_condattr_destroy(&monotonic);
+	lookup->name = xstrdup(host->address);
+	snprintf(lookup->port, sizeof(lookup->port), "%u", (unsigned)host->port);
+	lookup->owners = 2;
+	if (pthread_create(&thread, NULL, look_up, lookup) == 0)
+		pthread_detach(thread);
+	else
+		look_up(lookup);
+	return lookup;
+}
+
+static int lookup_wait(struct lookup *lookup, double deadline, struct error *err)
+{
+	struct timespec until = clock_timespec(deadline);
+	int status = 0;
+
+	pthread_mutex_lock(&lookup->lock);
+	while (!lookup->done && status == 0)
+		status = pthread_cond_timedwait(&lookup->changed, &lookup->lock, &until);
+	if (!lookup->done)
+		status = error_set(err, "no answer from the name service for '%s'", lookup->name);
+	else if (lookup->status != 0)
+		status = error_set(err, "cannot resolve '%s': %s", lookup->name,
+				   gai_strerror(lookup->status));
+	else
+		status = 0;
+	pthread_mutex_unlock(&lookup->lock);
+	return status;
+}
+
+/* The peer's death must show without any traffic of ours. */
+static void watch_peer(int fd)
+{
+	int on = 1, idle_s = 5, interval_s = 3, probes = 3, unanswered_ms = 15000;
+
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
+	setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle_s, sizeof(idle_s));
+	setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval_s, sizeof(interval_s));
+	setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof(probes));
+#ifdef TCP_USER_TIMEOUT
+	setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &unanswered_ms, sizeof(unanswered_ms));
+#endif
+}
+
+/* 0, or why not. */
+static int finish_connect(int fd, double deadline)
+{
+	struct pollfd ready = { .fd = fd, .events = POLLOUT };
+	socklen_t length = sizeof(int);
+	int reason = 0, got;
+
+	do
+		got = poll(&ready, 1, clock_poll_ms(deadline));
+	while (got < 0 && errno == EINTR);
+	if (got == 0)
+		return ETIMEDOUT;
+	getsockopt(fd, SOL_SOCKET, SO_ERROR, &reason, &length);
+	return reason;
+}
+
+/* The descriptor, or -1 with errno. */
+static int connect_one(const struct addrinfo *to, double deadline)
+{
+	int fd = socket(to->ai_family, to->ai_socktype, to->ai_protocol);
+	int reason = 0;
+
+	if (fd < 0)
+		return -1;
+	fcntl(fd, F_SETFD, FD_CLOEXEC);
+	fcntl(fd, F_SETFL, O_NONBLOCK);
+	if (connect(fd, to->ai_addr, to->ai_addrlen) < 0)
+		reason = errno == EINPROGRESS ? finish_connect(fd, deadline) : errno;
+	if (reason == 0) {
+		watch_peer(fd);
+		return fd;
+	}
+	close(fd);
+	errno = reason;
+	return -1;
+}
+
+static int explain(const struct host *host, int reason, struct error *err)
+{
+	const char *advice = "";
+
+	if (reason == ETIMEDOUT)
+		return error_set(err,
+				 "no answer from %s port %u within %g s; is the host up, and does "
+				 "no firewall drop the packets?",
+				 host->address, (unsigned)host->port, host->connect_timeout_s);
+	if (reason == ECONNREFUSED)
+		advice = "; does an SSH server run there, on this port?";
+	return error_set(err, "cannot connect to %s port %u: %s%s", host->address,
+			 (unsigned)host->port, strerror(reason), advice);
+}
+
+int ssh_dial(const struct host *host, double deadline, struct error *err)
+{
+	struct lookup *lookup = lookup_start(host);
+	int fd = -1, reason = ETIMEDOUT;
+	size_t left = 0;
+
+	if (lookup_wait(lookup, deadline, err) < 0)
+		goto out;
+	for (const struct addrinfo *to = lookup->found; to; to = to->ai_next)
+		left++;
+	for (const struct addrinfo *to = lookup->found; to && fd < 0; to = to->ai_next, left--) {
+		double now = clock_now();
+
+		fd = connect_one(to, now + (deadline - now) / (double)left);
+		reason = errno;
+	}
+	if (fd < 0)
+		explain(host, reason, err);
+out:
+	lookup_drop(lookup);
+	return fd;
+}
