@@ -199,9 +199,12 @@ int control_get_hello(struct control_hello *out, const struct control_frame *fra
 
 	hello.release = wire_get_text(&wire);
 	if (hello.version != CONTROL_VERSION) {
+		error_set(err,
+			  "another dstrain runs there: release %s speaks control protocol %u, "
+			  "release %s here speaks %u",
+			  hello.release, hello.version, DSTRAIN_VERSION, (unsigned)CONTROL_VERSION);
 		free(hello.release);
-		return error_set(err, "worker speaks control protocol %u, this dstrain speaks %u",
-				 hello.version, (unsigned)CONTROL_VERSION);
+		return -1;
 	}
 	hello.digest = wire_get_text(&wire);
 	hello.machine = wire_get_text(&wire);
