@@ -387,7 +387,7 @@ static void rogue_enter(struct rogue *rogue, const char *spec, double timeout_s)
 
 	sigemptyset(&pipe);
 	sigaddset(&pipe, SIGPIPE);
-	pthread_sigmask(SIG_BLOCK, &pipe, NULL);
+	pthread_sigmask(SIG_UNBLOCK, &pipe, NULL); /* the net has to see to it itself */
 	*rogue = (struct rogue){ .cluster = { .spec = spec, .world = 2, .timeout_s = timeout_s } };
 	cluster_prepare(c);
 	rogue->hello = (struct hello){ HELLO_VERSION, 4711, 1, 1, 2, strcmp(spec, "tcp") == 0 };
@@ -395,6 +395,7 @@ static void rogue_enter(struct rogue *rogue, const char *spec, double timeout_s)
 	close(c->env[1].listener);
 	open_start(&rogue->opener, c, 0);
 	assert_int_equal(pthread_create(&rogue->opener.thread, NULL, open_one, &rogue->opener), 0);
+	pthread_sigmask(SIG_BLOCK, &pipe, NULL);
 	rogue->handshake =
 		handshake_dial("127.0.0.1", c->peers[0].port, 0, rogue->setup, &rogue->hello, &err);
 	assert_non_null(rogue->handshake);
@@ -522,6 +523,28 @@ static void a_peer_that_dies_within_a_message_fails_it(void **state)
 	free(block);
 }
 
+static void a_peer_that_dies_while_it_is_sent_to_kills_nobody(void **state)
+{
+	const size_t length = 64 << 20;
+	char *block = xcalloc(1, length);
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(specs); i++) {
+		struct net_request requests[2];
+		struct rogue rogue;
+		struct error err;
+
+		rogue_enter(&rogue, specs[i], 10);
+		net_post_send(rogue.opener.net, 1, 5, block, length, &requests[0]);
+		net_post_send(rogue.opener.net, 1, 5, block, length, &requests[1]);
+		stream_close(&rogue.handshake->stream);
+		assert_int_equal(net_wait_all(rogue.opener.net, requests, 2, &err), -1);
+		assert_non_null(strstr(err.text, "lost rank 1 (node1): "));
+		rogue_leave(&rogue);
+	}
+	free(block);
+}
+
 /* The buffer is the caller's again, though half of the message is in it. */
 static void a_late_message_leaves_a_buffer_alone_that_was_given_up(void **state)
 {
@@ -638,6 +661,7 @@ int main(void)
 		cmocka_unit_test(messages_of_another_view_are_dropped),
 		cmocka_unit_test(frames_that_make_no_sense_end_the_connection),
 		cmocka_unit_test(a_peer_that_dies_within_a_message_fails_it),
+		cmocka_unit_test(a_peer_that_dies_while_it_is_sent_to_kills_nobody),
 		cmocka_unit_test(a_late_message_leaves_a_buffer_alone_that_was_given_up),
 		cmocka_unit_test(a_peer_that_does_not_read_is_given_up_by_name),
 		cmocka_unit_test(a_rank_is_let_in_once),
