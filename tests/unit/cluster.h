@@ -191,4 +191,36 @@ static inline void cluster_run_every(int world, double timeout_s, cluster_body *
 	}
 }
 
+/* One rank's net_open on a thread of its own, where failing is fine. The environment may be changed
+ * before. */
+struct opener {
+	const struct part *part;
+	struct net_env env;
+	struct net *net;
+	struct error err;
+	pthread_t thread;
+};
+
+static inline void *opener_thread(void *arg)
+{
+	struct opener *self = arg;
+
+	self->net = net_open(self->part, &self->env, &self->err);
+	return NULL;
+}
+
+static inline void opener_init(struct opener *self, struct cluster *cluster, int rank)
+{
+	*self = (struct opener){ .part = &cluster->part, .env = cluster->env[rank] };
+}
+
+/* Opens all and waits for each. */
+static inline void opener_run(struct opener *openers, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		assert(pthread_create(&openers[i].thread, NULL, opener_thread, &openers[i]) == 0);
+	for (size_t i = 0; i < count; i++)
+		pthread_join(openers[i].thread, NULL);
+}
+
 #endif

@@ -408,7 +408,7 @@ static void count_bytes(void *arg, int peer, uint64_t tag, const void *bytes, si
 
 static void leave_body(int rank, struct net *net, void *arg)
 {
-	const size_t length = 4 << 20;
+	const size_t length = 2 << 20;
 	char *block = xcalloc(1, length);
 	double deadline = clock_now() + 10;
 	atomic_size_t told = 0;
