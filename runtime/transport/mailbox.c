@@ -443,6 +443,9 @@ void mailbox_free(struct mailbox *box)
 		free(box->holes[i].problem);
 	}
 	queue_free(&box->told);
+	for (struct arrival *arrival = box->arrivals; arrival; arrival = arrival->next)
+		if (!arrival->posted)
+			free(arrival->into);
 	for (struct text *text = box->texts; text; text = next) {
 		next = text->next;
 		free(text->text);

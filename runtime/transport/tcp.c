@@ -316,9 +316,9 @@ static void tcp_close(void *state)
 		pthread_join(self->progress, NULL);
 	}
 	rendezvous_free(self->rendezvous);
+	mailbox_free(self->box); /* before the arrivals, which are the connections' */
 	for (int rank = 0; rank < self->env->world; rank++)
 		conn_free(self->peers[rank].conn);
-	mailbox_free(self->box);
 	tls_setup_free(self->setup);
 	if (self->wake >= 0)
 		close(self->wake);
