@@ -2,8 +2,10 @@
 #define _DEFAULT_SOURCE /* flock */
 #include "lib/rundir.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -50,15 +52,28 @@ static int make_named(struct rundir *rundir, const char *name, struct error *err
 	return error_set(err, "too many runs named '%s' in 'runs'", name);
 }
 
+static bool is_empty(const char *path)
+{
+	DIR *dir = opendir(path);
+	struct dirent *entry;
+	bool empty = true;
+
+	while (dir && empty && (entry = readdir(dir)))
+		empty = strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0;
+	if (dir)
+		closedir(dir);
+	return empty;
+}
+
 static int make_given(struct rundir *rundir, const char *path, struct error *err)
 {
 	rundir->path = xstrdup(path);
 	if (dir_make(path, err) < 0)
 		return -1;
-	if (rmdir(path) < 0) /* only an empty directory can be removed */
+	if (!is_empty(path))
 		return error_set(err, "'%s' is not empty; to go on with it: dstrain resume %s",
 				 path, path);
-	return dir_make(path, err);
+	return 0;
 }
 
 int rundir_create(struct rundir *out, const char *path, const char *name, struct error *err)
