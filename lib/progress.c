@@ -25,7 +25,7 @@ struct record {
 	bool eval;
 	uint64_t step;
 	uint32_t reported;
-	struct control_step *parts; /* [world] */
+	struct control_step *parts; /* [world]; step 0: not yet */
 };
 
 struct progress {
@@ -329,6 +329,9 @@ static int report(struct progress *progress, bool eval, unsigned rank,
 	if (rank >= progress->env.world || step->step == 0 || !progress->totals.steps_per_epoch)
 		return error_set(err, "a report of rank %u that makes no sense", rank);
 	record = find_record(progress, eval, step->step);
+	if (record->parts[rank].step)
+		return error_set(err, "rank %u reported step %llu twice", rank,
+				 (unsigned long long)step->step);
 	record->parts[rank] = *step;
 	if (++record->reported < progress->env.world)
 		return 0;

@@ -2,6 +2,7 @@
 #define _DEFAULT_SOURCE /* flock */
 #include "lib/rundir.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
@@ -35,6 +36,19 @@ static int lock(struct rundir *rundir, struct error *err)
 	return -1;
 }
 
+static bool is_empty(const char *path)
+{
+	DIR *dir = opendir(path);
+	struct dirent *entry;
+	bool empty = true;
+
+	while (dir && empty && (entry = readdir(dir)))
+		empty = strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0;
+	if (dir)
+		closedir(dir);
+	return empty;
+}
+
 /* A run that ended before its first step: there is nothing in it to lose. */
 static bool untrained(const char *path)
 {
@@ -54,10 +68,9 @@ static int take(struct rundir *rundir, const char *path, struct error *err)
 {
 	free(rundir->path);
 	rundir->path = xstrdup(path);
-	if (mkdir(path, 0700) == 0 ||
-	    (errno == EEXIST && rmdir(path) == 0 && mkdir(path, 0700) == 0))
-		return lock(rundir, err);
-	if (errno != EEXIST && errno != ENOTEMPTY)
+	if (mkdir(path, 0700) == 0 || (errno == EEXIST && is_empty(path)))
+		return lock(rundir, err) == 0 ? 0 : errno == EWOULDBLOCK ? 1 : -1;
+	if (errno != EEXIST)
 		return error_set(err, "cannot create directory '%s': %s", path, strerror(errno));
 	if (!untrained(path) || lock(rundir, err) < 0)
 		return 1;

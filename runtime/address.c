@@ -78,7 +78,11 @@ static char *pick_within(const struct network *network, struct buf *seen)
 
 static bool is_loopback(const char *address)
 {
-	return strncmp(address, "127.", 4) == 0 || strcmp(address, "::1") == 0;
+	struct in6_addr raw;
+
+	if (inet_pton(AF_INET6, address, &raw) != 1)
+		return strncmp(address, "127.", 4) == 0;
+	return IN6_IS_ADDR_LOOPBACK(&raw) || (IN6_IS_ADDR_V4MAPPED(&raw) && raw.s6_addr[12] == 127);
 }
 
 static char *from_network(const char *text, struct error *err)
