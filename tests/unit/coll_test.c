@@ -439,12 +439,12 @@ static void a_rank_that_leaves_fails_the_others_at_once(void **state)
 static void a_silent_rank_fails_the_others_after_the_timeout(void **state)
 {
 	struct spoiled spoiled = spoiled_by(IS_SILENT, try_ring);
-	struct cluster tcp = { "tcp", SPOILED_WORLD, 1 };
+	struct cluster tcp = { "tcp", SPOILED_WORLD, 2 };
 
 	(void)state;
 	cluster_go(&tcp, spoiled_body, &spoiled);
 	for (size_t i = 0; i < ARRAY_SIZE(attempts); i++) {
-		struct cluster inproc = { "inproc", SPOILED_WORLD, 0.3 };
+		struct cluster inproc = { "inproc", SPOILED_WORLD, 0.4 };
 
 		spoiled.attempt = attempts[i];
 		cluster_go(&inproc, spoiled_body, &spoiled);
