@@ -52,7 +52,7 @@ $(OUT)/dstrain: $(OBJECTS)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
 # The number crunching: -fno-math-errno lets square roots vectorise.
-$(OUT)/runtime/device/%.o $(OUT)/runtime/model/%.o $(OUT)/runtime/optim/%.o: CFLAGS := $(CFLAGS) -O3 -fno-math-errno
+$(OUT)/runtime/compress/%.o $(OUT)/runtime/device/%.o $(OUT)/runtime/model/%.o $(OUT)/runtime/optim/%.o: CFLAGS := $(CFLAGS) -O3 -fno-math-errno
 $(OUT)/%.o: %.c
 	$(call say,CC)
 	$(Q)mkdir -p $(@D)
