@@ -35,7 +35,6 @@ static const struct flag table[] = {
 	{ FLAG_DRY_RUN, SWITCH("dry-run", dry_run, "show what would be done, and do nothing") },
 	{ FLAG_PRINT, SWITCH("print", print, "print the recipe with every default filled in") },
 	{ FLAG_MARKDOWN, SWITCH("markdown", markdown, "print a Markdown table") },
-	{ FLAG_YES, SWITCH("yes", yes, "do not ask"), .letter = 'y' },
 	{ FLAG_JSON, SWITCH("json", json, "print results as JSON") },
 	{ FLAG_ALWAYS, SWITCH("quiet", quiet, "say only what is wrong"), .letter = 'q' },
 	{ FLAG_ALWAYS, SWITCH("verbose", verbose, "say more"), .letter = 'v' },

@@ -17,10 +17,9 @@ enum flag_set {
 	FLAG_RUN_DIR = 8,
 	FLAG_FANOUT = 16,
 	FLAG_DRY_RUN = 32,
-	FLAG_YES = 64,
-	FLAG_JSON = 128,
-	FLAG_PRINT = 256,
-	FLAG_MARKDOWN = 512,
+	FLAG_JSON = 64,
+	FLAG_PRINT = 128,
+	FLAG_MARKDOWN = 256,
 };
 
 /* What was given, or the defaults. Texts that were not given are NULL. */
@@ -32,7 +31,7 @@ struct flags {
 
 	char *hosts, *run_dir;
 	size_t fanout;
-	bool dry_run, yes, json, print, markdown;
+	bool dry_run, json, print, markdown;
 	bool quiet, verbose, help, version;
 	int color; /* enum terminal_color */
 };

@@ -125,8 +125,8 @@ bool channel_reap(struct channel *channel, double deadline)
 /* Only the process that said hello: same pid, and still our program. */
 static void kill_remote(struct channel *channel)
 {
-	char *script = xasprintf("exec /bin/sh -c 'case $(readlink /proc/%u/exe) in "
-				 "*/dstrain/bin/%s/dstrain*) kill -9 %u;; esac'",
+	char *script = xasprintf("case $(readlink /proc/%u/exe) in "
+				 "*/dstrain/bin/%s/dstrain*) kill -9 %u;; esac",
 				 channel->hello.pid, channel->hello.digest, channel->hello.pid);
 	struct ssh_command command = { .command = script, .timeout_s = 3 };
 	struct buf output = { 0 };

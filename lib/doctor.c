@@ -46,12 +46,15 @@ add(struct ward *ward, const struct host *host, enum finding_level level, const 
     const char *format, ...)
 {
 	struct findings *out = ward->out;
+	size_t name = strlen(host->name);
 	char text[1024];
 	va_list args;
 
 	va_start(args, format);
 	vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
+	if (strncmp(text, host->name, name) == 0 && text[name] == ':') /* findings name it */
+		memmove(text, text + name + 2, strlen(text + name + 1));
 	out->entries = xrealloc(out->entries, out->count + 1, sizeof(*out->entries));
 	out->entries[out->count++] = (struct finding){ .level = level,
 						       .host = host->name,

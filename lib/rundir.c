@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -20,6 +21,8 @@ static int lock(struct rundir *rundir, struct error *err)
 {
 	char *path = rundir_file(rundir, "lock");
 
+	if (rundir->lock >= 0)
+		close(rundir->lock);
 	rundir->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	if (rundir->lock < 0)
 		error_set(err, "cannot write '%s': %s", path, strerror(errno));
@@ -31,25 +34,6 @@ static int lock(struct rundir *rundir, struct error *err)
 	}
 	free(path);
 	return -1;
-}
-
-/* Takes a free name below runs/. */
-static int make_named(struct rundir *rundir, const char *name, struct error *err)
-{
-	if (dir_make("runs", err) < 0)
-		return -1;
-	for (unsigned i = 1; i < 100000; i++) {
-		rundir->path =
-			i == 1 ? xasprintf("runs/%s", name) : xasprintf("runs/%s-%u", name, i);
-		if (mkdir(rundir->path, 0700) == 0)
-			return 0;
-		if (errno != EEXIST)
-			return error_set(err, "cannot create directory '%s': %s", rundir->path,
-					 strerror(errno));
-		free(rundir->path);
-		rundir->path = NULL;
-	}
-	return error_set(err, "too many runs named '%s' in 'runs'", name);
 }
 
 static bool is_empty(const char *path)
@@ -65,15 +49,61 @@ static bool is_empty(const char *path)
 	return empty;
 }
 
+/* A run that ended before its first step: there is nothing in it to lose. */
+static bool untrained(const char *path)
+{
+	char *recipe = path_join(path, "recipe.yaml"), *metrics = path_join(path, "metrics.jsonl");
+	struct error ignored;
+	uint64_t bytes = 0;
+	bool empty =
+		file_exists(recipe) && (file_size(&bytes, metrics, &ignored) < 0 || bytes == 0);
+
+	free(recipe);
+	free(metrics);
+	return empty;
+}
+
+/* 0: the directory is ours; 1: it is somebody's; -1: it cannot be made. */
+static int take(struct rundir *rundir, const char *path, struct error *err)
+{
+	free(rundir->path);
+	rundir->path = xstrdup(path);
+	if (mkdir(path, 0700) == 0 || (errno == EEXIST && is_empty(path)))
+		return lock(rundir, err) == 0 ? 0 : errno == EWOULDBLOCK ? 1 : -1;
+	if (errno != EEXIST)
+		return error_set(err, "cannot create directory '%s': %s", path, strerror(errno));
+	if (!untrained(path) || lock(rundir, err) < 0)
+		return 1;
+	return untrained(path) ? 0 : 1;
+}
+
+/* Takes a free name below runs/. */
+static int make_named(struct rundir *rundir, const char *name, struct error *err)
+{
+	if (dir_make("runs", err) < 0)
+		return -1;
+	for (unsigned i = 1; i < 100000; i++) {
+		char *path = i == 1 ? xasprintf("runs/%s", name) : xasprintf("runs/%s-%u", name, i);
+		int status = take(rundir, path, err);
+
+		free(path);
+		if (status <= 0)
+			return status;
+	}
+	return error_set(err, "too many runs named '%s' in 'runs'", name);
+}
+
 static int make_given(struct rundir *rundir, const char *path, struct error *err)
 {
-	rundir->path = xstrdup(path);
+	int status;
+
 	if (dir_make(path, err) < 0)
 		return -1;
-	if (!is_empty(path))
+	status = take(rundir, path, err);
+	if (status > 0)
 		return error_set(err, "'%s' is not empty; to go on with it: dstrain resume %s",
 				 path, path);
-	return 0;
+	return status;
 }
 
 int rundir_create(struct rundir *out, const char *path, const char *name, struct error *err)
@@ -87,7 +117,10 @@ int rundir_create(struct rundir *out, const char *path, const char *name, struct
 		char *logs = rundir_file(&rundir, "logs");
 		char *checkpoints = rundir_file(&rundir, "checkpoints");
 
-		status = dir_make(logs, err) < 0 || dir_make(checkpoints, err) < 0 ? -1 : 0;
+		status = dir_remove(logs, err) < 0 || dir_make(logs, err) < 0 ||
+					 dir_make(checkpoints, err) < 0
+				 ? -1
+				 : 0;
 		free(logs);
 		free(checkpoints);
 	}

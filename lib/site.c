@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "lib/buf.h"
 #include "lib/clock.h"
@@ -96,16 +97,19 @@ static int start_local(const struct host *host, const char *command, struct proc
 	return status;
 }
 
-/* Whatever the login shell is, /bin/sh runs it. hosts.c lets no quotes into `env`. */
+/* For the remote /bin/sh. hosts_entry.c lets no quotes into `env`. */
 static char *remote_command(const struct site *site, const char *command)
 {
+	static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
+	const char *kernel = getenv("OPENBLAS_CORETYPE"); /* the same kernels there as here */
 	const struct host *host = site->host;
 	struct buf text = { 0 };
 
-	buf_addf(&text, "exec /bin/sh -c '");
+	if (kernel && strspn(kernel, letters) == strlen(kernel))
+		buf_addf(&text, "export OPENBLAS_CORETYPE=%s; ", kernel);
 	for (size_t i = 0; i < host->env_count; i++)
 		buf_addf(&text, "export \"%s\"; ", host->env[i]);
-	buf_addf(&text, "exec \"%s/bin/%s/dstrain\" %s'", site->cache_dir, site->digest, command);
+	buf_addf(&text, "exec \"%s/bin/%s/dstrain\" %s", site->cache_dir, site->digest, command);
 	return buf_take(&text);
 }
 

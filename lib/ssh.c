@@ -42,14 +42,28 @@ void ssh_flush(struct ssh *ssh)
 	}
 }
 
+/* libssh2 talks to the agent through our callbacks too, and expects that to block; the agent may be
+ * asking its user, so there is a deadline. */
+static ssize_t ask_agent(const struct ssh *ssh, int fd, void *in, const void *out, size_t length)
+{
+	struct pollfd ready = { .fd = fd, .events = in ? POLLIN : POLLOUT };
+	ssize_t moved;
+
+	if (poll(&ready, 1, clock_poll_ms(ssh->deadline)) <= 0)
+		return -ETIMEDOUT;
+	moved = in ? recv(fd, in, length, 0) : send(fd, out, length, MSG_NOSIGNAL);
+	return moved < 0 ? -errno : moved > 0 ? moved : -ECONNRESET;
+}
+
 /* libssh2 calls these two in place of send and recv. */
 static ssize_t put(libssh2_socket_t fd, const void *bytes, size_t length, int flags,
 		   void **abstract)
 {
 	struct ssh *ssh = *abstract;
 
-	(void)fd;
 	(void)flags;
+	if (fd != ssh->fd)
+		return ask_agent(ssh, fd, NULL, bytes, length);
 	if (ssh->lost[0])
 		return -EPIPE;
 	buf_add(&ssh->outgoing, bytes, length);
@@ -63,6 +77,8 @@ static ssize_t get(libssh2_socket_t fd, void *bytes, size_t length, int flags, v
 	ssize_t got;
 
 	(void)flags;
+	if (fd != ssh->fd)
+		return ask_agent(ssh, fd, bytes, NULL, length);
 	if (ssh->lost[0])
 		return -ECONNRESET;
 	do

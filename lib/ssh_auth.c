@@ -36,8 +36,8 @@ static bool body_starts(const char *body, const char *prefix)
 	return true;
 }
 
-/* An unencrypted file in OpenSSH's format names its algorithm behind a fixed number of bytes:
- * "ssh-rsa" is always at the same place of the base64 text. */
+/* An unencrypted file in OpenSSH's format names its algorithm at byte 43, so that the base64 text
+ * of "ssh-rsa" is always the same. */
 static bool body_is_rsa(const char *body)
 {
 	struct buf joined = { 0 };
@@ -46,7 +46,7 @@ static bool body_is_rsa(const char *body)
 	for (; *body && *body != '-' && joined.length < 128; body++)
 		if (*body != '\n' && *body != '\r')
 			buf_add(&joined, body, 1);
-	rsa = strstr(buf_text(&joined), "AAAAB3NzaC1yc2E") != NULL;
+	rsa = strstr(buf_text(&joined), "dzc2gtcnNh") != NULL;
 	buf_release(&joined);
 	return rsa;
 }

@@ -46,6 +46,7 @@ struct watch {
 	double polled;	      /* when the streams were last looked at */
 	double signalled;     /* when the last signal came; 0: none did */
 	double failed;	      /* when the first bad news came; 0: none did */
+	bool kernels_differ;  /* said once */
 	bool holding;	      /* HOLD was sent */
 	bool own_failure;     /* a rank reported an error of its own */
 	bool peer_failure;    /* a rank reported that a peer is lost */
@@ -74,6 +75,22 @@ static void tell_all(struct watch *w, enum control_type type)
 	buf_release(&frame);
 }
 
+/* Bit-identical results need the same kernels everywhere. */
+static void compare_kernels(struct watch *w, const struct channel *channel)
+{
+	const struct channel *first = &w->s->channels[0];
+
+	if (w->kernels_differ || !first->hello.kernel ||
+	    strcmp(first->hello.kernel, channel->hello.kernel) == 0)
+		return;
+	w->kernels_differ = true;
+	log_warn("'%s' multiplies matrices with %s kernels, '%s' with %s: the losses depend in the "
+		 "last digits on which host has which rank; OPENBLAS_CORETYPE=Haswell before "
+		 "dstrain makes all hosts use the same",
+		 first->host->name, first->hello.kernel, channel->host->name,
+		 channel->hello.kernel);
+}
+
 static int take_hello(struct watch *w, struct channel *channel, const struct control_frame *frame,
 		      struct error *err)
 {
@@ -89,6 +106,7 @@ static int take_hello(struct watch *w, struct channel *channel, const struct con
 				 "it is release %s, digest %.12s",
 				 channel->hello.release, channel->hello.digest, DSTRAIN_VERSION,
 				 w->s->digest);
+	compare_kernels(w, channel);
 	w->s->plan_of(w->s->arg, (size_t)(channel - w->s->channels), &plan);
 	control_put_plan(&channel->out, &plan);
 	return 0;

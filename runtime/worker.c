@@ -68,6 +68,7 @@ static void send_hello(struct worker *worker)
 	digest_file(digest, "/proc/self/exe", &ignored); /* "" then, which no other digest equals */
 	hello.machine = system.machine;
 	hello.address = address_reached_by();
+	hello.kernel = xstrdup(cpu_kernel());
 	hello.pid = (uint32_t)getpid();
 	hello.cores = (uint32_t)sysconf(_SC_NPROCESSORS_ONLN);
 	hello.memory_bytes = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
@@ -75,6 +76,7 @@ static void send_hello(struct worker *worker)
 	control_put_hello(&frame, &hello);
 	outbox_send(worker->outbox, &frame);
 	free(hello.address);
+	free(hello.kernel);
 }
 
 /* The number behind `key` in a file of /proc, or 0. */

@@ -1,7 +1,7 @@
 /*
  * IEEE half precision, rounded to nearest even; what is too large becomes infinite. Integer
- * arithmetic without branches, so that it runs, the same, on any processor and vectorises. After
- * Fabian Giesen, "float->half variants" (public domain).
+ * arithmetic without branches: the same on any processor, and it vectorises. After Fabian Giesen,
+ * "float->half variants" (public domain).
  */
 #include "runtime/compress/compress.h"
 
@@ -27,6 +27,14 @@ static float float_of(uint32_t bits)
 	return value;
 }
 
+/* With masks: of `yes ? a : b` compilers make a branch. */
+static uint32_t pick(bool yes, uint32_t a, uint32_t b)
+{
+	uint32_t mask = -(uint32_t)yes;
+
+	return (a & mask) | (b & ~mask);
+}
+
 static uint16_t half_from(float value)
 {
 	const uint32_t smallest_normal = UINT32_C(113) << 23; /* 2^-14 */
@@ -38,10 +46,10 @@ static uint16_t half_from(float value)
 	/* Exponents are biased by 15 instead of 127. A carry out of the mantissa raises the
 	 * exponent, up to infinity's. */
 	uint32_t normal = (size - (UINT32_C(112) << 23) + 0xfff + ((size >> 13) & 1)) >> 13;
-	uint32_t special = size > infinity ? 0x7e00 : 0x7c00;
-	uint32_t half = size < smallest_normal ? subnormal : normal;
+	uint32_t special = pick(size > infinity, 0x7e00, 0x7c00);
+	uint32_t half = pick(size < smallest_normal, subnormal, normal);
 
-	half = size >= too_large ? special : half;
+	half = pick(size >= too_large, special, half);
 	return (uint16_t)((bits >> 16 & 0x8000) | half);
 }
 
@@ -52,9 +60,9 @@ static float half_to(uint16_t half)
 	uint32_t normal = size + (UINT32_C(112) << 23);
 	uint32_t subnormal = bits_of(float_of(size + (UINT32_C(113) << 23)) - 0x1p-14f);
 	uint32_t special = size | UINT32_C(255) << 23;
-	uint32_t value = size < UINT32_C(1) << 23 ? subnormal : normal;
+	uint32_t value = pick(size < UINT32_C(1) << 23, subnormal, normal);
 
-	value = size >= UINT32_C(31) << 23 ? special : value;
+	value = pick(size >= UINT32_C(31) << 23, special, value);
 	return float_of(sign | value);
 }
 
@@ -66,13 +74,15 @@ static size_t bound(const void *params, size_t count)
 
 static size_t encode(const void *params, const struct compress_input *input, unsigned char *out)
 {
-	for (size_t i = 0; i < input->count; i++) {
-		uint16_t half = half_from(input->x[i]);
+	const float *x = input->x;
+	size_t count = input->count;
 
-		out[WIDTH * i] = (unsigned char)half;
-		out[WIDTH * i + 1] = (unsigned char)(half >> 8);
+	for (size_t i = 0; i < count; i++) {
+		uint16_t half = half_from(x[i]);
+
+		memcpy(out + WIDTH * i, &half, WIDTH);
 	}
-	return bound(params, input->count);
+	return bound(params, count);
 }
 
 static int decode_add(const void *params, const unsigned char *bytes, size_t length, float scale,
@@ -84,9 +94,10 @@ static int decode_add(const void *params, const unsigned char *bytes, size_t len
 		return error_set(err, "a payload of %zu bytes where %zu were expected", length,
 				 wanted);
 	for (size_t i = 0; i < count; i++) {
-		unsigned half = bytes[WIDTH * i] | (unsigned)bytes[WIDTH * i + 1] << 8;
+		uint16_t half;
 
-		y[i] += scale * half_to((uint16_t)half);
+		memcpy(&half, bytes + WIDTH * i, WIDTH);
+		y[i] += scale * half_to(half);
 	}
 	return 0;
 }

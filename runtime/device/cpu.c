@@ -22,6 +22,11 @@ void cpu_threads(int threads)
 	openblas_set_num_threads(threads);
 }
 
+const char *cpu_kernel(void)
+{
+	return openblas_get_corename();
+}
+
 void cpu_gemm(const struct cpu_gemm *gemm)
 {
 	size_t lda = gemm->ta ? gemm->m : gemm->k;

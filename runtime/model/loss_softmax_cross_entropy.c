@@ -20,15 +20,15 @@ static int check(size_t classes, size_t outputs, struct error *err)
 /* The largest output is taken out of the exponents, so that none overflows. */
 static double log_sum_exp(const float *z, size_t count, size_t *largest)
 {
-	double sum = 0;
+	double others = 0;
 	size_t best = 0;
 
 	for (size_t j = 1; j < count; j++)
 		best = z[j] > z[best] ? j : best;
 	for (size_t j = 0; j < count; j++)
-		sum += exp((double)z[j] - z[best]);
+		others += j == best ? 0 : exp((double)z[j] - z[best]);
 	*largest = best;
-	return log(sum) + z[best];
+	return log1p(others) + z[best];
 }
 
 static void evaluate(const float *logits, const float *targets, size_t batch, size_t outputs,

@@ -4,7 +4,6 @@
  */
 #include "runtime/sync/sync.h"
 
-#include "runtime/device/cpu.h"
 #include "runtime/exchange.h"
 
 struct params {
@@ -40,7 +39,8 @@ static int gradients(void *memory, size_t step, size_t offset, float *grad, size
 	(void)step;
 	(void)offset;
 	(void)err;
-	cpu_scale(grad, (float)state->env.world->count, count);
+	for (size_t i = 0; i < count; i++)
+		grad[i] *= (float)state->env.world->count;
 	return 0;
 }
 

@@ -15,10 +15,7 @@
 #include "lib/error.h"
 #include "lib/memory.h"
 #include "lib/units.h"
-
-struct queue {
-	struct net_request *first, *last; /* oldest first; `last` means nothing while empty */
-};
+#include "runtime/transport/queue.h"
 
 struct pigeonhole {
 	struct queue receives; /* posted, no message yet */
@@ -50,55 +47,6 @@ struct mailbox {
 	size_t withdrawing; /* threads that wait for bytes to be unpinned */
 	bool stopped;
 };
-
-static void append(struct queue *queue, struct net_request *request)
-{
-	request->next = NULL;
-	if (queue->first)
-		queue->last->next = request;
-	else
-		queue->first = request;
-	queue->last = request;
-}
-
-/* Takes out the request behind `before` (NULL: the first). */
-static struct net_request *take_behind(struct queue *queue, struct net_request *before)
-{
-	struct net_request **link = before ? &before->next : &queue->first;
-	struct net_request *request = *link;
-
-	*link = request->next;
-	if (queue->last == request)
-		queue->last = before;
-	request->next = NULL;
-	return request;
-}
-
-static struct net_request *take_tag(struct queue *queue, uint64_t tag)
-{
-	struct net_request *before = NULL;
-
-	for (struct net_request *r = queue->first; r; before = r, r = r->next)
-		if (r->tag == tag)
-			return take_behind(queue, before);
-	return NULL;
-}
-
-static bool take_out(struct queue *queue, const struct net_request *request)
-{
-	struct net_request *before = NULL;
-
-	for (struct net_request *r = queue->first; r; before = r, r = r->next)
-		if (r == request)
-			return take_behind(queue, before);
-	return false;
-}
-
-static void free_all(struct queue *queue)
-{
-	while (queue->first)
-		free(take_behind(queue, NULL));
-}
 
 static struct net_request *new_message(int peer, const struct envelope *envelope)
 {
@@ -150,7 +98,7 @@ static void hand_over(struct mailbox *box, struct net_request *message, struct n
 static void fail_all(struct mailbox *box, struct queue *queue, const char *problem)
 {
 	while (queue->first)
-		finish(box, take_behind(queue, NULL), problem);
+		finish(box, queue_take(queue), problem);
 }
 
 static void fail_peer(struct mailbox *box, int peer, const char *why)
@@ -195,7 +143,7 @@ static void withdraw_receive(struct mailbox *box, struct net_request *request)
 {
 	struct arrival *arrival;
 
-	if (take_out(&box->holes[request->peer].receives, request))
+	if (queue_remove(&box->holes[request->peer].receives, request))
 		return;
 	while ((arrival = find_arrival(box, request)) && arrival->pinned)
 		wait_unpinned(box);
@@ -216,7 +164,7 @@ static void withdraw_send(struct mailbox *box, struct net_request *request)
 	while (hole->sends.first == request && hole->pinned)
 		wait_unpinned(box);
 	first = hole->sends.first == request;
-	if (take_out(&hole->sends, request) && first && hole->begun)
+	if (queue_remove(&hole->sends, request) && first && hole->begun)
 		fail_peer(box, request->peer, "gave up in the middle of a message");
 }
 
@@ -265,7 +213,7 @@ void mailbox_post_send(struct mailbox *box, struct net_request *request)
 	if (hole->problem)
 		finish(box, request, hole->problem);
 	else
-		append(&hole->sends, request);
+		queue_add(&hole->sends, request);
 	pthread_mutex_unlock(&box->lock);
 }
 
@@ -275,13 +223,13 @@ void mailbox_post_recv(struct mailbox *box, struct net_request *request)
 	struct net_request *message;
 
 	pthread_mutex_lock(&box->lock);
-	message = take_tag(&hole->kept, request->tag);
+	message = queue_take_tag(&hole->kept, request->tag);
 	if (message)
 		hand_over(box, message, request);
 	else if (hole->problem)
 		finish(box, request, hole->problem);
 	else
-		append(&hole->receives, request);
+		queue_add(&hole->receives, request);
 	pthread_mutex_unlock(&box->lock);
 }
 
@@ -356,7 +304,7 @@ void mailbox_sent(struct mailbox *box, int peer, bool whole)
 	hole->pinned = false;
 	if (whole) {
 		hole->begun = false;
-		finish(box, take_behind(&hole->sends, NULL), NULL);
+		finish(box, queue_take(&hole->sends), NULL);
 	}
 	if (box->withdrawing)
 		pthread_cond_broadcast(&box->change);
@@ -382,7 +330,7 @@ void mailbox_begin(struct mailbox *box, struct arrival *arrival, int peer,
 	pthread_mutex_lock(&box->lock);
 	arrival->dropped = box->stopped || envelope->view != box->env.view;
 	if (!arrival->dropped)
-		request = take_tag(&box->holes[peer].receives, envelope->tag);
+		request = queue_take_tag(&box->holes[peer].receives, envelope->tag);
 	if (request && request->length != envelope->length) {
 		finish(box, request, wrong_length(box, request, envelope->length));
 		request = NULL;
@@ -427,12 +375,12 @@ void mailbox_end(struct mailbox *box, struct arrival *arrival)
 	} else if (arrival->dropped || box->stopped) {
 		free(message);
 	} else if (message->tag & NET_TAG_UNSOLICITED) {
-		append(&box->told, message);
+		queue_add(&box->told, message);
 		pthread_cond_signal(&box->news);
-	} else if ((request = take_tag(&box->holes[arrival->peer].receives, message->tag))) {
+	} else if ((request = queue_take_tag(&box->holes[arrival->peer].receives, message->tag))) {
 		hand_over(box, message, request);
 	} else {
-		append(&box->holes[arrival->peer].kept, message);
+		queue_add(&box->holes[arrival->peer].kept, message);
 	}
 	pthread_mutex_unlock(&box->lock);
 }
@@ -447,7 +395,7 @@ void mailbox_deliver(struct mailbox *box, bool stay)
 			pthread_cond_wait(&box->news, &box->lock);
 			continue;
 		}
-		message = take_behind(&box->told, NULL);
+		message = queue_take(&box->told);
 		pthread_mutex_unlock(&box->lock);
 		box->deliver(box->arg, message->peer, message->tag, message->bytes,
 			     message->length);
@@ -491,10 +439,13 @@ void mailbox_free(struct mailbox *box)
 		return;
 	for (int i = 0; i < box->env.world; i++) {
 		fail_all(box, &box->holes[i].sends, "closed");
-		free_all(&box->holes[i].kept);
+		queue_free(&box->holes[i].kept);
 		free(box->holes[i].problem);
 	}
-	free_all(&box->told);
+	queue_free(&box->told);
+	for (struct arrival *arrival = box->arrivals; arrival; arrival = arrival->next)
+		if (!arrival->posted)
+			free(arrival->into);
 	for (struct text *text = box->texts; text; text = next) {
 		next = text->next;
 		free(text->text);

@@ -194,7 +194,10 @@ static int step_one(struct rendezvous *r, size_t i, short events, rendezvous_met
 	if (events)
 		result = handshake_step(h, &why);
 	if (result == HANDSHAKE_GOES_ON && clock_now() >= h->deadline) {
-		error_set(&why, "said nothing that counts for %gs", patience_s);
+		if (h->dials)
+			error_set(&why, "no answer");
+		else
+			error_set(&why, "said nothing that counts for %gs", patience_s);
 		result = HANDSHAKE_BROKEN;
 	}
 	if (result == HANDSHAKE_GOES_ON)

@@ -41,7 +41,7 @@ static const struct opt options[] = {
 
 struct peer {
 	struct conn *conn; /* the progress thread's; NULL before it is met and after it is lost */
-	atomic_bool asked; /* a send was posted */
+	atomic_bool asked; /* a send was posted, or given up */
 	atomic_uint_fast64_t header_sent;
 };
 
@@ -128,12 +128,16 @@ static void move_bytes(struct tcp *self, int rank, short events)
 {
 	struct peer *peer = &self->peers[rank];
 	bool asked = atomic_exchange(&peer->asked, false);
+	const char *problem;
 	struct error why;
 	int status = 0;
 
 	if (!peer->conn)
 		return;
-	if ((events & POLLOUT) || (asked && !conn_wants_write(peer->conn))) {
+	problem = asked ? mailbox_problem(self->box, rank) : NULL;
+	if (problem)
+		status = error_set(&why, "%s", problem);
+	else if ((events & POLLOUT) || (asked && !conn_wants_write(peer->conn))) {
 		status = conn_write(peer->conn, &why);
 		peer->header_sent = conn_header_sent(peer->conn);
 	}
@@ -283,8 +287,15 @@ static void tcp_post_recv(void *state, struct net_request *request)
 static int tcp_wait(void *state, struct net_request *request, double deadline, struct error *err)
 {
 	struct tcp *self = state;
+	int rank = request->peer;
 
-	return mailbox_wait(self->box, request, deadline, err);
+	if (mailbox_wait(self->box, request, deadline, err) == 0)
+		return 0;
+	if (!request->receive) { /* what was begun and given up must be noticed */
+		atomic_store(&self->peers[rank].asked, true);
+		wake(self);
+	}
+	return -1;
 }
 
 static void tcp_abort(void *state, const char *why)
@@ -305,9 +316,9 @@ static void tcp_close(void *state)
 		pthread_join(self->progress, NULL);
 	}
 	rendezvous_free(self->rendezvous);
+	mailbox_free(self->box); /* before the arrivals, which are the connections' */
 	for (int rank = 0; rank < self->env->world; rank++)
 		conn_free(self->peers[rank].conn);
-	mailbox_free(self->box);
 	tls_setup_free(self->setup);
 	if (self->wake >= 0)
 		close(self->wake);

@@ -9,8 +9,9 @@ BEGIN {
 	rule("clock_gettime gettimeofday time clock sleep usleep nanosleep clock_nanosleep",
 	     "^lib/clock\\.c$", "use lib/clock.h")
 	rule("rand srand random srandom drand48", "^$", "use runtime/rng.h")
-	rule("sprintf vsprintf strcpy strncpy strcat strncat gets strtok tmpnam mktemp system popen alloca",
+	rule("sprintf vsprintf strcpy strncpy strcat strncat gets strtok tmpnam mktemp alloca",
 	     "^$", "use a bounded form")
+	rule("system popen", "^tests/", "use lib/process.h")
 	rule("printf vprintf puts putchar", "^(cmd|tests)/", "only cmd/ prints results")
 	rule("exit", "^(cmd|tests)/|^lib/memory\\.c$", "return -1 and fill struct error")
 }

@@ -31,7 +31,8 @@ typedef void cluster_body(int rank, struct net *net, void *arg);
 struct cluster {
 	const char *spec; /* "tcp" or "tcp encrypt=no" */
 	int world;
-	double timeout_s; /* 0: 20 */
+	double timeout_s;    /* 0: 20 */
+	const char *address; /* NULL: 127.0.0.1 */
 
 	/* Filled by cluster_prepare. Rank r's environment may be changed before it is opened. */
 	struct part part;
@@ -92,6 +93,7 @@ static inline struct part cluster_part(const char *spec)
 /* Listens for every rank, where the transport does. */
 static inline void cluster_prepare(struct cluster *c)
 {
+	const char *address = c->address ? c->address : "127.0.0.1";
 	const struct transport *transport;
 	struct error err;
 
@@ -104,7 +106,7 @@ static inline void cluster_prepare(struct cluster *c)
 
 		snprintf(c->hosts[r], sizeof(c->hosts[r]), "node%d", r);
 		c->peers[r] = (struct net_peer){ .host = c->hosts[r],
-						 .address = transport->listen ? "127.0.0.1" : "" };
+						 .address = transport->listen ? address : "" };
 		if (transport->listen)
 			cluster_must(transport->listen(c->part.params, c->peers[r].address,
 						       &c->peers[r].port, &listener, &err),
@@ -170,19 +172,55 @@ static inline void cluster_run_every(int world, double timeout_s, cluster_body *
 {
 	for (size_t i = 0; transports.entries[i]; i++) {
 		const struct entry *entry = transports.entries[i];
-		struct cluster plain = { entry->name, world, timeout_s };
+		struct cluster plain = { .spec = entry->name,
+					 .world = world,
+					 .timeout_s = timeout_s };
 
 		cluster_go(&plain, body, arg);
 		for (const struct opt *o = entry->options; o && o->key; o++) {
 			bool on = o->type == OPT_BOOL && strcmp(o->fallback, "yes") == 0;
 			char *spec = xasprintf("%s %s=%s", entry->name, o->key, on ? "no" : "yes");
-			struct cluster other = { spec, world, timeout_s };
+			struct cluster other = { .spec = spec,
+						 .world = world,
+						 .timeout_s = timeout_s };
 
 			if (o->type == OPT_BOOL)
 				cluster_go(&other, body, arg);
 			free(spec);
 		}
 	}
+}
+
+/* One rank's net_open on a thread of its own, where failing is fine. The environment may be changed
+ * before. */
+struct opener {
+	const struct part *part;
+	struct net_env env;
+	struct net *net;
+	struct error err;
+	pthread_t thread;
+};
+
+static inline void *opener_thread(void *arg)
+{
+	struct opener *self = arg;
+
+	self->net = net_open(self->part, &self->env, &self->err);
+	return NULL;
+}
+
+static inline void opener_init(struct opener *self, struct cluster *cluster, int rank)
+{
+	*self = (struct opener){ .part = &cluster->part, .env = cluster->env[rank] };
+}
+
+/* Opens all and waits for each. */
+static inline void opener_run(struct opener *openers, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		assert(pthread_create(&openers[i].thread, NULL, opener_thread, &openers[i]) == 0);
+	for (size_t i = 0; i < count; i++)
+		pthread_join(openers[i].thread, NULL);
 }
 
 #endif

@@ -355,7 +355,7 @@ static void wrong_kinds_and_alphas_are_problems(void **state)
 		    "recipe.yaml:8:10: data.shard: needs one value, not a list\n");
 	assert_read("data.shard.dirichlet", "0", 0, 0, "",
 		    "recipe.yaml:8:10: data.shard.dirichlet: '0' is out of range: 0.001 to "
-		    "1e+06\n");
+		    "1000000\n");
 	assert_read("data.shard.dirichlet", "nan", 0, 0, "",
 		    "recipe.yaml:8:10: data.shard.dirichlet: 'nan' is not a finite number\n");
 	assert_read("data.shard", NULL, 0, 0, "",
