@@ -1,6 +1,8 @@
 /* dstrain: the table of commands, and the way to them. */
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cmd/cmd.h"
 #include "cmd/help.h"
@@ -53,9 +55,22 @@ static int dispatch(int argc, char **argv)
 	return EXIT_USAGE;
 }
 
+/* Started without stdin, stdout or stderr: no file of ours may take its number. */
+static void hold_streams(void)
+{
+	int fd;
+
+	while ((fd = open("/dev/null", O_RDONLY)) >= 0 && fd <= STDERR_FILENO)
+		;
+	close(fd);
+}
+
 int main(int argc, char **argv)
 {
-	int status = dispatch(argc, argv);
+	int status;
+
+	hold_streams();
+	status = dispatch(argc, argv);
 
 	if (fflush(stdout) != 0 || ferror(stdout)) {
 		log_error("cannot write to standard output");

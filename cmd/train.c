@@ -130,6 +130,7 @@ static int finish(const struct train *train, struct launch *launched, enum super
 				   .totals = progress_totals(launched->progress),
 				   .exit_status = exit_status(end) };
 
+	progress_hide();
 	if (train->flags->json)
 		summary_print_json(&summary);
 	else if (end == SUPERVISE_DONE && !train->flags->quiet)

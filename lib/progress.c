@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "lib/buf.h"
 #include "lib/clock.h"
@@ -15,6 +16,7 @@
 #include "lib/json.h"
 #include "lib/log.h"
 #include "lib/memory.h"
+#include "lib/terminal.h"
 #include "lib/units.h"
 
 #define LIVE_S	0.1 /* between two pictures of the live line */
@@ -44,7 +46,7 @@ struct progress {
 
 static bool line_is_shown; /* the terminal's cursor is on a live line */
 
-static void clear_line(void)
+void progress_hide(void)
 {
 	if (line_is_shown)
 		fputs("\r\033[K", stderr);
@@ -92,7 +94,7 @@ struct progress *progress_open(const struct progress_env *env, struct error *err
 		return NULL;
 	}
 	if (env->live)
-		log_before_line(clear_line);
+		log_before_line(progress_hide);
 	return progress;
 }
 
@@ -212,19 +214,21 @@ static void show_live(struct progress *progress)
 	double done = (double)(t->step - progress->env.start_step);
 	double left = done > 0 ? seconds / done * (double)(t->steps - t->step) : 0;
 	double rate = (double)(t->bytes_sent - progress->shown_bytes) / (now - progress->shown);
-	char rate_text[32], left_text[32], accuracy[48] = "";
+	char rate_text[32], left_text[32], accuracy[48] = "", line[256];
 
 	progress->rate_bytes_per_s = 0.8 * progress->rate_bytes_per_s + 0.2 * rate;
 	if (t->eval_count && progress->accuracy)
 		snprintf(accuracy, sizeof(accuracy), "  accuracy %.2f %%",
 			 100 * t->evals[t->eval_count - 1].accuracy);
-	fprintf(stderr,
-		"\r\033[Kepoch %llu/%llu  step %llu/%llu  loss %.4f%s  %.0f samples/s  %s  left %s",
-		(unsigned long long)epoch_of(progress, t->step),
-		(unsigned long long)epochs(progress), (unsigned long long)t->step,
-		(unsigned long long)t->steps, t->last_loss, accuracy, samples_per_s(progress),
-		units_show_rate(rate_text, sizeof(rate_text), progress->rate_bytes_per_s),
-		units_show_seconds(left_text, sizeof(left_text), left));
+	snprintf(line, sizeof(line),
+		 "epoch %llu/%llu  step %llu/%llu  loss %.4f%s  %.0f samples/s  %s  left %s",
+		 (unsigned long long)epoch_of(progress, t->step),
+		 (unsigned long long)epochs(progress), (unsigned long long)t->step,
+		 (unsigned long long)t->steps, t->last_loss, accuracy, samples_per_s(progress),
+		 units_show_rate(rate_text, sizeof(rate_text), progress->rate_bytes_per_s),
+		 units_show_seconds(left_text, sizeof(left_text), left));
+	/* One that wraps could not be rewritten. */
+	fprintf(stderr, "\r\033[K%.*s", (int)terminal_width(STDERR_FILENO) - 1, line);
 	line_is_shown = true;
 	progress->shown = now;
 	progress->shown_bytes = t->bytes_sent;
@@ -366,7 +370,7 @@ void progress_close(struct progress *progress)
 {
 	if (!progress)
 		return;
-	clear_line();
+	progress_hide();
 	log_before_line(NULL);
 	fclose(progress->metrics);
 	for (size_t i = 0; i < progress->record_count; i++)

@@ -49,6 +49,8 @@ int progress_eval(struct progress *progress, unsigned rank, const struct control
 		  struct error *err);
 double progress_elapsed(const struct progress *progress);
 struct progress_totals progress_totals(const struct progress *progress);
+/* Takes the live line off the terminal before something else is written there. */
+void progress_hide(void);
 void progress_close(struct progress *progress); /* may be NULL */
 
 #endif

@@ -506,7 +506,7 @@ static enum supervise_end watch(struct watch *w, struct error *err)
 			error_set(err, "aborted");
 			return SUPERVISE_ABORTED;
 		}
-		if (w->failed != 0 && clock_now() >= w->failed + BLAME_S)
+		if (w->own_failure || (w->failed != 0 && clock_now() >= w->failed + BLAME_S))
 			return blame(w, err);
 	}
 	totals = progress_totals(w->s->progress);
