@@ -87,7 +87,8 @@ lint:
 	$(Q)tests/lint/run
 
 bench: all
-	$(Q)tests/bench/speed
+	$(Q)tests/bench/workers
+	$(Q)tests/bench/peers
 
 install: all
 	$(Q)install -Dm755 $(OUT)/dstrain $(BIN)/dstrain

@@ -22,7 +22,7 @@ static struct process start_shell(const char *script, char *const environment[])
 	struct error err;
 
 	assert_true(strlen(script) < sizeof(text));
-	strcpy(text, script);
+	snprintf(text, sizeof(text), "%s", script);
 	if (process_start(&process, argv, environment, &err) < 0)
 		fail_msg("%s", err.text);
 	return process;
