@@ -1,13 +1,17 @@
 /* dstrain resume: goes on from the newest valid checkpoint of a run. */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "cmd/cmd.h"
 #include "cmd/job_load.h"
+#include "cmd/summary.h"
 #include "cmd/train.h"
 #include "lib/collect.h"
 #include "lib/error.h"
+#include "lib/file.h"
 #include "lib/log.h"
+#include "lib/memory.h"
 #include "lib/stop.h"
 
 /* What differs from the run that wrote the checkpoint. */
@@ -29,17 +33,73 @@ static void say_changes(const struct train *train)
 	buf_release(&recipe);
 }
 
-static int prepare(struct train *train, struct error *err)
+/* Steps that the recipe asks for, on the data that the checkpoint was trained on. */
+static uint64_t steps_wanted(const struct train *train)
+{
+	const struct job_params *params = &train->load->job.params;
+
+	return params->steps ? params->steps
+			     : params->epochs * (train->restore.samples / params->batch);
+}
+
+static void say_complete(const struct train *train)
+{
+	struct summary summary = {
+		.end = SUPERVISE_DONE,
+		.name = train->load->job.params.name,
+		.rundir = train->rundir.path,
+		.hosts = train->hosts.count,
+		.world = hosts_slots(&train->hosts),
+		.checkpoint_step = train->restore.step,
+		.totals = { .step = train->restore.step,
+			    .steps = steps_wanted(train),
+			    .steps_per_epoch = train->restore.steps_per_epoch,
+			    .elapsed_s = train->restore.elapsed_s,
+			    .last_loss = NAN },
+	};
+
+	if (train->flags->json)
+		summary_print_json(&summary);
+	log_info("already complete: %llu steps are done, the recipe asks for %llu; to train on: "
+		 "dstrain resume %s --set train.%s=MORE",
+		 (unsigned long long)summary.totals.step, (unsigned long long)summary.totals.steps,
+		 train->rundir.path, train->load->job.params.steps ? "steps" : "epochs");
+}
+
+/* A changed recipe stays recorded only if training with it got as far as a checkpoint. */
+static int go_on(struct train *train)
+{
+	static const char *const names[] = { "recipe.yaml", "hosts.yaml" };
+	struct buf before[ARRAY_SIZE(names)] = { 0 };
+	int status = EXIT_FAILED, got = 0;
+	struct error err;
+
+	for (size_t i = 0; i < ARRAY_SIZE(names) && got == 0; i++) {
+		char *path = rundir_file(&train->rundir, names[i]);
+
+		got = file_read(&before[i], path, SIZE_MAX / 2, &err);
+		free(path);
+	}
+	if (got < 0 || train_record(train, &err) < 0)
+		log_error("%s", err.text);
+	else
+		status = train_launch(train);
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		if (got == 0 && status != EXIT_DONE && train->saved_step == train->restore.step &&
+		    rundir_write(&train->rundir, names[i], before[i].data, before[i].length, &err))
+			log_warn("%s", err.text);
+		buf_release(&before[i]);
+	}
+	return status;
+}
+
+static int find_checkpoint(struct train *train, struct error *err)
 {
 	char *checkpoints = rundir_file(&train->rundir, "checkpoints");
 
 	train->restore_dir = collect_newest(checkpoints, &train->restore, err);
 	free(checkpoints);
-	if (!train->restore_dir || train_files(train, err) < 0)
-		return -1;
-	log_info("resuming from step %llu", (unsigned long long)train->restore.step);
-	say_changes(train);
-	return train->flags->dry_run ? 0 : train_record(train, err);
+	return train->restore_dir ? 0 : -1;
 }
 
 static int start(struct train *train)
@@ -53,12 +113,18 @@ static int start(struct train *train)
 		log_error("%s", err.text);
 		return EXIT_USAGE;
 	}
-	if (prepare(train, &err) < 0) {
+	if (find_checkpoint(train, &err) < 0 || train_files(train, &err) < 0) {
 		log_error("%s", err.text);
 		return EXIT_FAILED;
 	}
+	if (train->restore.step >= steps_wanted(train)) {
+		say_complete(train);
+		return EXIT_DONE;
+	}
+	log_info("resuming from step %llu", (unsigned long long)train->restore.step);
+	say_changes(train);
 	if (!train->flags->dry_run)
-		return train_launch(train);
+		return go_on(train);
 	train_dry_run(train);
 	return EXIT_DONE;
 }

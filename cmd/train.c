@@ -135,7 +135,9 @@ static int finish(const struct train *train, struct launch *launched, enum super
 		summary_print_json(&summary);
 	else if (end == SUPERVISE_DONE && !train->flags->quiet)
 		summary_print(&summary);
-	if (end == SUPERVISE_STOPPED)
+	if (end == SUPERVISE_STOPPED && !summary.checkpoint_step)
+		log_info("stopped before the first step");
+	else if (end == SUPERVISE_STOPPED)
 		log_info("stopped after step %llu; go on with: dstrain resume %s",
 			 (unsigned long long)summary.totals.step, train->rundir.path);
 	else if (end != SUPERVISE_DONE)
@@ -174,6 +176,7 @@ int train_launch(struct train *train)
 	} else {
 		log_error("%s", err.text);
 	}
+	train->saved_step = collect.last_step;
 	progress_close(launched.progress);
 	buf_release(&launched.report);
 	collect_release(&collect);

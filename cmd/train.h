@@ -20,6 +20,7 @@ struct train {
 	struct rundir rundir;
 	char *restore_dir; /* NULL: from the beginning */
 	struct manifest restore;
+	uint64_t saved_step; /* out: of the newest checkpoint; 0: none */
 };
 
 /* The hosts of --hosts, else of `fallback`; what is wrong with them goes to stderr. */

@@ -162,13 +162,17 @@ static int train(struct rank *rank, struct parts *parts, size_t *completed, stru
 					  .optimizer = &rank->optimizer,
 					  .own = &rank->own };
 
+	if (checkpoint_read(&loop->parts, &files, err) < 0)
+		return -1;
 	loop->peer_failed = true;
-	if (checkpoint_restore(&loop->parts, &files, parts->net, &loop->world, err) < 0)
+	if (checkpoint_share(&loop->parts, parts->net, &loop->world, err) < 0)
+		return -1;
+	loop->peer_failed = false;
+	if (checkpoint_read_own(&loop->parts, &files, err) < 0)
 		return -1;
 	buf_release(&rank->model);
 	buf_release(&rank->optimizer);
 	buf_release(&rank->own);
-	loop->peer_failed = false;
 	if (loop_run(loop, completed, err) < 0)
 		return -1;
 	loop->peer_failed = true;

@@ -73,13 +73,14 @@ begin() { # STEPS [FLAGS]
 	local steps=$1
 
 	shift
-	train "$@" >out 2>said 3>&- &
-	orchestrator=$! # shellcheck disable=SC2034 # for the tests
+	./dstrain run recipe.yaml --run-dir run "$@" >out 2>said 3>&- &
+	# shellcheck disable=SC2034 # for the tests
+	orchestrator=$!
 	wait_for 20 has_steps run "$steps" || { cat said; return 1; }
 }
 
 has_steps() { # DIR COUNT
-	[ "$(grep -c '"kind":"step"' "$1/metrics.jsonl" 2>/dev/null)" -ge "$2" ]
+	[ -e "$1/metrics.jsonl" ] && [ "$(grep -c '"kind":"step"' "$1/metrics.jsonl")" -ge "$2" ]
 }
 
 # What metrics.jsonl says of the training itself, without times.
