@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
 # PyTorch as the judge: golden figures are still its own, and it reads our checkpoints.
+# shellcheck disable=SC2094  # 'logits' is a command there, and a file here
 
 bats_require_minimum_version 1.5.0
 
