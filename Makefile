@@ -52,7 +52,7 @@ $(OUT)/dstrain: $(OBJECTS)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
 # The number crunching: -fno-math-errno lets square roots vectorise.
-$(OUT)/runtime/device/%.o $(OUT)/runtime/model/%.o $(OUT)/runtime/optim/%.o: CFLAGS := $(CFLAGS) -O3 -fno-math-errno
+$(OUT)/runtime/compress/%.o $(OUT)/runtime/device/%.o $(OUT)/runtime/model/%.o $(OUT)/runtime/optim/%.o: CFLAGS := $(CFLAGS) -O3 -fno-math-errno
 $(OUT)/%.o: %.c
 	$(call say,CC)
 	$(Q)mkdir -p $(@D)
@@ -87,7 +87,8 @@ lint:
 	$(Q)tests/lint/run
 
 bench: all
-	$(Q)tests/bench/speed
+	$(Q)tests/bench/workers
+	$(Q)tests/bench/peers
 
 install: all
 	$(Q)install -Dm755 $(OUT)/dstrain $(BIN)/dstrain

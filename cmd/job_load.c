@@ -63,30 +63,40 @@ static void sort_problems(struct problems *problems, const char *path)
 	free(lines);
 }
 
-static void check_file(struct job_load *load, const char *prefix, const struct opt *row)
+/* What a row names must exist before anything is started; and it is named so that another directory
+ * to resume from makes no difference. */
+static void check_file(struct job_load *load, const char *prefix, const struct opt *row,
+		       char **field)
 {
 	char *key = xasprintf("%s.%s", prefix, row->key);
-	const struct setting *path = settings_find(&load->resolved, key);
+	struct setting *setting = settings_find(&load->resolved, key);
 	struct error err;
 	uint64_t bytes;
 
-	if (path->kind == SETTING_SCALAR && path->values[0][0] &&
-	    file_size(&bytes, path->values[0], &err) < 0)
-		problems_add(&load->problems, path->value_place, "%s: %s", key, err.text);
+	if (*field && file_size(&bytes, *field, &err) < 0) {
+		problems_add(&load->problems, setting->value_place, "%s: %s", key, err.text);
+	} else if (*field) {
+		char *absolute = path_absolute(*field);
+
+		free(*field);
+		*field = absolute;
+		free(setting->values[0]);
+		setting->values[0] = xstrdup(absolute);
+	}
 	free(key);
 }
 
-/* The files that workers need must exist before anything is started. */
 static void check_files(struct job_load *load)
 {
 	for (const struct job_section *s = job_sections; s->prefix; s++) {
-		const struct part *part = (const void *)((const char *)&load->job + s->part_offset);
+		struct part *part = (void *)((char *)&load->job + s->part_offset);
 
 		if (!s->registry || !part->entry)
 			continue;
 		for (const struct opt *row = part->entry->options; row && row->key; row++)
 			if (row->type == OPT_PATH)
-				check_file(load, s->prefix, row);
+				check_file(load, s->prefix, row,
+					   (void *)((char *)part->params + row->offset));
 	}
 }
 

@@ -128,7 +128,7 @@ static void kill_remote(struct channel *channel)
 	char *script = xasprintf("case $(readlink /proc/%u/exe) in "
 				 "*/dstrain/bin/%s/dstrain*) kill -9 %u;; esac",
 				 channel->hello.pid, channel->hello.digest, channel->hello.pid);
-	struct ssh_command command = { .command = script, .timeout_s = 3 };
+	struct ssh_command command = { .command = script, .timeout_s = 1.5 };
 	struct buf output = { 0 };
 	struct error err;
 

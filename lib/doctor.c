@@ -240,7 +240,7 @@ size_t doctor(const struct hosts *hosts, const struct provision_files *files, si
 		patient->host = &hosts->entries[i];
 		patient->process.in = patient->process.out = patient->process.err = -1;
 		if (status[i] == 0)
-			status[i] = site_start(&sites.entries[i], 0, "reach", &patient->process,
+			status[i] = site_start(&sites.entries[i], "reach", &patient->process,
 					       &errors[i]);
 		if (status[i] < 0)
 			add(&ward, patient->host, FINDING_PROBLEM, NULL, "%s", errors[i].text);

@@ -46,15 +46,15 @@ static int open_sites(struct start *start, struct error *err)
 	return failed ? -1 : 0;
 }
 
-static int start_one(struct start *start, struct site *site, size_t slot, struct channel *channel,
+static int start_one(struct start *start, const struct site *site, struct channel *channel,
 		     struct error *err)
 {
 	char *name = xasprintf("logs/rank-%u.log", channel->first_rank);
 	char *log = rundir_file(start->launch->rundir, name);
-	int status = site_start(site, slot, "worker", &channel->process, err);
+	int status = site_start(site, "worker", &channel->process, err);
 
 	channel->host = site->host;
-	channel->ssh = site_session(site, slot);
+	channel->ssh = site->ssh;
 	if (status == 0)
 		status = channel_open(channel, log, err);
 	free(name);
@@ -78,7 +78,7 @@ static int start_all(struct start *start, struct error *err)
 			channel->first_rank = rank;
 			channel->ranks = (uint32_t)(slots / workers);
 			channel->process.in = channel->process.out = channel->process.err = -1;
-			if (start_one(start, &start->sites.entries[i], slot, channel, err) < 0)
+			if (start_one(start, &start->sites.entries[i], channel, err) < 0)
 				return -1;
 			rank += channel->ranks;
 		}

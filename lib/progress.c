@@ -113,7 +113,7 @@ void progress_begin(struct progress *progress, const struct control_ready *ready
 
 double progress_elapsed(const struct progress *progress)
 {
-	return progress->env.elapsed_s + (progress->began ? clock_now() - progress->began : 0);
+	return progress->env.elapsed_s + (progress->began > 0 ? clock_now() - progress->began : 0);
 }
 
 static uint64_t epoch_of(const struct progress *progress, uint64_t step)
@@ -364,7 +364,7 @@ struct progress_totals progress_totals(const struct progress *progress)
 {
 	struct progress_totals totals = progress->totals;
 
-	totals.here_s = progress->began ? clock_now() - progress->began : 0;
+	totals.here_s = progress->began > 0 ? clock_now() - progress->began : 0;
 	totals.elapsed_s = progress->env.elapsed_s + totals.here_s;
 	return totals;
 }

@@ -12,8 +12,8 @@ struct rundir {
 	int lock; /* descriptor; -1 or 0: none */
 };
 
-/* Makes `path`, or, if that is NULL, "runs/NAME", "runs/NAME-2", ... whichever is free. Free is also
- * an empty directory, and that of a run which ended before its first step. */
+/* Makes `path`, or, if that is NULL, "runs/NAME", "runs/NAME-2", ... whichever is free. Free is
+ * also an empty directory, and that of a run which ended before its first step. */
 int rundir_create(struct rundir *out, const char *path, const char *name, struct error *err);
 int rundir_open(struct rundir *out, const char *path, struct error *err); /* of an earlier run */
 char *rundir_file(const struct rundir *rundir, const char *name);	  /* caller frees */

@@ -19,9 +19,6 @@
 #include "lib/stop.h"
 #include "lib/units.h"
 
-/* sshd's MaxSessions is 10 unless configured, and a check or a kill needs one more. */
-enum { PROGRAMS_PER_SESSION = 8 };
-
 struct opening {
 	struct sites *sites;
 	const struct provision_files *files;
@@ -49,17 +46,14 @@ static int open_one(void *arg, size_t i, struct error *err)
 	struct opening *opening = arg;
 	struct site *site = &opening->sites->entries[i];
 	struct provision_progress progress = { .sent = show_sent, .arg = opening };
-	size_t wanted = (site->host->slots + PROGRAMS_PER_SESSION - 1) / PROGRAMS_PER_SESSION;
 	uint64_t sent;
 
 	if (site->host->local)
 		return 0;
-	site->sessions = xcalloc(wanted, sizeof(struct ssh *));
-	for (; site->session_count < wanted; site->session_count++)
-		if (ssh_connect(&site->sessions[site->session_count], site->host, err) < 0)
-			return -1;
-	return provision_host(site->sessions[0], site->host, opening->files, &progress,
-			      &site->cache_dir, &sent, err);
+	if (ssh_connect(&site->ssh, site->host, err) < 0)
+		return -1;
+	return provision_host(site->ssh, site->host, opening->files, &progress, &site->cache_dir,
+			      &sent, err);
 }
 
 size_t sites_open(struct sites *out, const struct hosts *hosts, const struct provision_files *files,
@@ -113,13 +107,7 @@ static char *remote_command(const struct site *site, const char *command)
 	return buf_take(&text);
 }
 
-struct ssh *site_session(const struct site *site, size_t slot)
-{
-	return site->host->local ? NULL : site->sessions[slot / PROGRAMS_PER_SESSION];
-}
-
-int site_start(const struct site *site, size_t slot, const char *command, struct process *out,
-	       struct error *err)
+int site_start(const struct site *site, const char *command, struct process *out, struct error *err)
 {
 	char *remote;
 	int status;
@@ -127,7 +115,7 @@ int site_start(const struct site *site, size_t slot, const char *command, struct
 	if (site->host->local)
 		return start_local(site->host, command, out, err);
 	remote = remote_command(site, command);
-	status = ssh_start(site_session(site, slot), remote, out, err);
+	status = ssh_start(site->ssh, remote, out, err);
 	free(remote);
 	return status;
 }
@@ -135,9 +123,7 @@ int site_start(const struct site *site, size_t slot, const char *command, struct
 void sites_release(struct sites *sites)
 {
 	for (size_t i = 0; i < sites->count; i++) {
-		for (size_t k = 0; k < sites->entries[i].session_count; k++)
-			ssh_close(sites->entries[i].sessions[k]);
-		free(sites->entries[i].sessions);
+		ssh_close(sites->entries[i].ssh);
 		free(sites->entries[i].cache_dir);
 	}
 	free(sites->entries);

@@ -1,4 +1,4 @@
-/* A host while a run lasts: its SSH sessions, its cache directory, the programs started there. */
+/* A host while a run lasts: its SSH session, its cache directory, the programs started there. */
 #ifndef DSTRAIN_LIB_SITE_H
 #define DSTRAIN_LIB_SITE_H
 
@@ -14,9 +14,8 @@ struct ssh;
 struct site {
 	const struct host *host; /* borrowed */
 	const char *digest;	 /* of the program there; borrowed from the provision_files */
-	struct ssh **sessions;	 /* [session_count]; none for a local host */
-	size_t session_count;
-	char *cache_dir; /* NULL for a local host */
+	struct ssh *ssh;	 /* NULL for a local host */
+	char *cache_dir;	 /* NULL for a local host */
 };
 
 struct sites {
@@ -32,11 +31,9 @@ struct sites {
 size_t sites_open(struct sites *out, const struct hosts *hosts, const struct provision_files *files,
 		  size_t width, int *status, struct error *errors);
 
-/* Starts this program there, as `dstrain COMMAND`. Call it from the main thread. `slot` counts from
- * 0 on each host. */
-int site_start(const struct site *site, size_t slot, const char *command, struct process *out,
+/* Starts this program there, as `dstrain COMMAND`. Call it from the main thread. */
+int site_start(const struct site *site, const char *command, struct process *out,
 	       struct error *err);
-struct ssh *site_session(const struct site *site, size_t slot); /* NULL for a local host */
 void sites_release(struct sites *sites);
 
 #endif

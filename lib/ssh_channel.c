@@ -214,7 +214,8 @@ static int pull(struct channel *channel, struct stream *out, int id)
 		if (got < 0)
 			return later(channel, (int)got);
 		if (got == 0) {
-			out->ended = libssh2_channel_eof(channel->remote) != 0;
+			if (libssh2_channel_eof(channel->remote))
+				close_stream(out);
 			return 0;
 		}
 		out->pending.length = (size_t)got;
@@ -298,6 +299,8 @@ static int step_close(struct channel *channel)
 	if (rc == LIBSSH2_ERROR_EAGAIN)
 		return later(channel, rc);
 	status = exit_status(channel);
+	if (channel->cut && status.exited && status.code == 0)
+		status = (struct process_status){ .signal = SIGKILL }; /* no status came */
 	libssh2_channel_free(channel->remote);
 	channel_end(channel, &status);
 	channel->ssh->progress = true;
@@ -323,6 +326,7 @@ static void take_orders(struct channel *channel)
 		close_stream(&channel->in);
 		close_stream(&channel->out);
 		close_stream(&channel->err);
+		channel->cut = true;
 		channel->state = CHANNEL_CLOSING;
 	}
 }

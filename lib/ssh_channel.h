@@ -44,6 +44,7 @@ struct channel {
 	enum channel_state state;
 	struct stream in, out, err;
 	bool end_sent;
+	bool cut; /* closed before it ended by itself */
 
 	int wake; /* the pump's eventfd, a duplicate */
 	pthread_mutex_t lock;

@@ -178,45 +178,53 @@ static void known_keys_release(struct known_keys *keys)
 	*keys = (struct known_keys){ 0 };
 }
 
-static void prefer(struct buf *list, const char *algorithm)
+/* What libssh2 can do and `list` does not have. It must not be asked for more: 1.10 copies the list
+ * over itself while it takes the unknown ones out. */
+static void prefer(struct buf *list, const char *algorithm, const char **able, int count)
 {
-	if (!strstr(buf_text(list), algorithm))
-		buf_addf(list, "%s%s", list->length ? "," : "", algorithm);
+	for (int i = 0; i < count; i++)
+		if (strcmp(able[i], algorithm) == 0 && !strstr(buf_text(list), algorithm))
+			buf_addf(list, "%s%s", list->length ? "," : "", algorithm);
+}
+
+/* A key of type ssh-rsa can sign in three ways. */
+static void prefer_type(struct buf *list, const char *type, const char **able, int count)
+{
+	if (strcmp(type, "ssh-rsa") == 0) {
+		prefer(list, "rsa-sha2-512", able, count);
+		prefer(list, "rsa-sha2-256", able, count);
+	}
+	prefer(list, type, able, count);
 }
 
 void ssh_prefer_known_keys(struct ssh *ssh)
 {
-	static const char *const rest[] = { "ssh-ed25519",
-					    "ecdsa-sha2-nistp256",
-					    "ecdsa-sha2-nistp384",
-					    "ecdsa-sha2-nistp521",
-					    "rsa-sha2-512",
-					    "rsa-sha2-256",
+	static const char *const rest[] = { "ssh-ed25519", "ecdsa-sha2-nistp256",
+					    "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521",
 					    "ssh-rsa" };
 	const char *pin = ssh->host->host_key;
 	struct known_keys keys = { 0 };
 	struct buf list = { 0 };
-	char *name = known_name(ssh->host), *type;
+	char *name = known_name(ssh->host);
+	char *pinned = pin && strchr(pin, ' ') ? xstrndup(pin, strcspn(pin, " ")) : NULL;
+	const char **able = NULL;
+	int count = libssh2_session_supported_algs(ssh->session, LIBSSH2_METHOD_HOSTKEY, &able);
 
-	if (pin && strchr(pin, ' ')) {
-		type = xstrndup(pin, strcspn(pin, " "));
-		prefer(&list, type);
-		free(type);
-	}
+	if (pinned)
+		prefer_type(&list, pinned, able, count);
 	find_known(ssh, name, &keys);
-	for (size_t i = 0; i < keys.count; i++) {
-		if (strcmp(keys.entries[i].type, "ssh-rsa") == 0) {
-			prefer(&list, "rsa-sha2-512");
-			prefer(&list, "rsa-sha2-256");
-		}
+	for (size_t i = 0; i < keys.count; i++)
 		if (!keys.entries[i].revoked)
-			prefer(&list, keys.entries[i].type);
-	}
+			prefer_type(&list, keys.entries[i].type, able, count);
 	for (size_t i = 0; i < ARRAY_SIZE(rest); i++)
-		prefer(&list, rest[i]);
-	libssh2_session_method_pref(ssh->session, LIBSSH2_METHOD_HOSTKEY, buf_text(&list));
+		prefer_type(&list, rest[i], able, count);
+	if (list.length)
+		libssh2_session_method_pref(ssh->session, LIBSSH2_METHOD_HOSTKEY, list.data);
+	if (able)
+		libssh2_free(ssh->session, (void *)(size_t)able);
 	known_keys_release(&keys);
 	buf_release(&list);
+	free(pinned);
 	free(name);
 }
 

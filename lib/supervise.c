@@ -26,8 +26,9 @@
 #include "lib/stop.h"
 
 #define BLAME_S	 1.0 /* after the first bad news: a better explanation may come */
-#define LEAVE_S	 3.0 /* for workers to end by themselves */
+#define LEAVE_S	 2.0 /* for workers to end by themselves */
 #define ABORT_S	 1.0 /* the same, when they are told to do nothing else first */
+#define REAP_S	 1.0 /* for the status of those that did */
 #define SECOND_S 1.0 /* within which a second signal aborts */
 
 /* What is known of a rank. */
@@ -369,9 +370,12 @@ static void check_life(struct watch *w, struct channel *channel)
 
 	if (channel->failed || !early)
 		return;
-	if (channel->ended || w->polled > channel->heard + CONTROL_SILENT_S) {
+	if (channel->ended) {
 		channel->failed = true;
 		fail(w);
+	} else if (w->polled > channel->heard + CONTROL_SILENT_S) {
+		channel->failed = true;
+		w->failed = w->polled - BLAME_S; /* nothing more will be heard of it */
 	}
 }
 
@@ -425,37 +429,51 @@ static void poll_once(struct watch *w)
 	}
 }
 
+/* A worker that is neither heard nor known to have ended. */
+static bool is_silent(const struct watch *w, const struct channel *channel)
+{
+	return channel->failed && !channel->ended && w->polled > channel->heard + CONTROL_SILENT_S;
+}
+
+/* Moves what is still to be said both ways. False: nobody is left to talk with. */
+static bool move_rest(struct watch *w, bool *unsent)
+{
+	bool open = false;
+
+	*unsent = false;
+	for (size_t i = 0; i < w->s->count; i++)
+		channel_polls(&w->s->channels[i], &w->polls[i * CHANNEL_POLLS]);
+	poll(w->polls, w->s->count * CHANNEL_POLLS, 20);
+	for (size_t i = 0; i < w->s->count; i++) {
+		struct channel *channel = &w->s->channels[i];
+
+		channel_move(channel, &w->polls[i * CHANNEL_POLLS]);
+		if (channel->ended || is_silent(w, channel))
+			continue;
+		open = true;
+		*unsent |= channel->out.length > 0;
+	}
+	return open;
+}
+
 /* Lets workers end by themselves, reading what they still say; then ends those that do not. */
 static void leave(struct watch *w, bool abort)
 {
 	double deadline = clock_now() + (abort ? ABORT_S : LEAVE_S);
-	size_t open = 1;
+	bool unsent, closed = false;
 
 	if (abort)
 		tell_all(w, CONTROL_ABORT);
-	for (bool closing = false; open && clock_now() < deadline;) {
-		size_t count = w->s->count * CHANNEL_POLLS;
-		bool unsent = false;
-
-		open = 0;
-		for (size_t i = 0; i < w->s->count; i++) {
-			channel_polls(&w->s->channels[i], &w->polls[i * CHANNEL_POLLS]);
-			unsent |= w->s->channels[i].out.length && !w->s->channels[i].ended;
-			open += !w->s->channels[i].ended;
-		}
-		if (!unsent && !closing) {
-			closing = true;
-			for (size_t i = 0; i < w->s->count; i++)
-				channel_end_input(&w->s->channels[i]);
+	while (move_rest(w, &unsent) && clock_now() < deadline) {
+		if (unsent || closed)
 			continue;
-		}
-		poll(w->polls, count, 50);
+		closed = true;
 		for (size_t i = 0; i < w->s->count; i++)
-			channel_move(&w->s->channels[i], &w->polls[i * CHANNEL_POLLS]);
+			channel_end_input(&w->s->channels[i]);
 	}
+	deadline = clock_now() + REAP_S;
 	for (size_t i = 0; i < w->s->count; i++)
-		if (!channel_reap(&w->s->channels[i],
-				  clock_now() + (w->s->channels[i].ended ? 1 : 0)))
+		if (!channel_reap(&w->s->channels[i], w->s->channels[i].ended ? deadline : 0))
 			channel_kill(&w->s->channels[i]);
 }
 
@@ -470,8 +488,7 @@ static enum supervise_end blame(struct watch *w, struct error *err)
 
 		if (channel->ended)
 			channel_reap(channel, clock_now() + 0.5);
-		if (!lost && channel->failed &&
-		    (channel->ended || w->polled > channel->heard + CONTROL_SILENT_S))
+		if (!lost && channel->failed && (channel->ended || is_silent(w, channel)))
 			lost = channel;
 	}
 	if (w->own_failure) {

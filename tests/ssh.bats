@@ -1,4 +1,5 @@
 #!/usr/bin/env bats
+# shellcheck disable=SC2016  # single quotes: what stands in them is expanded on the hosts
 # dstrain over SSH: a lab of four hosts, each with a real sshd, a host key and a home of its own.
 
 bats_require_minimum_version 1.5.0

@@ -49,8 +49,6 @@ struct sync_strategy {
 	int (*weights)(void *state, size_t step, float *weight, struct error *err);
 	/* Optional. An unsolicited message of a peer, on the progress thread; must not block. */
 	void (*serve)(void *state, int peer, uint64_t tag, const void *bytes, size_t length);
-	/* Optional. Another set of ranks from the next step on. */
-	int (*change)(void *state, const struct group *world, struct error *err);
 	/* Optional. Fills arrays[] (at most SYNC_ARRAYS) and returns how many. */
 	size_t (*state)(void *state, struct sync_array *arrays);
 	void (*fini)(void *state); /* optional; also after a failed init */

@@ -11,7 +11,8 @@
 
 enum { HEADER = 12 };
 
-static char release[] = "0.1.0", digest[] = "ab12", machine[] = "x86_64", address[] = "10.0.0.7";
+static char release[] = "0.1.0", digest[] = "ab12", machine[] = "x86_64", address[] = "10.0.0.7",
+	    kernel[] = "Haswell";
 static char empty[] = "", recipe[] = "name: x\n", images[] = "/data/images", labels[] = "/l";
 static char host[] = "node3", loss[] = "hinge", text[] = "no such file";
 
@@ -33,6 +34,7 @@ static void put_hello(struct buf *out)
 							.digest = digest,
 							.machine = machine,
 							.address = address,
+							.kernel = kernel,
 							.pid = 77,
 							.cores = 16,
 							.memory_bytes = UINT64_C(1) << 40,
@@ -50,6 +52,7 @@ static int get_hello(const struct control_frame *frame, struct error *err)
 	assert_string_equal(hello.digest, digest);
 	assert_string_equal(hello.machine, machine);
 	assert_string_equal(hello.address, address);
+	assert_string_equal(hello.kernel, kernel);
 	assert_int_equal(hello.pid, 77);
 	assert_int_equal(hello.cores, 16);
 	assert_true(hello.memory_bytes == UINT64_C(1) << 40 && hello.wall_s == 1.5);

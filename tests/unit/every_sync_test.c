@@ -137,6 +137,7 @@ static void train(struct run *run, const char *strategy, const char *compressor,
 	run->compressor = &parts[1];
 	run->steps = run->steps ? run->steps : STEPS;
 	cluster_run("inproc", world, train_body, run);
+	run->strategy = run->compressor = NULL;
 	part_release(&parts[0]);
 	part_release(&parts[1]);
 }
