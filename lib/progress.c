@@ -32,6 +32,7 @@ struct record {
 
 struct progress {
 	struct progress_env env;
+	char *path;
 	FILE *metrics;
 	struct record *records;
 	size_t record_count;
@@ -86,10 +87,12 @@ struct progress *progress_open(const struct progress_env *env, struct error *err
 		return NULL;
 	progress = xcalloc(1, sizeof(*progress));
 	progress->env = *env;
+	progress->env.metrics_path = progress->path = xstrdup(env->metrics_path);
 	progress->totals.last_loss = NAN;
 	progress->metrics = fopen(env->metrics_path, "ae");
 	if (!progress->metrics) {
 		error_set(err, "cannot write '%s': %s", env->metrics_path, strerror(errno));
+		free(progress->path);
 		free(progress);
 		return NULL;
 	}
@@ -377,5 +380,6 @@ void progress_close(struct progress *progress)
 		free(progress->records[i].parts);
 	free(progress->records);
 	free(progress->evals);
+	free(progress->path);
 	free(progress);
 }

@@ -27,6 +27,7 @@
 
 #define BLAME_S	 1.0 /* after the first bad news: a better explanation may come */
 #define LEAVE_S	 2.0 /* for workers to end by themselves */
+#define ABORT_S	 1.0 /* the same, when they are told to do nothing else first */
 #define REAP_S	 1.0 /* for the status of those that did */
 #define SECOND_S 1.0 /* within which a second signal aborts */
 
@@ -58,6 +59,15 @@ static void fail(struct watch *w)
 {
 	if (w->failed == 0)
 		w->failed = clock_now();
+}
+
+/* An error on our own side, which is no rank's: a full disk, for one. */
+static void fail_here(struct watch *w, const struct error *why)
+{
+	if (!w->own_failure)
+		w->failure = *why;
+	w->own_failure = true;
+	fail(w);
 }
 
 static void send_all(struct watch *w, const struct buf *frames)
@@ -211,12 +221,11 @@ static int take_ready(struct watch *w, struct seat *seat, const struct control_f
 		w->s->collect->likeness.steps_per_epoch = ready.steps_per_epoch;
 		w->s->collect->likeness.samples = ready.samples;
 		progress_begin(w->s->progress, &ready);
-		if (send_restore(w, err) < 0) {
-			free(ready.loss);
-			return -1;
-		}
-		tell_all(w, CONTROL_START);
-		w->started = true;
+		w->started = send_restore(w, err) == 0;
+		if (w->started)
+			tell_all(w, CONTROL_START);
+		else
+			fail_here(w, err);
 	}
 	free(ready.loss);
 	return 0;
@@ -228,20 +237,22 @@ static int take_step(struct watch *w, const struct control_frame *frame, struct 
 
 	if (control_get_step(&step, frame, err) < 0)
 		return -1;
-	return frame->type == CONTROL_STEP ? progress_step(w->s->progress, frame->rank, &step, err)
-					   : progress_eval(w->s->progress, frame->rank, &step, err);
+	if ((frame->type == CONTROL_STEP ? progress_step : progress_eval)(
+		    w->s->progress, frame->rank, &step, err) < 0)
+		fail_here(w, err);
+	return 0;
 }
 
 static int take_file(struct watch *w, const struct control_frame *frame, struct error *err)
 {
 	struct control_chunk chunk;
-	int status;
 
 	if (control_get_chunk(&chunk, frame, err) < 0)
 		return -1;
-	status = collect_chunk(w->s->collect, &chunk, err);
+	if (collect_chunk(w->s->collect, &chunk, err) < 0)
+		fail_here(w, err);
 	free(chunk.name);
-	return status;
+	return 0;
 }
 
 static int take_files_end(struct watch *w, const struct control_frame *frame, struct error *err)
@@ -250,7 +261,9 @@ static int take_files_end(struct watch *w, const struct control_frame *frame, st
 
 	if (control_get_number(&step, frame, err) < 0)
 		return -1;
-	return collect_end(w->s->collect, step, progress_elapsed(w->s->progress), err) < 0 ? -1 : 0;
+	if (collect_end(w->s->collect, step, progress_elapsed(w->s->progress), err) < 0)
+		fail_here(w, err);
+	return 0;
 }
 
 /* All ranks named a step that they have not begun: the largest is one that all can reach. */
@@ -324,7 +337,7 @@ static int take(struct watch *w, struct channel *channel, const struct control_f
 	}
 }
 
-/* An error on our own side, or a worker that talks nonsense. */
+/* A worker that talks nonsense. */
 static void fail_with(struct watch *w, const struct channel *channel, const struct error *why)
 {
 	if (!w->own_failure)
@@ -338,9 +351,9 @@ static void take_all(struct watch *w, struct channel *channel)
 {
 	struct control_frame frame;
 	struct error err;
-	int status;
+	int status = 0;
 
-	while ((status = control_next(&channel->reader, &frame, &err)) > 0) {
+	while (!w->own_failure && (status = control_next(&channel->reader, &frame, &err)) > 0) {
 		status = take(w, channel, &frame, &err);
 		if (status < 0)
 			break;
@@ -446,7 +459,7 @@ static bool move_rest(struct watch *w, bool *unsent)
 /* Lets workers end by themselves, reading what they still say; then ends those that do not. */
 static void leave(struct watch *w, bool abort)
 {
-	double deadline = clock_now() + LEAVE_S;
+	double deadline = clock_now() + (abort ? ABORT_S : LEAVE_S);
 	bool unsent, closed = false;
 
 	if (abort)

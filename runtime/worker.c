@@ -421,7 +421,7 @@ _Noreturn void worker_main(int in, int out)
 {
 	struct worker worker = { .outbox = outbox_new(out) };
 	struct control_reader reader = { 0 };
-	double heard = clock_now(), beat = heard;
+	double heard = clock_now(), beat = 0; /* the first one at once */
 
 	pthread_mutex_init(&worker.lock, NULL);
 	pthread_cond_init(&worker.changed, NULL);

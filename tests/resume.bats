@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
 # dstrain resume: a run that was stopped anywhere, in any way, ends as one that never was.
+# shellcheck disable=SC2030,SC2031 # every test is a shell of its own
 
 load dstrain
 
@@ -246,7 +247,7 @@ r = json.loads(sys.argv[1]); assert r["result"] == "done" and r["step"] == r["st
 	train --quiet --set train.steps=20
 	run ./dstrain resume run --set train.steps=30 --set train.optimizer.momentum=0 --set train.optimizer.name=adam
 	assert_failure
-	run ./dstrain resume run --set train.steps=30 --set model.hidden=[33]
+	run ./dstrain resume run --set train.steps=30 --set 'model.hidden=[33]'
 	assert_failure 1
 	assert_output --partial "was the recipe changed?"
 	run ./dstrain resume run --set train.steps=30

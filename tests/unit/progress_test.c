@@ -2,9 +2,11 @@
 #include "tests/unit/unit.h"
 
 #include <math.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "lib/control.h"
@@ -293,6 +295,38 @@ static void a_step_without_samples_is_an_error(void **state)
 	progress_close(progress);
 }
 
+static void limit_file_size(rlim_t bytes)
+{
+	struct rlimit limit;
+
+	signal(SIGXFSZ, SIG_IGN);
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &limit), 0);
+	limit.rlim_cur = bytes == RLIM_INFINITY ? limit.rlim_max : bytes;
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+}
+
+/* The path is the caller's, and may be gone by then. */
+static void a_file_that_cannot_grow_is_named(void **state)
+{
+	char *path = path_join(root, "metrics.jsonl");
+	struct progress_env env = { .metrics_path = path, .world = 1, .quiet = true };
+	struct control_step part = step_of(0, 1);
+	struct progress *progress;
+	struct error err;
+
+	(void)state;
+	progress = progress_open(&env, &err);
+	assert_non_null(progress);
+	memset(path, '?', strlen(path));
+	free(path);
+	progress_begin(progress, &(struct control_ready){ .steps = 5, .steps_per_epoch = 5 });
+	limit_file_size(10);
+	assert_int_equal(progress_step(progress, 0, &part, &err), -1);
+	limit_file_size(RLIM_INFINITY);
+	assert_non_null(strstr(err.text, "metrics.jsonl': File too large"));
+	progress_close(progress);
+}
+
 static void a_file_that_cannot_be_written_is_named(void **state)
 {
 	struct progress_env env = { .metrics_path = "/proc/no/metrics.jsonl", .world = 1 };
@@ -313,6 +347,7 @@ int main(void)
 		cmocka_unit_test_teardown(going_on_drops_what_is_done_again, remove_metrics),
 		cmocka_unit_test_teardown(a_report_that_makes_no_sense_is_an_error, remove_metrics),
 		cmocka_unit_test_teardown(a_step_without_samples_is_an_error, remove_metrics),
+		cmocka_unit_test_teardown(a_file_that_cannot_grow_is_named, remove_metrics),
 		cmocka_unit_test(a_file_that_cannot_be_written_is_named),
 	};
 	int failed;
