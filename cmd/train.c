@@ -153,9 +153,7 @@ int train_launch(struct train *train)
 		.hosts = &train->hosts,
 		.files = &train->files,
 		.rundir = &train->rundir,
-		.threads =
-			((const struct transport *)(const void *)train->load->job.transport.entry)
-				->threads,
+		.threads = PART_AS(&train->load->job.transport, struct transport)->threads,
 		.fanout = train->flags->fanout,
 		.collect = &collect,
 		.restore_dir = train->restore_dir,

@@ -26,7 +26,7 @@ struct exchange *exchange_new(const struct exchange_env *env)
 	struct exchange *exchange = xcalloc(1, sizeof(*exchange));
 
 	exchange->env = *env;
-	exchange->compressor = (const struct compressor *)env->compressor->entry;
+	exchange->compressor = PART_AS(env->compressor, struct compressor);
 	if (exchange->compressor->payload == PAYLOAD_OPAQUE)
 		exchange->residual = xaligned(env->count * sizeof(float));
 	return exchange;

@@ -128,8 +128,7 @@ static int build_sync(struct rank *rank, struct parts *parts, struct error *err)
 		.optim = loop->optim,
 		.sync = loop->sync,
 		.exchange = parts->exchange,
-		.replicated =
-			((const struct sync_strategy *)(const void *)job->sync.entry)->replicated,
+		.replicated = PART_AS(&job->sync, struct sync_strategy)->replicated,
 	};
 	loop->metrics = (struct metrics){ .outbox = rank->env->outbox,
 					  .net = parts->net,

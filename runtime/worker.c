@@ -149,8 +149,7 @@ static int read_job(struct worker *worker, struct job *job, struct error *err)
 static int listen_in_range(const struct job *job, const char *address, uint16_t *port,
 			   int *listener, struct error *err)
 {
-	const struct transport *transport =
-		(const struct transport *)(const void *)job->transport.entry;
+	const struct transport *transport = PART_AS(&job->transport, struct transport);
 	unsigned low = 0, high = 0;
 
 	if (sscanf(job->params.port, "%5u-%5u", &low, &high) < 2)
@@ -166,8 +165,7 @@ static int listen_in_range(const struct job *job, const char *address, uint16_t 
 /* Opens every rank's listening socket, and tells where. */
 static int listen_all(struct worker *worker, const struct job *job, struct error *err)
 {
-	const struct transport *transport =
-		(const struct transport *)(const void *)job->transport.entry;
+	const struct transport *transport = PART_AS(&job->transport, struct transport);
 	char *reached = address_reached_by();
 	struct address_hints hints = { .data_addr = worker->plan.data_addr,
 				       .network = worker->plan.network,
@@ -198,8 +196,7 @@ static int listen_all(struct worker *worker, const struct job *job, struct error
 static int load_data(const struct job *job, struct dataset *train, struct dataset *test,
 		     struct error *err)
 {
-	const struct data_format *format =
-		(const struct data_format *)(const void *)job->data.entry;
+	const struct data_format *format = PART_AS(&job->data, struct data_format);
 
 	if (format->load(job->data.params, DATA_TRAIN, job->params.seed, train, err) < 0)
 		return -1;
@@ -233,8 +230,7 @@ static struct net_peer *wait_peers(struct worker *worker)
 
 static void run_ranks(struct worker *worker, struct rank_env *env)
 {
-	const struct transport *transport =
-		(const struct transport *)(const void *)env->job->transport.entry;
+	const struct transport *transport = PART_AS(&env->job->transport, struct transport);
 
 	if (transport->threads)
 		env->hub = net_hub_new((int)worker->plan.world);

@@ -117,7 +117,7 @@ static void take_memory(struct model *model)
 int model_new(struct model **out, const struct part *preset, const struct model_env *env,
 	      struct error *err)
 {
-	const struct preset *chosen = (const struct preset *)preset->entry;
+	const struct preset *chosen = PART_AS(preset, struct preset);
 	struct model *model = xcalloc(1, sizeof(*model));
 	struct model_builder builder = { .model = model, .env = env, .output = env->input };
 

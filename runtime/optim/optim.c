@@ -24,8 +24,8 @@ struct optim *optim_new(const struct optim_env *env)
 	struct optim *optim = xcalloc(1, sizeof(*optim));
 
 	optim->env = *env;
-	optim->optimizer = (const struct optimizer *)env->optimizer->entry;
-	optim->schedule = (const struct schedule *)env->schedule->entry;
+	optim->optimizer = PART_AS(env->optimizer, struct optimizer);
+	optim->schedule = PART_AS(env->schedule, struct schedule);
 	for (size_t i = 0; i < OPTIM_SLOTS; i++)
 		if (optim->optimizer->slot_names[i])
 			optim->slot[i] = xaligned(env->count * sizeof(float));

@@ -115,7 +115,7 @@ int sync_new(struct sync **out, const struct part *strategy, const struct sync_p
 {
 	struct sync *sync = xcalloc(1, sizeof(*sync));
 
-	sync->strategy = (const struct sync_strategy *)strategy->entry;
+	sync->strategy = PART_AS(strategy, struct sync_strategy);
 	sync->state = xcalloc(1, sync->strategy->state_size);
 	sync->net = env->net;
 	sync->count = env->count;

@@ -52,7 +52,7 @@ struct net *net_open(const struct part *transport, const struct net_env *env, st
 	struct net *net = xcalloc(1, sizeof(*net));
 
 	assert(env->rank >= 0 && env->rank < env->world);
-	net->transport = (const struct transport *)(const void *)transport->entry;
+	net->transport = PART_AS(transport, struct transport);
 	net->env = *env;
 	net->state = xcalloc(1, net->transport->state_size);
 	pthread_mutex_init(&net->serve_lock, NULL);
