@@ -1,4 +1,5 @@
 # dstrain: `make demo` trains Fashion-MNIST on this machine, `make check` runs every test.
+# Both install from Debian what is missing; `make all install` installs nothing but dstrain.
 # Knobs: V=1 shows commands, SAN=address|thread adds sanitizers, WERROR=1 makes warnings errors.
 
 CC      ?= gcc
@@ -14,28 +15,34 @@ WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prot
             -Wformat=2 -Wconversion -Wno-sign-conversion -Wimplicit-fallthrough -Wno-missing-field-initializers \
             $(if $(WERROR),-Werror)
 CFLAGS   ?= -O2 -g
-HARDEN   := -fPIE -fstack-protector-strong $(if $(SAN),,-D_FORTIFY_SOURCE=2)
+HARDEN   := -fPIE -fstack-protector-strong $(if $(SAN),,-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2)
 SANITIZE := $(if $(SAN),-fsanitize=$(if $(filter address,$(SAN)),address$(comma)undefined,$(SAN)) \
             -fno-omit-frame-pointer -fno-sanitize-recover=all)
 # -ffp-contract=off: the same sums on every processor, with or without fused multiply-add.
-ALL_CFLAGS := $(STD) $(WARNINGS) $(CFLAGS) $(HARDEN) $(SANITIZE) -ffp-contract=off -pthread -I. \
+ALL_CFLAGS = $(STD) $(WARNINGS) $(CFLAGS) $(HARDEN) $(SANITIZE) -ffp-contract=off -pthread -I. \
               -DDSTRAIN_VERSION='"$(VERSION)"' -MMD -MP
 LDFLAGS  += -pie -Wl,-z,relro,-z,now -pthread $(SANITIZE)
 
-# A library is linked statically where its archive exists, so that hosts need only glibc.
+# A library is linked statically where its archive exists, so that hosts need only glibc. Asked
+# when linking, not when reading this file: `deps` may just have installed it.
 link = $(if $(filter /%,$(shell $(CC) -print-file-name=lib$(1).a)),-Wl$(comma)-Bstatic -l$(1) -Wl$(comma)-Bdynamic,-l$(1))
-LDLIBS := $(foreach lib,ssh2 yaml jansson openblas ssl crypto z,$(call link,$(lib))) -lm -ldl
+LDLIBS  = $(foreach lib,ssh2 yaml jansson openblas ssl crypto z,$(call link,$(lib))) -lm -ldl
 
 SOURCES := $(wildcard cmd/*.c lib/*.c runtime/*.c runtime/*/*.c)
 OBJECTS := $(SOURCES:%.c=$(OUT)/%.o)
 LIBRARY := $(OUT)/libdstrain.a
 UNITS   := $(patsubst %.c,$(OUT)/%,$(wildcard tests/unit/*_test.c))
+BIN      = $(DESTDIR)$(PREFIX)/bin
+SHARE    = $(DESTDIR)$(PREFIX)/share
+DOC      = $(SHARE)/doc/dstrain
+COMPLETIONS = $(addprefix $(SHARE)/,bash-completion/completions/dstrain \
+              zsh/site-functions/_dstrain fish/vendor_completions.d/dstrain.fish)
 Q       := $(if $(V),,@)
 say      = $(if $(V),,@printf '  %-5s %s\n' $(1) $@)
 
 .PHONY: all demo check units bats lint bench deps install uninstall clean
 all: $(OUT)/dstrain
-	$(if $(SAN),,$(Q)ln -sf $(OUT)/dstrain dstrain)
+	$(if $(filter build,$(OUT)),$(Q)ln -sf $(OUT)/dstrain dstrain)
 
 $(LIBRARY): $(filter-out $(OUT)/cmd/main.o,$(OBJECTS))
 	$(Q)rm -f $@ && $(AR) crs $@ $^
@@ -44,7 +51,8 @@ $(OUT)/dstrain: $(OBJECTS)
 	$(call say,LD)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
-$(OUT)/runtime/device/cpu.o: CFLAGS := $(CFLAGS) -O3
+# The number crunching: -fno-math-errno lets square roots vectorise.
+$(OUT)/runtime/compress/%.o $(OUT)/runtime/device/%.o $(OUT)/runtime/model/%.o $(OUT)/runtime/optim/%.o: CFLAGS := $(CFLAGS) -O3 -fno-math-errno
 $(OUT)/%.o: %.c
 	$(call say,CC)
 	$(Q)mkdir -p $(@D)
@@ -58,5 +66,40 @@ units: $(UNITS)
 .SECONDARY:
 -include $(OBJECTS:.o=.d) $(UNITS:=.d)
 
+deps:
+	$(Q)tests/deps build tests lint list
+
+demo:
+	$(Q)tests/deps build
+	$(Q)$(MAKE) --no-print-directory all
+	./dstrain run recipes/fashion-mnist-mlp.yaml --hosts local:4
+
+check:
+	$(Q)tests/deps build tests lint
+	$(Q)$(MAKE) --no-print-directory all units
+	$(Q)tests/run units $(OUT) bats
+
+bats: all
+	$(Q)tests/run bats
+
+lint:
+	$(Q)tests/deps lint
+	$(Q)tests/lint/run
+
+bench: all
+	$(Q)tests/bench/workers
+	$(Q)tests/bench/peers
+
+install: all
+	$(Q)install -Dm755 $(OUT)/dstrain $(BIN)/dstrain
+	$(Q)for page in man/*.[1-8]; do install -Dm644 $$page $(SHARE)/man/man$${page##*.}/$${page##*/}; done
+	$(Q)install -d $(DOC)/recipes $(DOC)/hosts $(dir $(COMPLETIONS))
+	$(Q)install -m644 recipes/*.yaml $(DOC)/recipes && install -m644 hosts/* $(DOC)/hosts
+	$(Q)install -m644 README.md LICENSE $(DOC)
+	$(Q)set -- bash zsh fish; for file in $(COMPLETIONS); do $(OUT)/dstrain completion $$1 >$$file || exit; shift; done
+
+uninstall:
+	$(Q)rm -rf $(BIN)/dstrain $(DOC) $(COMPLETIONS) $(foreach page,$(wildcard man/*),$(SHARE)/man/man$(subst .,,$(suffix $(page)))/$(notdir $(page)))
+
 clean:
-	$(Q)rm -rf build build-address build-thread dstrain
+	$(Q)rm -rf build build-* dstrain

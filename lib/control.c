@@ -39,6 +39,7 @@ void control_put_hello(struct buf *out, const struct control_hello *hello)
 	wire_put_text(&p, hello->digest);
 	wire_put_text(&p, hello->machine);
 	wire_put_text(&p, hello->address);
+	wire_put_text(&p, hello->kernel);
 	wire_put_u32(&p, hello->pid);
 	wire_put_u32(&p, hello->cores);
 	wire_put_u64(&p, hello->memory_bytes);
@@ -198,13 +199,17 @@ int control_get_hello(struct control_hello *out, const struct control_frame *fra
 
 	hello.release = wire_get_text(&wire);
 	if (hello.version != CONTROL_VERSION) {
+		error_set(err,
+			  "another dstrain runs there: release %s speaks control protocol %u, "
+			  "release %s here speaks %u",
+			  hello.release, hello.version, DSTRAIN_VERSION, (unsigned)CONTROL_VERSION);
 		free(hello.release);
-		return error_set(err, "worker speaks control protocol %u, this dstrain speaks %u",
-				 hello.version, (unsigned)CONTROL_VERSION);
+		return -1;
 	}
 	hello.digest = wire_get_text(&wire);
 	hello.machine = wire_get_text(&wire);
 	hello.address = wire_get_text(&wire);
+	hello.kernel = wire_get_text(&wire);
 	hello.pid = wire_get_u32(&wire);
 	hello.cores = wire_get_u32(&wire);
 	hello.memory_bytes = wire_get_u64(&wire);
@@ -415,6 +420,7 @@ void control_hello_release(struct control_hello *hello)
 	free(hello->digest);
 	free(hello->machine);
 	free(hello->address);
+	free(hello->kernel);
 	*hello = (struct control_hello){ 0 };
 }
 

@@ -58,6 +58,8 @@ struct control_hello {
 	char *digest;	  /* of the program */
 	char *machine;	  /* "x86_64" */
 	char *address;	  /* by which SSH reached the host; "" if it did not */
+	char *kernel; /* of the matrix products: results differ between kernels in the last digits
+		       */
 	uint32_t pid, cores;
 	uint64_t memory_bytes;
 	double wall_s; /* the host's clock */

@@ -166,3 +166,12 @@ char *path_join(const char *dir, const char *name)
 {
 	return xasprintf("%s/%s", dir, name);
 }
+
+char *path_absolute(const char *path)
+{
+	char *here = path[0] == '/' ? NULL : getcwd(NULL, 0);
+	char *absolute = here ? path_join(here, path) : xstrdup(path);
+
+	free(here);
+	return absolute;
+}

@@ -19,6 +19,7 @@ bool file_exists(const char *path);
 int dir_make(const char *path, struct error *err); /* with parents, mode 0700; existing is fine */
 int dir_sync(const char *path, struct error *err);
 int dir_remove(const char *path, struct error *err); /* with everything below it */
-char *path_join(const char *dir, const char *name);  /* caller frees */
+char *path_join(const char *dir, const char *name);  /* caller frees, as the next */
+char *path_absolute(const char *path);		     /* from the working directory */
 
 #endif

@@ -144,6 +144,12 @@ static void take_env(struct settings *given, struct host *host, struct problems 
 		if (!is_variable(name) || entry->kind != SETTING_SCALAR)
 			problems_add(problems, entry->place,
 				     "env: '%s' is not a variable with a text", name);
+		else if (strpbrk(entry->values[0], "'\"`$\\!\n"))
+			problems_add(
+				problems, entry->value_place,
+				"env: the value of '%s' must do without quotes, $, `, !, \\ and "
+				"line ends",
+				name);
 		else
 			add_text(&host->env, &host->env_count,
 				 xasprintf("%s=%s", name, entry->values[0]));

@@ -22,7 +22,8 @@ void log_before_line(void (*clear)(void))
 	clear_line = clear;
 }
 
-static void line(enum log_level level, const char *word, const char *format, va_list args)
+static void __attribute__((format(printf, 3, 0)))
+line(enum log_level level, const char *word, const char *format, va_list args)
 {
 	char text[2048];
 	int used;

@@ -16,7 +16,7 @@ static int check_range(const struct opt *row, double value, const char *text, st
 {
 	if ((row->min == 0 && row->max == 0) || (value >= row->min && value <= row->max))
 		return 0;
-	return error_set(err, "'%s' is out of range: %g to %g", text, row->min, row->max);
+	return error_set(err, "'%s' is out of range: %.10g to %.10g", text, row->min, row->max);
 }
 
 static int parse_count(const struct opt *row, const char *text, size_t *out, struct error *err)
@@ -207,5 +207,5 @@ void opt_describe(const struct opt *row, struct buf *out)
 	for (size_t i = 0; row->type == OPT_CHOICE && row->choices[i]; i++)
 		buf_addf(out, "%s%s", i ? "|" : "", row->choices[i]);
 	if (row->min != 0 || row->max != 0)
-		buf_addf(out, " from %g to %g", row->min, row->max);
+		buf_addf(out, " from %.10g to %.10g", row->min, row->max);
 }

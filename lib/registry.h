@@ -31,6 +31,10 @@ struct part {
 
 const struct entry *registry_find(const struct registry *registry, const char *name); /* or NULL */
 
+/* The implementation itself, of which the entry is the first member: PART_AS(part, struct
+ * optimizer). */
+#define PART_AS(part, type) ((const type *)(const void *)(part)->entry)
+
 /*
  * Reads "PREFIX.KEY" (or a scalar "PREFIX") as a name in `registry`, and the entry's options below
  * PREFIX. `fallback` is the default name; NULL: must be given. On a problem part->entry is NULL.

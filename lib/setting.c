@@ -241,7 +241,11 @@ void settings_report_unused(const struct settings *settings, const struct settin
 		if (entry->kind == SETTING_SECTION && is_known(known, entry->key))
 			continue;
 		reported = entry->key;
-		if (nearest_key(known, entry->key, &near))
+		if (is_known(known, entry->key))
+			problems_add(problems, entry->value_place,
+				     "'%s' needs keys below it, not a %s", entry->key,
+				     entry->kind == SETTING_LIST ? "list" : "value");
+		else if (nearest_key(known, entry->key, &near))
 			problems_add(problems, entry->place, "unknown key '%s'; did you mean '%s'?",
 				     entry->key, near);
 		else

@@ -317,11 +317,10 @@ static int launch(struct channel *channel, double deadline, bool *refused, struc
 	return status;
 }
 
-static int start_here(struct ssh *ssh, const char *command, struct process *out, bool *refused,
-		      struct error *err)
+static int start_here(struct ssh *ssh, const char *command, double deadline, struct process *out,
+		      bool *refused, struct error *err)
 {
 	struct channel *channel = channel_new(ssh, CHANNEL_COMMAND, command);
-	double deadline = clock_now() + ssh->host->connect_timeout_s;
 	int status;
 
 	*out = (struct process){ -1, -1, -1, &channel_ops, channel };
@@ -339,7 +338,7 @@ static int start_here(struct ssh *ssh, const char *command, struct process *out,
 }
 
 /* A server opens a limited number of channels per connection (MaxSessions, usually 10). */
-static int start_beside(struct ssh *ssh, const char *command, struct process *out,
+static int start_beside(struct ssh *ssh, const char *command, double deadline, struct process *out,
 			struct error *err)
 {
 	struct ssh *sibling;
@@ -354,10 +353,11 @@ static int start_beside(struct ssh *ssh, const char *command, struct process *ou
 		ssh->sibling = sibling;
 		pthread_mutex_unlock(&ssh->lock);
 	}
-	return ssh_start(sibling, command, out, err);
+	return ssh_start_by(sibling, command, deadline, out, err);
 }
 
-int ssh_start(struct ssh *ssh, const char *command, struct process *out, struct error *err)
+int ssh_start_by(struct ssh *ssh, const char *command, double deadline, struct process *out,
+		 struct error *err)
 {
 	char *wrapped = xasprintf("exec /bin/sh -c '%s'", command);
 	bool refused = false;
@@ -369,13 +369,18 @@ int ssh_start(struct ssh *ssh, const char *command, struct process *out, struct 
 				   "%s",
 				   command);
 	else
-		status = start_here(ssh, wrapped, out, &refused, err);
+		status = start_here(ssh, wrapped, deadline, out, &refused, err);
 	if (status < 0)
 		error_prefix(err, "%s", ssh->host->name);
 	free(wrapped);
 	if (status < 0 && refused)
-		return start_beside(ssh, command, out, err);
+		return start_beside(ssh, command, deadline, out, err);
 	return status;
+}
+
+int ssh_start(struct ssh *ssh, const char *command, struct process *out, struct error *err)
+{
+	return ssh_start_by(ssh, command, clock_now() + ssh->host->connect_timeout_s, out, err);
 }
 
 int ssh_tunnel(struct ssh *ssh, const struct host *to, double deadline, int *fd, struct error *err)

@@ -199,7 +199,7 @@ static int run(struct ssh *ssh, const char *command, struct talk *talk, struct e
 	struct process_status status;
 	int outcome;
 
-	if (ssh_start(ssh, command, &talk->process, err) < 0)
+	if (ssh_start_by(ssh, command, talk->deadline, &talk->process, err) < 0)
 		return -1;
 	outcome = converse(talk, &status, err);
 	if (outcome == 0)

@@ -61,6 +61,9 @@ const char *ssh_reason(struct ssh *ssh); /* of the last libssh2 failure */
 
 int ssh_pump_start(struct ssh *ssh, struct error *err);
 void ssh_pump_stop(struct ssh *ssh);
+/* ssh_start with a deadline of its own for the server to start the command. */
+int ssh_start_by(struct ssh *ssh, const char *command, double deadline, struct process *out,
+		 struct error *err);
 /* A connection to an address seen from the server; *fd is the local end. */
 int ssh_tunnel(struct ssh *ssh, const struct host *to, double deadline, int *fd, struct error *err);
 

@@ -14,7 +14,7 @@ struct reading {
 	yaml_document_t document;
 	const char *name;
 	struct settings *out;
-	struct problems *problems;
+	struct problems found;
 	bool names;   /* keys may have dots, and no value */
 	bool full;    /* more keys or text than anybody needs: the rest was left out */
 	size_t bytes; /* in out: aliases make a small file large */
@@ -62,12 +62,12 @@ static int check_node(struct reading *r, const yaml_node_t *node, const char *ke
 	struct place place = place_at(r, node->start_mark);
 
 	if (tag && strncmp(tag, standard, strlen(standard)) != 0)
-		problems_add(r->problems, place, "%s: tags such as '%s' are not understood", key,
+		problems_add(&r->found, place, "%s: tags such as '%s' are not understood", key,
 			     tag);
 	else if (is_empty(node) && !r->names)
-		problems_add(r->problems, place, "'%s' needs a value", key);
+		problems_add(&r->found, place, "'%s' needs a value", key);
 	else if (node->type == YAML_SCALAR_NODE && !is_clean(node))
-		problems_add(r->problems, place, "%s: the text has a control character in it", key);
+		problems_add(&r->found, place, "%s: the text has a control character in it", key);
 	else
 		return 0;
 	return -1;
@@ -83,19 +83,19 @@ static const char *pair_name(struct reading *r, const yaml_node_t *mapping, size
 
 	if (key->type != YAML_SCALAR_NODE || is_empty(key) || key->data.scalar.length == 0 ||
 	    key->data.scalar.length > YAML_KEY_BYTES || !is_clean(key)) {
-		problems_add(r->problems, place, "a key must be plain text of at most %d bytes",
+		problems_add(&r->found, place, "a key must be plain text of at most %d bytes",
 			     YAML_KEY_BYTES);
 		return NULL;
 	}
 	name = scalar_text(key);
 	if (strcmp(name, "<<") == 0) {
-		problems_add(r->problems, place,
+		problems_add(&r->found, place,
 			     "merging with '<<' is not supported; "
 			     "repeat the keys");
 		return NULL;
 	}
 	if (strchr(name, '.') && !r->names) {
-		problems_add(r->problems, place,
+		problems_add(&r->found, place,
 			     "key '%s' has a dot in it; write nested keys on lines of their own",
 			     name);
 		return NULL;
@@ -104,8 +104,8 @@ static const char *pair_name(struct reading *r, const yaml_node_t *mapping, size
 		const yaml_node_t *other = yaml_document_get_node(&r->document, pairs[j].key);
 
 		if (other->type == YAML_SCALAR_NODE && strcmp(scalar_text(other), name) == 0) {
-			problems_add(r->problems, place, "duplicate key '%s'; first in line %d",
-				     name, place_at(r, other->start_mark).line);
+			problems_add(&r->found, place, "duplicate key '%s'; first in line %d", name,
+				     place_at(r, other->start_mark).line);
 			return NULL;
 		}
 	}
@@ -194,7 +194,7 @@ static void add_value(struct reading *r, const char *key, yaml_mark_t at, const 
 		return;
 	}
 	if (depth > YAML_DEPTH) {
-		problems_add(r->problems, place, "nested more than %d deep", YAML_DEPTH);
+		problems_add(&r->found, place, "nested more than %d deep", YAML_DEPTH);
 		return;
 	}
 	if (value->type == YAML_SCALAR_NODE && !is_empty(value))
@@ -218,15 +218,15 @@ static void read_root(struct reading *r)
 	const yaml_node_t *root = yaml_document_get_root_node(&r->document);
 
 	if (!root || is_empty(root))
-		problems_add(r->problems, (struct place){ .file = r->name }, "is empty");
+		problems_add(&r->found, (struct place){ .file = r->name }, "is empty");
 	else if (root->type != YAML_MAPPING_NODE)
-		problems_add(r->problems, place_at(r, root->start_mark),
+		problems_add(&r->found, place_at(r, root->start_mark),
 			     "must be 'key: value' lines, not %s",
 			     root->type == YAML_SCALAR_NODE ? "a plain text" : "a list");
 	else
 		add_pairs(r, "", root, 1);
 	if (r->full || r->bytes > YAML_VALUE_BYTES)
-		problems_add(r->problems, (struct place){ .file = r->name },
+		problems_add(&r->found, (struct place){ .file = r->name },
 			     "too large: more than %d keys or %d bytes of text", YAML_KEYS,
 			     YAML_VALUE_BYTES);
 }
@@ -266,7 +266,7 @@ static void report_binary(struct reading *r, const char *text, size_t offset)
 			place.column = 1;
 		}
 	}
-	problems_add(r->problems, place, "is not text in UTF-8");
+	problems_add(&r->found, place, "is not text in UTF-8");
 }
 
 static bool tab_indents(const char *text, size_t length, size_t line)
@@ -291,9 +291,9 @@ static void report_syntax(struct reading *r, const yaml_parser_t *parser, const 
 	if (parser->error == YAML_READER_ERROR && parser->problem_offset < length)
 		report_binary(r, text, parser->problem_offset);
 	else if (tab_indents(text, length, parser->problem_mark.line))
-		problems_add(r->problems, place, "tabs may not indent; use spaces");
+		problems_add(&r->found, place, "tabs may not indent; use spaces");
 	else
-		problems_add(r->problems, place, "%s", plain_words(parser));
+		problems_add(&r->found, place, "%s", plain_words(parser));
 }
 
 static void read_documents(struct reading *r, yaml_parser_t *parser, const char *text,
@@ -305,14 +305,14 @@ static void read_documents(struct reading *r, yaml_parser_t *parser, const char 
 	}
 	read_root(r);
 	yaml_document_delete(&r->document);
-	if (r->problems->count)
+	if (r->found.count)
 		return;
 	if (!yaml_parser_load(parser, &r->document)) {
 		report_syntax(r, parser, text, length);
 		return;
 	}
 	if (yaml_document_get_root_node(&r->document))
-		problems_add(r->problems, place_at(r, r->document.start_mark),
+		problems_add(&r->found, place_at(r, r->document.start_mark),
 			     "a second document; a file holds one");
 	yaml_document_delete(&r->document);
 }
@@ -320,7 +320,7 @@ static void read_documents(struct reading *r, yaml_parser_t *parser, const char 
 static int read_all(struct reading *reading, const char *text, size_t length,
 		    struct problems *problems, struct error *err)
 {
-	struct problems found = { 0 };
+	struct problems *found = &reading->found;
 	yaml_parser_t parser;
 	size_t count;
 
@@ -328,16 +328,15 @@ static int read_all(struct reading *reading, const char *text, size_t length,
 		return error_set(err, "'%s' is larger than %d bytes", reading->name, YAML_BYTES);
 	if (!yaml_parser_initialize(&parser))
 		return error_set(err, "out of memory");
-	reading->problems = &found;
 	yaml_parser_set_encoding(&parser, YAML_UTF8_ENCODING);
 	yaml_parser_set_input_string(&parser, (const unsigned char *)text, length);
 	read_documents(reading, &parser, text, length);
 	yaml_parser_delete(&parser);
 
-	buf_add(&problems->text, buf_text(&found.text), found.text.length);
-	problems->count += found.count;
-	count = found.count;
-	problems_release(&found);
+	buf_add(&problems->text, buf_text(&found->text), found->text.length);
+	problems->count += found->count;
+	count = found->count;
+	problems_release(found);
 	if (count)
 		return error_set(err, "'%s' has %zu problem%s", reading->name, count,
 				 count > 1 ? "s" : "");

@@ -187,7 +187,25 @@ static int read_file(const struct buf *file, const char *name, struct arrays *wa
 	return status < 0 ? error_prefix(err, "checkpoint file '%s'", name) : 0;
 }
 
-static int broadcast(const struct checkpoint_parts *parts, struct net *net,
+int checkpoint_read(const struct checkpoint_parts *parts, const struct checkpoint_files *files,
+		    struct error *err)
+{
+	struct arrays arrays = { 0 };
+
+	if (files->model->length) {
+		add_block(&arrays, "", parts->model, parts->weight);
+		if (read_file(files->model, "model.safetensors", &arrays, err) < 0)
+			return -1;
+	}
+	if (files->optimizer->length) {
+		add_slots(&arrays, parts);
+		if (read_file(files->optimizer, "optimizer.safetensors", &arrays, err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+int checkpoint_share(const struct checkpoint_parts *parts, struct net *net,
 		     const struct group *world, struct error *err)
 {
 	size_t bytes = model_count(parts->model) * sizeof(float);
@@ -202,27 +220,13 @@ static int broadcast(const struct checkpoint_parts *parts, struct net *net,
 	return 0;
 }
 
-int checkpoint_restore(const struct checkpoint_parts *parts, const struct checkpoint_files *files,
-		       struct net *net, const struct group *world, struct error *err)
+int checkpoint_read_own(const struct checkpoint_parts *parts, const struct checkpoint_files *files,
+			struct error *err)
 {
 	struct arrays arrays = { 0 };
 
-	if (files->model->length) {
-		add_block(&arrays, "", parts->model, parts->weight);
-		if (read_file(files->model, "model.safetensors", &arrays, err) < 0)
-			return -1;
-	}
-	if (files->optimizer->length) {
-		add_slots(&arrays, parts);
-		if (read_file(files->optimizer, "optimizer.safetensors", &arrays, err) < 0)
-			return -1;
-	}
-	if (broadcast(parts, net, world, err) < 0)
-		return -1;
-	if (files->own->length) {
-		add_own(&arrays, parts);
-		if (read_file(files->own, "rank-N.safetensors", &arrays, err) < 0)
-			return -1;
-	}
-	return 0;
+	if (!files->own->length)
+		return 0;
+	add_own(&arrays, parts);
+	return read_file(files->own, "rank-N.safetensors", &arrays, err);
 }

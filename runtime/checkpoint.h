@@ -37,9 +37,15 @@ int checkpoint_save(const struct checkpoint_parts *parts, size_t step, struct ne
 struct checkpoint_files {
 	const struct buf *model, *optimizer, *own;
 };
-/* Rank 0 reads what it was sent and gives weights and slots to all ranks; then each rank reads what
- * is its own. Without files, all take rank 0's initial weights. Collective. */
-int checkpoint_restore(const struct checkpoint_parts *parts, const struct checkpoint_files *files,
-		       struct net *net, const struct group *world, struct error *err);
+/*
+ * Restoring takes these three in order. Rank 0 reads what it was sent; all take its weights and
+ * slots, which without files are the initial ones (collective); each reads what is its own.
+ */
+int checkpoint_read(const struct checkpoint_parts *parts, const struct checkpoint_files *files,
+		    struct error *err);
+int checkpoint_share(const struct checkpoint_parts *parts, struct net *net,
+		     const struct group *world, struct error *err);
+int checkpoint_read_own(const struct checkpoint_parts *parts, const struct checkpoint_files *files,
+			struct error *err);
 
 #endif

@@ -8,6 +8,9 @@
 /* Threads of one call; set once, before training. */
 void cpu_threads(int threads);
 
+/* Which kernels cpu_gemm uses here: "Haswell". Other kernels round differently. */
+const char *cpu_kernel(void);
+
 /* Row-major C[m][n] = A[m][k] * B[k][n] + beta * C; ta: A is stored [k][m]; tb: B is [n][k]. */
 struct cpu_gemm {
 	bool ta, tb;

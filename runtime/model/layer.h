@@ -42,12 +42,13 @@ struct layer_call {
 
 struct layer {
 	struct entry entry;
+	/* *plan comes zeroed, but for an output like the input. Optional: that is all. */
 	int (*plan)(const void *params, const struct shape *input, struct layer_plan *plan,
 		    struct error *err);
-	/* out may be equal to in only if .in_place */
+	/* in and out do not overlap */
 	void (*forward)(const struct layer_call *call, const float *in, float *out);
-	/* Overwrites call->grad and din; din is NULL for the first layer. in and out are forward's.
-	 */
+	/* Overwrites call->grad and din. din is NULL if nobody wants it: never without tensors. in
+	 * and out are forward's. */
 	void (*backward)(const struct layer_call *call, const float *in, const float *out,
 			 const float *dout, float *din);
 };

@@ -5,6 +5,7 @@
 #ifndef DSTRAIN_RUNTIME_SYNC_H
 #define DSTRAIN_RUNTIME_SYNC_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -36,6 +37,7 @@ struct sync_array {
 struct sync_strategy {
 	struct entry entry;
 	size_t state_size; /* the framework allocates the state zeroed and frees it */
+	bool replicated;   /* after every step all ranks hold the same weights and slots */
 
 	int (*init)(void *state, const void *params, const struct sync_env *env, struct error *err);
 	/* Optional. After backward, on the communication thread, once per bucket and in the same
@@ -47,8 +49,6 @@ struct sync_strategy {
 	int (*weights)(void *state, size_t step, float *weight, struct error *err);
 	/* Optional. An unsolicited message of a peer, on the progress thread; must not block. */
 	void (*serve)(void *state, int peer, uint64_t tag, const void *bytes, size_t length);
-	/* Optional. Another set of ranks from the next step on. */
-	int (*change)(void *state, const struct group *world, struct error *err);
 	/* Optional. Fills arrays[] (at most SYNC_ARRAYS) and returns how many. */
 	size_t (*state)(void *state, struct sync_array *arrays);
 	void (*fini)(void *state); /* optional; also after a failed init */

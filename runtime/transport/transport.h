@@ -22,6 +22,8 @@ struct net;
 
 #define NET_TAG_UNSOLICITED (UINT64_C(1) << 63)
 
+#define NET_LENGTH_MAX (UINT64_C(1) << 34) /* bytes of one message */
+
 enum { NET_KEY_BYTES = 32 };
 
 /* One rank as its peers see it. */
@@ -56,6 +58,8 @@ struct net_request {
 	size_t length;
 	uint64_t tag;
 	int peer;
+	bool receive;
+	bool detached; /* a send that nobody waits for: heap memory, freed by the transport */
 	bool done;
 	const char *problem; /* NULL, or why it failed: a text that lives as long as the net */
 };
@@ -89,6 +93,8 @@ struct transport {
 	/* Sends what is posted (up to a second), ends threads, closes sockets. Also after a failed
 	 * open and after abort. */
 	void (*close)(void *state);
+	/* Optional: bytes put on the wire so far that are not payload. */
+	uint64_t (*header_sent)(void *state);
 };
 
 extern const struct registry transports;
@@ -119,7 +125,8 @@ int net_wait_all(struct net *net, struct net_request *requests, size_t count, st
 /* Unsolicited messages: fire and forget on the sender's side (copied before it returns). */
 int net_tell(struct net *net, int peer, uint64_t tag, const void *bytes, size_t length,
 	     struct error *err);
-/* Set once, before the first message can come; NULL drops them. */
+/* Set before the first message can come; NULL drops them. Afterwards the handler that was set
+ * before runs no more. Not to be called by a handler. */
 void net_serve(struct net *net, net_handler *handler, void *arg);
 
 void net_abort(struct net *net, const char *why); /* `why` is copied; the first one counts */

@@ -75,7 +75,7 @@ static void failures_are_told_apart(void **state)
 	struct error errors[ITEMS];
 
 	(void)state;
-	strcpy(errors[0].text, "untouched");
+	error_set(&errors[0], "untouched");
 	assert_int_equal(fanout(ITEMS, 4, fail_odd, NULL, status, errors, NULL), ITEMS / 2);
 	assert_int_equal(status[0], 0);
 	assert_string_equal(errors[0].text, "untouched");

@@ -227,6 +227,9 @@ static void yaml_mistakes_come_all_at_once_with_places(void **state)
 	expect("hosts:\n  aa: {slots: 0}\n  node[1-3]: {network: 10.0.0.0}\n",
 	       "bad.yaml:2:15: slots: '0' is out of range: 1 to 4096\n"
 	       "bad.yaml:3:24: network: '10.0.0.0' is not a network such as 10.0.0.0/24\n");
+	expect("hosts:\n  aa: {env: {A: \"$(reboot)\", B: ok}}\n",
+	       "bad.yaml:2:17: env: the value of 'A' must do without quotes, $, `, !, \\ and line "
+	       "ends\n");
 	expect("hosts:\n  aa: {host_key_check: maybe, data_addr: eth0, env: {1A: x}}\n",
 	       "bad.yaml:2:24: host_key_check: unknown value 'maybe'; one of strict, accept-new, "
 	       "no\n"
@@ -376,7 +379,7 @@ static void printing_loads_back_to_the_same(void **state)
 	(void)state;
 	load_text(&first, "print.yaml",
 		  "hosts:\n"
-		  "  a.b: {slots: 3, env: {A: \"x \\\"y\\\"\\n\"}, identity: [/k1, \"/k 2\"]}\n"
+		  "  a.b: {slots: 3, env: {A: \"x; #y\"}, identity: [/k1, \"/k 2\"]}\n"
 		  "  c: {user: joe, host_key: ssh-ed25519 AAAA, host_key_check: no,\n"
 		  "      network: 10.0.0.0/8, data_addr: 10.0.0.1, group: g, proxy_jump: j,\n"
 		  "      known_hosts: /kh, host_key_alias: alias, identities_only: yes,\n"
@@ -388,7 +391,7 @@ static void printing_loads_back_to_the_same(void **state)
 	must(&second, 3);
 	hosts_print(&second.hosts, &again);
 	assert_string_equal(buf_text(&again), buf_text(&printed));
-	assert_string_equal(second.hosts.entries[0].env[0], "A=x \"y\"\n");
+	assert_string_equal(second.hosts.entries[0].env[0], "A=x; #y");
 	assert_string_equal(second.hosts.entries[0].identities[1], "/k 2");
 	assert_string_equal(second.hosts.entries[1].host_key, "ssh-ed25519 AAAA");
 	assert_string_equal(second.hosts.entries[1].known_hosts[0], "/kh");

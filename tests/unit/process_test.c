@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -22,7 +23,7 @@ static struct process start_shell(const char *script, char *const environment[])
 	struct error err;
 
 	assert_true(strlen(script) < sizeof(text));
-	strcpy(text, script);
+	snprintf(text, sizeof(text), "%s", script);
 	if (process_start(&process, argv, environment, &err) < 0)
 		fail_msg("%s", err.text);
 	return process;

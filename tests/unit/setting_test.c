@@ -78,6 +78,18 @@ static void every_problem_is_reported_with_its_place(void **state)
 	outcome_release(&o);
 }
 
+static void a_value_in_place_of_a_section_is_reported(void **state)
+{
+	struct outcome o = { 0 };
+
+	(void)state;
+	settings_set(&o.given, "sync", "[0.5]", here);
+	read_all(&o);
+	assert_non_null(strstr(buf_text(&o.problems.text),
+			       "recipe.yaml:3:5: 'sync' needs keys below it, not a list\n"));
+	outcome_release(&o);
+}
+
 static void a_required_key_is_missed(void **state)
 {
 	struct outcome o = { 0 };
@@ -93,6 +105,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(defaults_fill_what_is_not_given),
 		cmocka_unit_test(every_problem_is_reported_with_its_place),
+		cmocka_unit_test(a_value_in_place_of_a_section_is_reported),
 		cmocka_unit_test(a_required_key_is_missed),
 	};
 

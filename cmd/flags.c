@@ -1,0 +1,217 @@
+/* The command line as a table: one row gives a flag's name, type, default, range and help text. */
+#include "cmd/flags.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cmd/cmd.h"
+#include "lib/memory.h"
+#include "lib/setting.h"
+#include "lib/suggest.h"
+#include "lib/terminal.h"
+
+#define TO(field) offsetof(struct flags, field)
+#define SWITCH(key, field, summary)                     \
+	{                                               \
+		key, OPT_BOOL, TO(field), "no", summary \
+	}
+
+static const struct flag table[] = {
+	{ FLAG_HOSTS,
+	  { "hosts", OPT_TEXT, TO(hosts), "", "a hosts file, 'local:4' or 'a:4,b:4'" },
+	  "WHERE",
+	  'H' },
+	{ FLAG_SET,
+	  { "set", OPT_TEXT, TO(set), "", "give a key of the recipe another value; repeatable" },
+	  "KEY=VALUE" },
+	{ FLAG_RUN_DIR,
+	  { "run-dir", OPT_TEXT, TO(run_dir), "", "directory of the run; default: runs/NAME" },
+	  "DIR" },
+	{ FLAG_FANOUT,
+	  { "fanout", OPT_COUNT, TO(fanout), "32", "hosts to act on at the same time", .min = 1,
+	    .max = 1024 },
+	  "COUNT" },
+	{ FLAG_DRY_RUN, SWITCH("dry-run", dry_run, "show what would be done, and do nothing") },
+	{ FLAG_PRINT, SWITCH("print", print, "print the recipe with every default filled in") },
+	{ FLAG_MARKDOWN, SWITCH("markdown", markdown, "print a Markdown table") },
+	{ FLAG_JSON, SWITCH("json", json, "print results as JSON") },
+	{ FLAG_ALWAYS, SWITCH("quiet", quiet, "say only what is wrong"), .letter = 'q' },
+	{ FLAG_ALWAYS, SWITCH("verbose", verbose, "say more"), .letter = 'v' },
+	{ FLAG_ALWAYS,
+	  { "color", OPT_CHOICE, TO(color), "auto", "colour: auto, always or never",
+	    .choices = terminal_color_names },
+	  "WHEN" },
+	{ FLAG_ALWAYS, SWITCH("help", help, "show this text"), .letter = 'h' },
+	{ FLAG_ALWAYS, SWITCH("version", version, "show the version") },
+};
+
+/* "dstrain: error: ..." as the log writes it. */
+static const struct place place = { .file = "dstrain: error" };
+
+struct reading {
+	const struct command *command;
+	struct flags *flags;
+	char **argv;
+	int argc, next;
+	struct settings given;
+	struct problems problems;
+};
+
+const struct flag *flags_next(const struct command *command, const struct flag *previous)
+{
+	const struct flag *flag = previous ? previous + 1 : table;
+
+	for (; flag < table + ARRAY_SIZE(table); flag++)
+		if ((flag->member & (command->flags | FLAG_ALWAYS)) != 0)
+			return flag;
+	return NULL;
+}
+
+static void report_unknown(struct reading *r, const char *name)
+{
+	const char *names[ARRAY_SIZE(table)];
+	const char *near;
+	size_t count = 0;
+
+	for (const struct flag *f = NULL; (f = flags_next(r->command, f));)
+		names[count++] = f->opt.key;
+	near = suggest(name, names, count);
+	if (near)
+		problems_add(&r->problems, place, "unknown flag '--%s'; did you mean '--%s'?", name,
+			     near);
+	else
+		problems_add(&r->problems, place, "unknown flag '--%s'", name);
+}
+
+/* `value` is what stands behind '=' or right behind a letter; NULL if nothing does. */
+static void give(struct reading *r, const struct flag *flag, const char *value)
+{
+	struct setting *entry;
+
+	if (!value && flag->opt.type == OPT_BOOL)
+		value = "yes";
+	if (!value && r->next < r->argc)
+		value = r->argv[r->next++];
+	if (!value || !value[0]) {
+		problems_add(&r->problems, place, "'--%s' needs a value (%s)", flag->opt.key,
+			     flag->metavar ? flag->metavar : "yes or no");
+		return;
+	}
+	if (flag->member == FLAG_SET) {
+		r->flags->set =
+			xrealloc(r->flags->set, r->flags->set_count + 1, sizeof(*r->flags->set));
+		r->flags->set[r->flags->set_count++] = value;
+		return;
+	}
+	settings_remove(&r->given, flag->opt.key);
+	entry = settings_add(&r->given, flag->opt.key, SETTING_SCALAR, place);
+	setting_add_value(entry, value, strlen(value));
+}
+
+static void read_long(struct reading *r, const char *text)
+{
+	size_t length = strcspn(text, "=");
+	char *name = xstrndup(text, length);
+
+	for (char *c = name; (c = strchr(c, '_'));)
+		*c = '-';
+	for (const struct flag *f = NULL; (f = flags_next(r->command, f));) {
+		if (strcmp(f->opt.key, name) == 0) {
+			give(r, f, text[length] ? text + length + 1 : NULL);
+			free(name);
+			return;
+		}
+	}
+	report_unknown(r, name);
+	free(name);
+}
+
+static void read_letters(struct reading *r, const char *letters)
+{
+	while (*letters) {
+		const struct flag *flag = NULL;
+		char letter = *letters++;
+
+		while ((flag = flags_next(r->command, flag)) && flag->letter != letter)
+			;
+		if (!flag) {
+			problems_add(&r->problems, place, "unknown flag '-%c'", letter);
+		} else if (flag->opt.type == OPT_BOOL) {
+			give(r, flag, NULL);
+		} else {
+			give(r, flag, *letters ? letters : NULL);
+			return;
+		}
+	}
+}
+
+static void read_words(struct reading *r)
+{
+	bool ended = false;
+
+	r->flags->operands = xcalloc((size_t)r->argc, sizeof(*r->flags->operands));
+	while (r->next < r->argc) {
+		const char *word = r->argv[r->next++];
+
+		if (ended || word[0] != '-' || !word[1])
+			r->flags->operands[r->flags->operand_count++] = word;
+		else if (strcmp(word, "--") == 0)
+			ended = true;
+		else if (word[1] == '-')
+			read_long(r, word + 2);
+		else
+			read_letters(r, word + 1);
+	}
+}
+
+static void check_operands(struct reading *r)
+{
+	const struct flags *flags = r->flags;
+
+	if (flags->help || flags->version)
+		return;
+	if (flags->operand_count < r->command->least)
+		problems_add(&r->problems, place, "'dstrain %s' needs %s", r->command->name,
+			     r->command->operands);
+	if (flags->operand_count > r->command->most)
+		problems_add(&r->problems, place, "unexpected '%s'",
+			     flags->operands[r->command->most]);
+}
+
+int flags_read(struct flags *flags, const struct command *command, int argc, char **argv)
+{
+	struct reading r = { .command = command, .flags = flags, .argv = argv, .argc = argc };
+	struct settings resolved = { 0 };
+	size_t count;
+
+	read_words(&r);
+	for (const struct flag *f = NULL; (f = flags_next(command, f));) {
+		struct opt rows[] = { f->opt, { 0 } };
+
+		if (f->member != FLAG_SET)
+			opt_read(rows, &r.given, "", flags, &resolved, &r.problems);
+	}
+	check_operands(&r);
+	count = r.problems.count;
+	if (count)
+		fprintf(stderr, "%sdstrain: see `dstrain %s --help`\n", buf_text(&r.problems.text),
+			command->name);
+	settings_release(&r.given);
+	settings_release(&resolved);
+	problems_release(&r.problems);
+	return count ? -1 : 0;
+}
+
+void flags_release(struct flags *flags, const struct command *command)
+{
+	for (const struct flag *f = NULL; (f = flags_next(command, f));) {
+		struct opt rows[] = { f->opt, { 0 } };
+
+		if (f->member != FLAG_SET)
+			opt_release(rows, flags);
+	}
+	free(flags->set);
+	free(flags->operands);
+	*flags = (struct flags){ 0 };
+}

@@ -1,0 +1,130 @@
+/* dstrain hosts: what a hosts file means, and whether the hosts can train. */
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cmd/cmd.h"
+#include "lib/buf.h"
+#include "lib/doctor.h"
+#include "lib/error.h"
+#include "lib/hosts.h"
+#include "lib/json.h"
+#include "lib/log.h"
+#include "lib/provision.h"
+#include "lib/setting.h"
+#include "lib/stop.h"
+#include "lib/terminal.h"
+
+static int show(const struct hosts *hosts)
+{
+	struct buf text = { 0 };
+
+	hosts_print(hosts, &text);
+	fputs(buf_text(&text), stdout);
+	buf_release(&text);
+	return EXIT_DONE;
+}
+
+static const char *const level_names[] = {
+	[FINDING_OK] = "ok", [FINDING_WARNING] = "warning", [FINDING_PROBLEM] = "problem"
+};
+
+static void print_findings(const struct findings *findings, const struct flags *flags)
+{
+	struct style style = terminal_style(STDOUT_FILENO, (enum terminal_color)flags->color);
+	const char *const colors[] = { [FINDING_OK] = style.green,
+				       [FINDING_WARNING] = style.yellow,
+				       [FINDING_PROBLEM] = style.red };
+
+	for (size_t i = 0; i < findings->count; i++) {
+		const struct finding *finding = &findings->entries[i];
+
+		if (flags->quiet && finding->level == FINDING_OK)
+			continue;
+		printf("%s%-7s%s %s: %s", colors[finding->level], level_names[finding->level],
+		       style.reset, finding->host, finding->text);
+		printf(finding->fix ? "; fix: %s\n" : "\n", finding->fix);
+	}
+}
+
+static void print_json(const struct findings *findings)
+{
+	struct json *list = json_array_new();
+	struct buf out = { 0 };
+
+	for (size_t i = 0; i < findings->count; i++) {
+		struct json *entry = json_object_new();
+
+		json_add_text(entry, "level", level_names[findings->entries[i].level]);
+		json_add_text(entry, "host", findings->entries[i].host);
+		json_add_text(entry, "finding", findings->entries[i].text);
+		json_add_text(entry, "fix", findings->entries[i].fix);
+		json_add(list, NULL, entry);
+	}
+	json_print(list, 2, &out);
+	fputs(buf_text(&out), stdout);
+	buf_release(&out);
+	json_free(list);
+}
+
+static int check(const struct hosts *hosts, const struct flags *flags)
+{
+	struct provision_files files = { 0 };
+	struct findings findings = { 0 };
+	struct error err;
+	size_t problems;
+
+	if (provision_collect(&files, NULL, 0, &err) < 0) {
+		log_error("%s", err.text);
+		return EXIT_FAILED;
+	}
+	problems = doctor(hosts, &files, flags->fanout, &findings);
+	if (flags->json)
+		print_json(&findings);
+	else
+		print_findings(&findings, flags);
+	findings_release(&findings);
+	provision_files_release(&files);
+	return problems ? EXIT_FAILED : EXIT_DONE;
+}
+
+static const char *const words[] = { "check", "show", NULL };
+
+static int hosts(const struct flags *flags)
+{
+	const char *word = flags->operands[0];
+	struct problems problems = { 0 };
+	struct hosts loaded = { 0 };
+	struct error err;
+	int status = EXIT_USAGE;
+
+	stop_install();
+	if (strcmp(word, "check") != 0 && strcmp(word, "show") != 0)
+		log_error("hosts: '%s' is neither check nor show", word);
+	else if (!flags->hosts)
+		log_error("which hosts? give --hosts FILE or --hosts a:4,b:4");
+	else if (hosts_load(&loaded, flags->hosts, &problems, &err) < 0)
+		log_error("%s", err.text);
+	else
+		status = strcmp(word, "show") == 0 ? show(&loaded) : check(&loaded, flags);
+	fputs(buf_text(&problems.text), stderr);
+	problems_release(&problems);
+	hosts_release(&loaded);
+	return status;
+}
+
+const struct command hosts_command = {
+	.name = "hosts",
+	.operands = "check|show",
+	.least = 1,
+	.most = 1,
+	.operand_kind = OPERAND_WORD,
+	.words = words,
+	.flags = FLAG_HOSTS | FLAG_FANOUT | FLAG_JSON,
+	.summary = "Check that hosts can train together, or show what a hosts file means",
+	.details = "check connects to every host and says, a line each, what it is, what is wrong "
+		   "there and how to mend it, and whether all pairs reach each other at the "
+		   "addresses that a run would use. show prints the hosts with what ~/.ssh/config "
+		   "says of them filled in, and connects to nothing.",
+	.run = hosts,
+};

@@ -1,0 +1,160 @@
+/* From a recipe file and flags to a job. */
+#include "cmd/job_load.h"
+
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cmd/flags.h"
+#include "lib/error.h"
+#include "lib/file.h"
+#include "lib/memory.h"
+#include "lib/recipe.h"
+
+/* One of the problems' lines. */
+struct line {
+	const char *text;
+	size_t length;
+	int row, column; /* in the recipe; INT_MAX for what stands in no line of it */
+	size_t order;
+};
+
+static int compare_lines(const void *a, const void *b)
+{
+	const struct line *x = a, *y = b;
+
+	if (x->row != y->row)
+		return x->row < y->row ? -1 : 1;
+	if (x->column != y->column)
+		return x->column < y->column ? -1 : 1;
+	return x->order < y->order ? -1 : 1;
+}
+
+static struct line line_at(const char *text, const char *path, size_t order)
+{
+	struct line line = { .text = text, .row = INT_MAX, .column = INT_MAX, .order = order };
+	size_t skip = strlen(path);
+
+	line.length = strcspn(text, "\n") + 1;
+	if (strncmp(text, path, skip) == 0)
+		sscanf(text + skip, ":%9d:%9d:", &line.row, &line.column);
+	return line;
+}
+
+/* By where they are in the recipe; the rest stays in its order behind. */
+static void sort_problems(struct problems *problems, const char *path)
+{
+	struct line *lines = NULL;
+	struct buf sorted = { 0 };
+	size_t count = 0;
+
+	for (const char *text = buf_text(&problems->text); *text; count++) {
+		lines = xrealloc(lines, count + 1, sizeof(*lines));
+		lines[count] = line_at(text, path, count);
+		text += lines[count].length;
+	}
+	if (count)
+		qsort(lines, count, sizeof(*lines), compare_lines);
+	for (size_t i = 0; i < count; i++)
+		buf_add(&sorted, lines[i].text, lines[i].length);
+	buf_release(&problems->text);
+	problems->text = sorted;
+	free(lines);
+}
+
+/* What a row names must exist before anything is started; and it is named so that another directory
+ * to resume from makes no difference. */
+static void check_file(struct job_load *load, const char *prefix, const struct opt *row,
+		       char **field)
+{
+	char *key = xasprintf("%s.%s", prefix, row->key);
+	struct setting *setting = settings_find(&load->resolved, key);
+	struct error err;
+	uint64_t bytes;
+
+	if (*field && file_size(&bytes, *field, &err) < 0) {
+		problems_add(&load->problems, setting->value_place, "%s: %s", key, err.text);
+	} else if (*field) {
+		char *absolute = path_absolute(*field);
+
+		free(*field);
+		*field = absolute;
+		free(setting->values[0]);
+		setting->values[0] = xstrdup(absolute);
+	}
+	free(key);
+}
+
+static void check_files(struct job_load *load)
+{
+	for (const struct job_section *s = job_sections; s->prefix; s++) {
+		struct part *part = (void *)((char *)&load->job + s->part_offset);
+
+		if (!s->registry || !part->entry)
+			continue;
+		for (const struct opt *row = part->entry->options; row && row->key; row++)
+			if (row->type == OPT_PATH)
+				check_file(load, s->prefix, row,
+					   (void *)((char *)part->params + row->offset));
+	}
+}
+
+/* "sync: local_sgd" becomes "sync: {strategy: local_sgd}", for --set sync.period=4 to go beside. */
+static void expand_names(struct settings *recipe)
+{
+	for (const struct job_section *s = job_sections; s->prefix; s++) {
+		struct setting *whole = s->registry ? settings_find(recipe, s->prefix) : NULL;
+
+		if (whole && whole->kind == SETTING_SCALAR) {
+			free(whole->key);
+			whole->key = xasprintf("%s.%s", s->prefix, s->key);
+		}
+	}
+}
+
+static void read_flags(struct job_load *load, const struct flags *flags)
+{
+	static const struct place place = { .file = "--set" };
+	struct error err;
+
+	for (size_t i = 0; i < flags->set_count; i++) {
+		expand_names(&load->given);
+		if (recipe_set(&load->given, flags->set[i], &err) < 0)
+			problems_add(&load->problems, place, "%s", err.text);
+	}
+	if (flags->hosts)
+		settings_set(&load->given, "hosts", flags->hosts,
+			     (struct place){ .file = "--hosts" });
+}
+
+int job_load(struct job_load *load, const char *path, const struct flags *flags)
+{
+	struct error err;
+
+	if (recipe_load(&load->given, path, &load->problems, &err) < 0) {
+		if (load->problems.count == 0)
+			problems_add(&load->problems, (struct place){ .file = "dstrain: error" },
+				     "%s", err.text);
+		if (load->given.count == 0) /* nothing was understood: no more to say */
+			return -1;
+	}
+	read_flags(load, flags);
+	job_read(&load->job, &load->given, &load->resolved, &load->problems);
+	check_files(load);
+	sort_problems(&load->problems, path);
+	return load->problems.count ? -1 : 0;
+}
+
+void job_load_report(const struct job_load *load)
+{
+	fputs(buf_text(&load->problems.text), stderr);
+}
+
+void job_load_release(struct job_load *load)
+{
+	job_release(&load->job);
+	settings_release(&load->given);
+	settings_release(&load->resolved);
+	problems_release(&load->problems);
+}

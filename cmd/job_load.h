@@ -1,0 +1,28 @@
+/* From a recipe file and flags to a job. */
+#ifndef DSTRAIN_CMD_JOB_LOAD_H
+#define DSTRAIN_CMD_JOB_LOAD_H
+
+#include <stddef.h>
+
+#include "lib/setting.h"
+#include "runtime/job.h"
+
+struct flags;
+
+struct job_load {
+	struct settings given;	  /* the recipe with --set and --hosts */
+	struct settings resolved; /* the same with every default: itself a recipe */
+	struct job job;
+	struct problems problems; /* what is wrong, in the order of the lines */
+};
+
+/*
+ * Reads the recipe at `path`, then --set and --hosts, and judges it all: keys, values, data files.
+ * Returns 0, or -1 with at least one problem (a file that cannot be read is one, too). `load` must
+ * be zeroed, and is releasable whatever happened. Borrows `path` and `flags`.
+ */
+int job_load(struct job_load *load, const char *path, const struct flags *flags);
+void job_load_report(const struct job_load *load); /* all problems, on stderr */
+void job_load_release(struct job_load *load);
+
+#endif

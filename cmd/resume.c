@@ -1,0 +1,167 @@
+/* dstrain resume: goes on from the newest valid checkpoint of a run. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cmd/cmd.h"
+#include "cmd/job_load.h"
+#include "cmd/summary.h"
+#include "cmd/train.h"
+#include "lib/collect.h"
+#include "lib/error.h"
+#include "lib/file.h"
+#include "lib/log.h"
+#include "lib/memory.h"
+#include "lib/stop.h"
+
+/* What differs from the run that wrote the checkpoint. */
+static void say_changes(const struct train *train)
+{
+	const struct manifest *manifest = &train->restore;
+	size_t world = hosts_slots(&train->hosts);
+	struct buf recipe = { 0 };
+	char digest[DIGEST_HEX];
+
+	settings_print(&train->load->resolved, &recipe);
+	digest_bytes(digest, buf_text(&recipe), recipe.length);
+	if (strcmp(digest, manifest->recipe_digest) != 0)
+		log_info("the recipe was changed since the checkpoint was written");
+	if (world != manifest->world)
+		log_info("%zu ranks instead of %u: what each rank had of its own is left behind, "
+			 "and the losses will differ in the last digits",
+			 world, manifest->world);
+	buf_release(&recipe);
+}
+
+/* Steps that the recipe asks for, on the data that the checkpoint was trained on. */
+static uint64_t steps_wanted(const struct train *train)
+{
+	const struct job_params *params = &train->load->job.params;
+
+	return params->steps ? params->steps
+			     : params->epochs * (train->restore.samples / params->batch);
+}
+
+static void say_complete(const struct train *train)
+{
+	struct summary summary = {
+		.end = SUPERVISE_DONE,
+		.name = train->load->job.params.name,
+		.rundir = train->rundir.path,
+		.hosts = train->hosts.count,
+		.world = hosts_slots(&train->hosts),
+		.checkpoint_step = train->restore.step,
+		.totals = { .step = train->restore.step,
+			    .steps = steps_wanted(train),
+			    .steps_per_epoch = train->restore.steps_per_epoch,
+			    .elapsed_s = train->restore.elapsed_s,
+			    .last_loss = NAN },
+	};
+
+	if (train->flags->json)
+		summary_print_json(&summary);
+	log_info("already complete: %llu steps are done, the recipe asks for %llu; to train on: "
+		 "dstrain resume %s --set train.%s=MORE",
+		 (unsigned long long)summary.totals.step, (unsigned long long)summary.totals.steps,
+		 train->rundir.path, train->load->job.params.steps ? "steps" : "epochs");
+}
+
+/* A changed recipe stays recorded only if training with it got as far as a checkpoint. */
+static int go_on(struct train *train)
+{
+	static const char *const names[] = { "recipe.yaml", "hosts.yaml" };
+	struct buf before[ARRAY_SIZE(names)] = { 0 };
+	int status = EXIT_FAILED, got = 0;
+	struct error err;
+
+	for (size_t i = 0; i < ARRAY_SIZE(names) && got == 0; i++) {
+		char *path = rundir_file(&train->rundir, names[i]);
+
+		got = file_read(&before[i], path, SIZE_MAX / 2, &err);
+		free(path);
+	}
+	if (got < 0 || train_record(train, &err) < 0)
+		log_error("%s", err.text);
+	else
+		status = train_launch(train);
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		if (got == 0 && status != EXIT_DONE && train->saved_step == train->restore.step &&
+		    rundir_write(&train->rundir, names[i], before[i].data, before[i].length, &err))
+			log_warn("%s", err.text);
+		buf_release(&before[i]);
+	}
+	return status;
+}
+
+static int find_checkpoint(struct train *train, struct error *err)
+{
+	char *checkpoints = rundir_file(&train->rundir, "checkpoints");
+
+	train->restore_dir = collect_newest(checkpoints, &train->restore, err);
+	free(checkpoints);
+	return train->restore_dir ? 0 : -1;
+}
+
+static int start(struct train *train)
+{
+	char *hosts = rundir_file(&train->rundir, "hosts.yaml");
+	struct error err;
+	int status = train_hosts(train, hosts, &err);
+
+	free(hosts);
+	if (status < 0) {
+		log_error("%s", err.text);
+		return EXIT_USAGE;
+	}
+	if (find_checkpoint(train, &err) < 0 || train_files(train, &err) < 0) {
+		log_error("%s", err.text);
+		return EXIT_FAILED;
+	}
+	if (train->restore.step >= steps_wanted(train)) {
+		say_complete(train);
+		return EXIT_DONE;
+	}
+	log_info("resuming from step %llu", (unsigned long long)train->restore.step);
+	say_changes(train);
+	if (!train->flags->dry_run)
+		return go_on(train);
+	train_dry_run(train);
+	return EXIT_DONE;
+}
+
+static int resume(const struct flags *flags)
+{
+	struct job_load load = { 0 };
+	struct train train = { .flags = flags, .load = &load };
+	char *recipe = NULL;
+	int status = EXIT_USAGE;
+	struct error err;
+
+	stop_install();
+	if (rundir_open(&train.rundir, flags->operands[0], &err) < 0) {
+		log_error("%s", err.text);
+	} else {
+		recipe = rundir_file(&train.rundir, "recipe.yaml");
+		if (job_load(&load, recipe, flags) == 0)
+			status = start(&train);
+		job_load_report(&load);
+	}
+	train_release(&train);
+	job_load_release(&load);
+	free(recipe);
+	return status;
+}
+
+const struct command resume_command = {
+	.name = "resume",
+	.operands = "RUN-DIR",
+	.least = 1,
+	.most = 1,
+	.operand_kind = OPERAND_DIRECTORY,
+	.flags = FLAG_HOSTS | FLAG_SET | FLAG_FANOUT | FLAG_DRY_RUN | FLAG_JSON,
+	.summary = "Go on with a run from its newest valid checkpoint",
+	.details = "Hosts and recipe are those of the run directory unless flags say otherwise. On "
+		   "as many ranks as before, the losses are the same as if the run had never been "
+		   "stopped.",
+	.run = resume,
+};

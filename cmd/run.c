@@ -1,0 +1,62 @@
+/* dstrain run: from a recipe to a trained model. */
+
+#include "cmd/cmd.h"
+#include "cmd/job_load.h"
+#include "cmd/train.h"
+#include "lib/error.h"
+#include "lib/log.h"
+#include "lib/stop.h"
+
+static int start(struct train *train)
+{
+	const struct job_params *params = &train->load->job.params;
+	const struct flags *flags = train->flags;
+	struct error err;
+
+	if (train_hosts(train, params->hosts, &err) < 0) {
+		log_error("%s", err.text);
+		return EXIT_USAGE;
+	}
+	if (train_files(train, &err) < 0 ||
+	    (!flags->dry_run &&
+	     (rundir_create(&train->rundir, flags->run_dir, params->name, &err) < 0 ||
+	      train_record(train, &err) < 0))) {
+		log_error("%s", err.text);
+		return EXIT_FAILED;
+	}
+	if (!flags->dry_run)
+		return train_launch(train);
+	train_dry_run(train);
+	return EXIT_DONE;
+}
+
+static int run(const struct flags *flags)
+{
+	struct job_load load = { 0 };
+	struct train train = { .flags = flags, .load = &load };
+	int status = EXIT_USAGE;
+
+	stop_install();
+	if (job_load(&load, flags->operands[0], flags) == 0)
+		status = start(&train);
+	job_load_report(&load);
+	train_release(&train);
+	job_load_release(&load);
+	return status;
+}
+
+const struct command run_command = {
+	.name = "run",
+	.operands = "RECIPE",
+	.least = 1,
+	.most = 1,
+	.operand_kind = OPERAND_FILE,
+	.flags = FLAG_HOSTS | FLAG_SET | FLAG_RUN_DIR | FLAG_FANOUT | FLAG_DRY_RUN | FLAG_JSON,
+	.summary = "Train what a recipe says",
+	.details =
+		"Copies itself and the data to the hosts where they lack it, starts a worker per "
+		"slot, trains, and leaves model, metrics and logs in the run directory. Ctrl-C "
+		"finishes the step, saves a checkpoint and ends; a second one within a second "
+		"aborts.",
+	.run = run,
+};

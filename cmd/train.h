@@ -1,0 +1,36 @@
+/* What `run` and `resume` have in common: a checked job on hosts, to its end and its summary. */
+#ifndef DSTRAIN_CMD_TRAIN_H
+#define DSTRAIN_CMD_TRAIN_H
+
+#include "lib/hosts.h"
+#include "lib/manifest.h"
+#include "lib/provision.h"
+#include "lib/rundir.h"
+
+struct error;
+struct flags;
+struct job_load;
+
+/* Zeroed is valid and empty. */
+struct train {
+	const struct flags *flags; /* borrowed, as the next */
+	struct job_load *load;
+	struct hosts hosts;
+	struct provision_files files;
+	struct rundir rundir;
+	char *restore_dir; /* NULL: from the beginning */
+	struct manifest restore;
+	uint64_t saved_step; /* out: of the newest checkpoint; 0: none */
+};
+
+/* The hosts of --hosts, else of `fallback`; what is wrong with them goes to stderr. */
+int train_hosts(struct train *train, const char *fallback, struct error *err);
+int train_files(struct train *train, struct error *err); /* what workers will need */
+/* The run directory exists: writes recipe and hosts to it. */
+int train_record(struct train *train, struct error *err);
+/* To the end; prints the summary. Returns the exit status; what failed was said. */
+int train_launch(struct train *train);
+void train_dry_run(const struct train *train); /* prints what train_launch would do */
+void train_release(struct train *train);
+
+#endif

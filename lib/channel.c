@@ -1,0 +1,163 @@
+/* The orchestrator's end of one worker: its frames, its log, and whether it lives. */
+#include "lib/channel.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "lib/clock.h"
+#include "lib/error.h"
+#include "lib/file.h"
+#include "lib/hosts.h"
+#include "lib/log.h"
+#include "lib/memory.h"
+#include "lib/ssh.h"
+
+int channel_open(struct channel *channel, const char *log_path, struct error *err)
+{
+	channel->heard = clock_now();
+	channel->log_path = xstrdup(log_path);
+	channel->log = open(log_path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+	if (channel->log < 0)
+		return error_set(err, "cannot write '%s': %s", log_path, strerror(errno));
+	return 0;
+}
+
+void channel_polls(const struct channel *channel, struct pollfd *polls)
+{
+	const struct process *process = &channel->process;
+
+	polls[0] =
+		(struct pollfd){ .fd = channel->out.length ? process->in : -1, .events = POLLOUT };
+	polls[1] = (struct pollfd){ .fd = process->out, .events = POLLIN };
+	polls[2] = (struct pollfd){ .fd = process->err, .events = POLLIN };
+}
+
+static void close_end(int *fd)
+{
+	if (*fd >= 0)
+		close(*fd);
+	*fd = -1;
+}
+
+static void write_out(struct channel *channel)
+{
+	ssize_t wrote = write(channel->process.in, channel->out.data, channel->out.length);
+
+	if (wrote > 0)
+		buf_consume(&channel->out, (size_t)wrote);
+	else if (wrote < 0 && errno != EAGAIN && errno != EINTR)
+		buf_consume(&channel->out, channel->out.length); /* its end shows on stdout */
+}
+
+static void read_frames(struct channel *channel)
+{
+	struct buf *in = &channel->reader.in;
+	ssize_t got = read(channel->process.out, buf_reserve(in, 1 << 18), 1 << 18);
+
+	if (got > 0) {
+		in->length += (size_t)got;
+		channel->heard = clock_now();
+	} else if (got == 0 || (errno != EAGAIN && errno != EINTR)) {
+		close_end(&channel->process.out);
+		channel->ended = true;
+	}
+}
+
+static void keep_line(struct channel *channel, const char *line, size_t length)
+{
+	size_t last = CHANNEL_TAIL - 1;
+
+	free(channel->tail[0]);
+	memmove(&channel->tail[0], &channel->tail[1], last * sizeof(channel->tail[0]));
+	channel->tail[last] = xstrndup(line, length);
+	log_debug("%s, rank %u: %s", channel->host->name, channel->first_rank, channel->tail[last]);
+}
+
+static void read_log(struct channel *channel)
+{
+	struct buf *line = &channel->line;
+	char *at = buf_reserve(line, 4096), *end;
+	ssize_t got = read(channel->process.err, at, 4096);
+
+	if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR))
+		close_end(&channel->process.err);
+	if (got <= 0)
+		return;
+	if (file_write_all(channel->log, at, (size_t)got) < 0)
+		log_debug("cannot write '%s': %s", channel->log_path, strerror(errno));
+	line->length += (size_t)got;
+	while ((end = memchr(line->data, '\n', line->length))) {
+		keep_line(channel, line->data, (size_t)(end - line->data));
+		buf_consume(line, (size_t)(end - line->data) + 1);
+	}
+	if (line->length > 4096)
+		buf_consume(line, line->length);
+}
+
+void channel_move(struct channel *channel, const struct pollfd *polls)
+{
+	if (polls[0].revents && channel->process.in >= 0)
+		write_out(channel);
+	if (polls[1].revents && channel->process.out >= 0)
+		read_frames(channel);
+	if (polls[2].revents && channel->process.err >= 0)
+		read_log(channel);
+}
+
+void channel_end_input(struct channel *channel)
+{
+	buf_release(&channel->out);
+	close_end(&channel->process.in);
+}
+
+bool channel_reap(struct channel *channel, double deadline)
+{
+	if (!channel->gone && channel->process.ops)
+		channel->gone = process_wait(&channel->process, deadline, &channel->status) > 0;
+	return channel->gone;
+}
+
+/* Only the process that said hello: same pid, and still our program. */
+static void kill_remote(struct channel *channel)
+{
+	char *script = xasprintf("case $(readlink /proc/%u/exe) in "
+				 "*/dstrain/bin/%s/dstrain*) kill -9 %u;; esac",
+				 channel->hello.pid, channel->hello.digest, channel->hello.pid);
+	struct ssh_command command = { .command = script, .timeout_s = 1.5 };
+	struct buf output = { 0 };
+	struct error err;
+
+	if (ssh_run(channel->ssh, &command, &output, &err) < 0)
+		log_debug("%s", err.text);
+	buf_release(&output);
+	free(script);
+}
+
+void channel_kill(struct channel *channel)
+{
+	if (channel->gone || !channel->process.ops)
+		return;
+	if (channel->ssh && channel->hello.pid)
+		kill_remote(channel);
+	process_kill(&channel->process, SIGKILL);
+}
+
+void channel_close(struct channel *channel)
+{
+	process_release(&channel->process);
+	if (channel->log > 0)
+		close(channel->log);
+	for (size_t i = 0; i < CHANNEL_TAIL; i++)
+		free(channel->tail[i]);
+	control_reader_release(&channel->reader);
+	control_hello_release(&channel->hello);
+	buf_release(&channel->line);
+	buf_release(&channel->out);
+	free(channel->log_path);
+	*channel = (struct channel){ 0 };
+}

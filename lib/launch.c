@@ -1,0 +1,201 @@
+/* From hosts to a finished run: connect, provision, start a worker per slot, supervise, end. */
+#include "lib/launch.h"
+
+#include <stdlib.h>
+
+#include "lib/channel.h"
+#include "lib/control.h"
+#include "lib/digest.h"
+#include "lib/error.h"
+#include "lib/hosts.h"
+#include "lib/manifest.h"
+#include "lib/memory.h"
+#include "lib/provision.h"
+#include "lib/rundir.h"
+#include "lib/site.h"
+#include "lib/stop.h"
+
+struct start {
+	struct launch *launch;
+	struct sites sites;
+	struct channel *channels; /* [channel_count] */
+	size_t channel_count;
+	struct control_plan plan; /* what all workers are told; texts borrowed */
+};
+
+/* All hosts or none: everything wrong is told at once. */
+static int open_sites(struct start *start, struct error *err)
+{
+	struct launch *launch = start->launch;
+	size_t count = launch->hosts->count;
+	int *status = xcalloc(count, sizeof(*status));
+	struct error *errors = xcalloc(count, sizeof(*errors));
+	size_t failed = sites_open(&start->sites, launch->hosts, launch->files, launch->fanout,
+				   status, errors);
+
+	for (size_t i = count; i-- > 0;)
+		if (status[i] < 0)
+			*err = errors[i];
+	for (size_t i = 0; i < count && failed > 1; i++)
+		if (status[i] < 0)
+			buf_addf(&launch->report, "  %s\n", errors[i].text);
+	if (failed > 1)
+		error_set(err, "%zu of %zu hosts cannot be used", failed, count);
+	free(status);
+	free(errors);
+	return failed ? -1 : 0;
+}
+
+static int start_one(struct start *start, const struct site *site, struct channel *channel,
+		     struct error *err)
+{
+	char *name = xasprintf("logs/rank-%u.log", channel->first_rank);
+	char *log = rundir_file(start->launch->rundir, name);
+	int status = site_start(site, "worker", &channel->process, err);
+
+	channel->host = site->host;
+	channel->ssh = site->ssh;
+	if (status == 0)
+		status = channel_open(channel, log, err);
+	free(name);
+	free(log);
+	return status;
+}
+
+/* Ranks are numbered host by host, slot by slot. */
+static int start_all(struct start *start, struct error *err)
+{
+	const struct hosts *hosts = start->launch->hosts;
+	uint32_t rank = 0;
+
+	for (size_t i = 0; i < hosts->count; i++) {
+		size_t slots = hosts->entries[i].slots;
+		size_t workers = start->launch->threads ? 1 : slots;
+
+		for (size_t slot = 0; slot < workers; slot++) {
+			struct channel *channel = &start->channels[start->channel_count++];
+
+			channel->first_rank = rank;
+			channel->ranks = (uint32_t)(slots / workers);
+			channel->process.in = channel->process.out = channel->process.err = -1;
+			if (start_one(start, &start->sites.entries[i], channel, err) < 0)
+				return -1;
+			rank += channel->ranks;
+		}
+	}
+	return 0;
+}
+
+static char *text_or_empty(const char *text)
+{
+	static char empty[] = "";
+
+	return text ? (char *)(uintptr_t)text : empty; /* plans are only read here */
+}
+
+static void plan_of(void *arg, size_t i, struct control_plan *plan)
+{
+	const struct start *start = arg;
+	const struct channel *channel = &start->channels[i];
+	const struct host *host = channel->host;
+	const char *cache_dir =
+		start->sites.entries[host - start->launch->hosts->entries].cache_dir;
+
+	*plan = start->plan;
+	plan->first_rank = channel->first_rank;
+	plan->ranks = channel->ranks;
+	plan->network = text_or_empty(host->network);
+	plan->data_addr = text_or_empty(host->data_addr);
+	plan->cache_dir = text_or_empty(cache_dir);
+}
+
+static int make_plan(struct start *start, struct error *err)
+{
+	const struct launch *launch = start->launch;
+	const struct provision_files *files = launch->files;
+	struct control_plan *plan = &start->plan;
+
+	plan->recipe = text_or_empty(launch->recipe);
+	plan->start_step = launch->restore ? launch->restore->step : 0;
+	plan->view = 1;
+	plan->world = (uint32_t)hosts_slots(launch->hosts);
+	plan->loopback_allowed = launch->hosts->count == 1;
+	plan->files = (uint32_t)files->count - 1; /* without the program itself */
+	plan->paths = xcalloc(files->count, sizeof(*plan->paths));
+	plan->digests = xcalloc(files->count, sizeof(*plan->digests));
+	for (size_t i = 1; i < files->count; i++) {
+		plan->paths[i - 1] = files->entries[i].path;
+		plan->digests[i - 1] = files->entries[i].digest;
+	}
+	if (random_bytes(plan->key, sizeof(plan->key), err) < 0)
+		return -1;
+	return random_bytes(&plan->job, sizeof(plan->job), err);
+}
+
+static int check_hosts(const struct launch *launch, struct error *err)
+{
+	const struct hosts *hosts = launch->hosts;
+
+	if (launch->threads && (hosts->count > 1 || !hosts->entries[0].local))
+		return error_set(err,
+				 "transport 'inproc' keeps all ranks in one process here; "
+				 "use --hosts local:%zu, or another transport",
+				 hosts_slots(hosts));
+	if (hosts_slots(hosts) > UINT16_MAX)
+		return error_set(err, "%zu ranks are more than the %d that dstrain can number",
+				 hosts_slots(hosts), UINT16_MAX);
+	return 0;
+}
+
+static enum supervise_end run(struct start *start, struct error *err)
+{
+	struct launch *launch = start->launch;
+	struct supervise supervision = { .plan_of = plan_of,
+					 .arg = start,
+					 .world = start->plan.world,
+					 .digest = launch->files->entries[0].digest,
+					 .progress = launch->progress,
+					 .collect = launch->collect,
+					 .restore_dir = launch->restore_dir,
+					 .restore = launch->restore };
+	enum supervise_end end = SUPERVISE_FAILED;
+
+	if (open_sites(start, err) == 0 && start_all(start, err) == 0) {
+		supervision.channels = start->channels;
+		supervision.count = start->channel_count;
+		end = supervise(&supervision, err);
+		buf_add(&launch->report, supervision.report.data, supervision.report.length);
+		buf_release(&supervision.report);
+	} else if (stop_signal()) {
+		end = SUPERVISE_ABORTED;
+	}
+	return end;
+}
+
+static void release(struct start *start)
+{
+	volatile unsigned char *key = start->plan.key; /* wiped also where nobody reads it again */
+
+	for (size_t i = 0; i < sizeof(start->plan.key); i++)
+		key[i] = 0;
+	for (size_t i = 0; i < start->channel_count; i++)
+		channel_close(&start->channels[i]);
+	sites_release(&start->sites);
+	free(start->plan.paths);
+	free(start->plan.digests);
+	free(start->channels);
+}
+
+enum supervise_end launch(struct launch *launch, struct error *err)
+{
+	struct start start = { .launch = launch };
+	enum supervise_end end = SUPERVISE_FAILED;
+
+	if (check_hosts(launch, err) < 0)
+		return SUPERVISE_FAILED;
+	start.channels = xcalloc(hosts_slots(launch->hosts), sizeof(*start.channels));
+	if (make_plan(&start, err) == 0)
+		end = run(&start, err);
+	release(&start);
+	return end;
+}

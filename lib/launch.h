@@ -1,0 +1,38 @@
+/* From hosts to a finished run: connect, provision, start a worker per slot, supervise, end. */
+#ifndef DSTRAIN_LIB_LAUNCH_H
+#define DSTRAIN_LIB_LAUNCH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "lib/buf.h"
+#include "lib/supervise.h"
+
+struct error;
+struct hosts;
+struct manifest;
+struct progress;
+struct collect;
+struct provision_files;
+struct rundir;
+
+struct launch {
+	const struct hosts *hosts;
+	const struct provision_files *files;
+	const struct rundir *rundir;
+	const char *recipe; /* resolved, as text */
+	bool threads;	    /* the transport wants all ranks as threads of one process */
+	size_t fanout;	    /* hosts to set up at once */
+	struct progress *progress;
+	struct collect *collect;
+	const char *restore_dir; /* NULL: from the beginning */
+	const struct manifest *restore;
+	struct buf report; /* out: as of struct supervise */
+};
+
+/* Blocks until the run has ended and no worker is left. Workers that could not be started: FAILED.
+ * Everything wrong with any host is in `report`, the first in `err`. */
+enum supervise_end launch(struct launch *launch, struct error *err);
+
+#endif

@@ -1,0 +1,385 @@
+/* What the ranks report, put together. */
+#include "lib/progress.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "lib/buf.h"
+#include "lib/clock.h"
+#include "lib/control.h"
+#include "lib/error.h"
+#include "lib/file.h"
+#include "lib/json.h"
+#include "lib/log.h"
+#include "lib/memory.h"
+#include "lib/terminal.h"
+#include "lib/units.h"
+
+#define LIVE_S	0.1 /* between two pictures of the live line */
+#define PLAIN_S 10.0
+
+/* A step or evaluation that some ranks have not reported yet. */
+struct record {
+	bool eval;
+	uint64_t step;
+	uint32_t reported;
+	struct control_step *parts; /* [world]; step 0: not yet */
+};
+
+struct progress {
+	struct progress_env env;
+	char *path;
+	FILE *metrics;
+	struct record *records;
+	size_t record_count;
+	struct progress_totals totals;
+	struct progress_eval *evals;
+	double began, shown, epoch_loss;
+	uint64_t epoch_samples;
+	uint64_t here_samples, shown_bytes;
+	double rate_bytes_per_s;
+	bool accuracy;
+};
+
+static bool line_is_shown; /* the terminal's cursor is on a live line */
+
+void progress_hide(void)
+{
+	if (line_is_shown)
+		fputs("\r\033[K", stderr);
+	line_is_shown = false;
+}
+
+/* Keeps the lines of steps up to env->start_step. */
+static int trim_metrics(const struct progress_env *env, struct error *err)
+{
+	struct buf text = { 0 }, kept = { 0 };
+	struct error ignored;
+	char *line, *end;
+	int status = 0;
+
+	if (!file_exists(env->metrics_path))
+		return 0;
+	if (file_read(&text, env->metrics_path, SIZE_MAX / 2, err) < 0)
+		return -1;
+	for (line = text.data; line && (end = strchr(line, '\n')); line = end + 1) {
+		struct json *json = json_parse(line, (size_t)(end - line), &ignored);
+
+		if (json && json_get_count(json, "step", UINT64_MAX) <= env->start_step)
+			buf_add(&kept, line, (size_t)(end + 1 - line));
+		json_free(json);
+	}
+	status = file_write(env->metrics_path, kept.data, kept.length, err);
+	buf_release(&text);
+	buf_release(&kept);
+	return status;
+}
+
+struct progress *progress_open(const struct progress_env *env, struct error *err)
+{
+	struct progress *progress;
+
+	if (trim_metrics(env, err) < 0)
+		return NULL;
+	progress = xcalloc(1, sizeof(*progress));
+	progress->env = *env;
+	progress->env.metrics_path = progress->path = xstrdup(env->metrics_path);
+	progress->totals.last_loss = NAN;
+	progress->metrics = fopen(env->metrics_path, "ae");
+	if (!progress->metrics) {
+		error_set(err, "cannot write '%s': %s", env->metrics_path, strerror(errno));
+		free(progress->path);
+		free(progress);
+		return NULL;
+	}
+	if (env->live)
+		log_before_line(progress_hide);
+	return progress;
+}
+
+void progress_begin(struct progress *progress, const struct control_ready *ready)
+{
+	progress->totals.steps = ready->steps;
+	progress->totals.steps_per_epoch = ready->steps_per_epoch;
+	progress->totals.parameters = ready->parameters;
+	progress->totals.step = progress->env.start_step;
+	progress->accuracy = ready->accuracy;
+	progress->began = progress->shown = clock_now();
+}
+
+double progress_elapsed(const struct progress *progress)
+{
+	return progress->env.elapsed_s + (progress->began > 0 ? clock_now() - progress->began : 0);
+}
+
+static uint64_t epoch_of(const struct progress *progress, uint64_t step)
+{
+	uint64_t per_epoch = progress->totals.steps_per_epoch;
+
+	return per_epoch && step ? (step - 1) / per_epoch + 1 : 0;
+}
+
+static int write_line(struct progress *progress, struct json *json, struct error *err)
+{
+	struct buf line = { 0 };
+	int status = 0;
+
+	json_print(json, 0, &line);
+	buf_add(&line, "\n", 1);
+	if (fwrite(line.data, 1, line.length, progress->metrics) != line.length ||
+	    fflush(progress->metrics) != 0)
+		status = error_set(err, "cannot write '%s': %s", progress->env.metrics_path,
+				   strerror(errno));
+	buf_release(&line);
+	json_free(json);
+	return status;
+}
+
+/* Sums and means over the ranks, in rank order. */
+static struct control_step merge(const struct progress *progress, const struct record *record)
+{
+	struct control_step sum = { .step = record->step, .lr = record->parts[0].lr };
+	double n = progress->env.world;
+
+	for (uint32_t i = 0; i < progress->env.world; i++) {
+		const struct control_step *part = &record->parts[i];
+
+		sum.loss_sum += part->loss_sum;
+		sum.correct += part->correct;
+		sum.count += part->count;
+		sum.gradient_norm += part->gradient_norm / n;
+		sum.data_s += part->data_s / n;
+		sum.compute_s += part->compute_s / n;
+		sum.comm_s += part->comm_s / n;
+		sum.exposed_comm_s += part->exposed_comm_s / n;
+		sum.step_s += part->step_s / n;
+		sum.bytes_sent += part->bytes_sent;
+		sum.payload_sent += part->payload_sent;
+	}
+	return sum;
+}
+
+static int write_step(struct progress *progress, const struct control_step *sum, struct error *err)
+{
+	struct json *json = json_object_new();
+
+	json_add_text(json, "kind", "step");
+	json_add_count(json, "step", sum->step);
+	json_add_count(json, "epoch", epoch_of(progress, sum->step));
+	json_add_real(json, "loss", sum->loss_sum / (double)sum->count);
+	json_add_real(json, "lr", sum->lr);
+	json_add_real(json, "gradient_norm", sum->gradient_norm);
+	json_add_real(json, "samples_per_s", (double)sum->count / sum->step_s);
+	json_add_real(json, "data_s", sum->data_s);
+	json_add_real(json, "compute_s", sum->compute_s);
+	json_add_real(json, "comm_s", sum->comm_s);
+	json_add_real(json, "exposed_comm_s", sum->exposed_comm_s);
+	json_add_count(json, "bytes_sent", sum->bytes_sent);
+	json_add_count(json, "payload_sent", sum->payload_sent);
+	json_add_real(json, "elapsed_s", progress_elapsed(progress));
+	return write_line(progress, json, err);
+}
+
+static int write_eval(struct progress *progress, const struct progress_eval *eval,
+		      struct error *err)
+{
+	struct json *json = json_object_new();
+
+	json_add_text(json, "kind", "eval");
+	json_add_count(json, "step", eval->step);
+	json_add_count(json, "epoch", eval->epoch);
+	json_add_real(json, "loss", eval->loss);
+	json_add_real(json, "accuracy", eval->accuracy);
+	json_add_real(json, "elapsed_s", eval->elapsed_s);
+	return write_line(progress, json, err);
+}
+
+static double samples_per_s(const struct progress *progress)
+{
+	double seconds = clock_now() - progress->began;
+
+	return seconds > 0 ? (double)progress->here_samples / seconds : 0;
+}
+
+static uint64_t epochs(const struct progress *progress)
+{
+	return epoch_of(progress, progress->totals.steps);
+}
+
+static void show_live(struct progress *progress)
+{
+	const struct progress_totals *t = &progress->totals;
+	double now = clock_now(), seconds = now - progress->began;
+	double done = (double)(t->step - progress->env.start_step);
+	double left = done > 0 ? seconds / done * (double)(t->steps - t->step) : 0;
+	double rate = (double)(t->bytes_sent - progress->shown_bytes) / (now - progress->shown);
+	char rate_text[32], left_text[32], accuracy[48] = "", line[256];
+
+	progress->rate_bytes_per_s = 0.8 * progress->rate_bytes_per_s + 0.2 * rate;
+	if (t->eval_count && progress->accuracy)
+		snprintf(accuracy, sizeof(accuracy), "  accuracy %.2f %%",
+			 100 * t->evals[t->eval_count - 1].accuracy);
+	snprintf(line, sizeof(line),
+		 "epoch %llu/%llu  step %llu/%llu  loss %.4f%s  %.0f samples/s  %s  left %s",
+		 (unsigned long long)epoch_of(progress, t->step),
+		 (unsigned long long)epochs(progress), (unsigned long long)t->step,
+		 (unsigned long long)t->steps, t->last_loss, accuracy, samples_per_s(progress),
+		 units_show_rate(rate_text, sizeof(rate_text), progress->rate_bytes_per_s),
+		 units_show_seconds(left_text, sizeof(left_text), left));
+	/* One that wraps could not be rewritten. */
+	fprintf(stderr, "\r\033[K%.*s", (int)terminal_width(STDERR_FILENO) - 1, line);
+	line_is_shown = true;
+	progress->shown = now;
+	progress->shown_bytes = t->bytes_sent;
+}
+
+static void show_step(struct progress *progress)
+{
+	double since = clock_now() - progress->shown;
+
+	if (progress->env.quiet)
+		return;
+	if (progress->env.live) {
+		if (since >= LIVE_S)
+			show_live(progress);
+	} else if (since >= PLAIN_S) {
+		log_info("epoch %llu/%llu, step %llu/%llu: loss %.4f, %.0f samples/s",
+			 (unsigned long long)epoch_of(progress, progress->totals.step),
+			 (unsigned long long)epochs(progress),
+			 (unsigned long long)progress->totals.step,
+			 (unsigned long long)progress->totals.steps, progress->totals.last_loss,
+			 samples_per_s(progress));
+		progress->shown = clock_now();
+	}
+}
+
+static int finish_step(struct progress *progress, const struct record *record, struct error *err)
+{
+	struct control_step sum = merge(progress, record);
+	struct progress_totals *t = &progress->totals;
+
+	if (sum.count == 0)
+		return error_set(err, "step %llu had no samples", (unsigned long long)sum.step);
+	if ((sum.step - 1) % t->steps_per_epoch == 0)
+		progress->epoch_loss = 0, progress->epoch_samples = 0;
+	progress->epoch_loss += sum.loss_sum;
+	progress->epoch_samples += sum.count;
+	t->step = sum.step;
+	t->last_loss = sum.loss_sum / (double)sum.count;
+	t->samples_seen += sum.count;
+	t->bytes_sent += sum.bytes_sent;
+	t->payload_sent += sum.payload_sent;
+	progress->here_samples += sum.count;
+	show_step(progress);
+	return write_step(progress, &sum, err);
+}
+
+static int finish_eval(struct progress *progress, const struct record *record, struct error *err)
+{
+	struct control_step sum = merge(progress, record);
+	struct progress_eval *eval;
+
+	if (sum.count == 0)
+		return 0;
+	progress->evals = xrealloc(progress->evals, progress->totals.eval_count + 1,
+				   sizeof(*progress->evals));
+	eval = &progress->evals[progress->totals.eval_count++];
+	progress->totals.evals = progress->evals;
+	*eval = (struct progress_eval){
+		.step = sum.step,
+		.epoch = epoch_of(progress, sum.step),
+		.train_loss = progress->epoch_loss / (double)progress->epoch_samples,
+		.loss = sum.loss_sum / (double)sum.count,
+		.accuracy = progress->accuracy ? (double)sum.correct / (double)sum.count : NAN,
+		.elapsed_s = progress_elapsed(progress),
+	};
+	if (!progress->env.quiet && !progress->env.live) {
+		char accuracy[48] = "";
+
+		if (progress->accuracy)
+			snprintf(accuracy, sizeof(accuracy), ", accuracy %.2f %%",
+				 100 * eval->accuracy);
+		log_info("epoch %llu/%llu: loss %.4f, test loss %.4f%s, %.0f samples/s",
+			 (unsigned long long)eval->epoch, (unsigned long long)epochs(progress),
+			 eval->train_loss, eval->loss, accuracy, samples_per_s(progress));
+		progress->shown = clock_now();
+	}
+	return write_eval(progress, eval, err);
+}
+
+static struct record *find_record(struct progress *progress, bool eval, uint64_t step)
+{
+	struct record *record;
+
+	for (size_t i = 0; i < progress->record_count; i++)
+		if (progress->records[i].eval == eval && progress->records[i].step == step)
+			return &progress->records[i];
+	progress->records =
+		xrealloc(progress->records, progress->record_count + 1, sizeof(*record));
+	record = &progress->records[progress->record_count++];
+	*record = (struct record){ .eval = eval,
+				   .step = step,
+				   .parts = xcalloc(progress->env.world, sizeof(*record->parts)) };
+	return record;
+}
+
+static int report(struct progress *progress, bool eval, unsigned rank,
+		  const struct control_step *step, struct error *err)
+{
+	struct record *record;
+	int status;
+
+	if (rank >= progress->env.world || step->step == 0 || !progress->totals.steps_per_epoch)
+		return error_set(err, "a report of rank %u that makes no sense", rank);
+	record = find_record(progress, eval, step->step);
+	if (record->parts[rank].step)
+		return error_set(err, "rank %u reported step %llu twice", rank,
+				 (unsigned long long)step->step);
+	record->parts[rank] = *step;
+	if (++record->reported < progress->env.world)
+		return 0;
+	status = eval ? finish_eval(progress, record, err) : finish_step(progress, record, err);
+	free(record->parts);
+	*record = progress->records[--progress->record_count];
+	return status;
+}
+
+int progress_step(struct progress *progress, unsigned rank, const struct control_step *step,
+		  struct error *err)
+{
+	return report(progress, false, rank, step, err);
+}
+
+int progress_eval(struct progress *progress, unsigned rank, const struct control_step *step,
+		  struct error *err)
+{
+	return report(progress, true, rank, step, err);
+}
+
+struct progress_totals progress_totals(const struct progress *progress)
+{
+	struct progress_totals totals = progress->totals;
+
+	totals.here_s = progress->began > 0 ? clock_now() - progress->began : 0;
+	totals.elapsed_s = progress->env.elapsed_s + totals.here_s;
+	return totals;
+}
+
+void progress_close(struct progress *progress)
+{
+	if (!progress)
+		return;
+	progress_hide();
+	log_before_line(NULL);
+	fclose(progress->metrics);
+	for (size_t i = 0; i < progress->record_count; i++)
+		free(progress->records[i].parts);
+	free(progress->records);
+	free(progress->evals);
+	free(progress->path);
+	free(progress);
+}

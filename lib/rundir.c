@@ -1,0 +1,173 @@
+/* The directory of a run. */
+#define _DEFAULT_SOURCE /* flock */
+#include "lib/rundir.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "lib/error.h"
+#include "lib/file.h"
+#include "lib/memory.h"
+
+static int lock(struct rundir *rundir, struct error *err)
+{
+	char *path = rundir_file(rundir, "lock");
+
+	if (rundir->lock >= 0)
+		close(rundir->lock);
+	rundir->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (rundir->lock < 0)
+		error_set(err, "cannot write '%s': %s", path, strerror(errno));
+	else if (flock(rundir->lock, LOCK_EX | LOCK_NB) < 0)
+		error_set(err, "'%s' is in use by another dstrain", rundir->path);
+	else {
+		free(path);
+		return 0;
+	}
+	free(path);
+	return -1;
+}
+
+static bool is_empty(const char *path)
+{
+	DIR *dir = opendir(path);
+	struct dirent *entry;
+	bool empty = true;
+
+	while (dir && empty && (entry = readdir(dir)))
+		empty = strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0;
+	if (dir)
+		closedir(dir);
+	return empty;
+}
+
+/* A run that ended before its first step: there is nothing in it to lose. */
+static bool untrained(const char *path)
+{
+	char *recipe = path_join(path, "recipe.yaml"), *metrics = path_join(path, "metrics.jsonl");
+	struct error ignored;
+	uint64_t bytes = 0;
+	bool empty =
+		file_exists(recipe) && (file_size(&bytes, metrics, &ignored) < 0 || bytes == 0);
+
+	free(recipe);
+	free(metrics);
+	return empty;
+}
+
+/* 0: the directory is ours; 1: it is somebody's; -1: it cannot be made. */
+static int take(struct rundir *rundir, const char *path, struct error *err)
+{
+	free(rundir->path);
+	rundir->path = xstrdup(path);
+	if (mkdir(path, 0700) == 0 || (errno == EEXIST && is_empty(path)))
+		return lock(rundir, err) == 0 ? 0 : errno == EWOULDBLOCK ? 1 : -1;
+	if (errno != EEXIST)
+		return error_set(err, "cannot create directory '%s': %s", path, strerror(errno));
+	if (!untrained(path) || lock(rundir, err) < 0)
+		return 1;
+	return untrained(path) ? 0 : 1;
+}
+
+/* Takes a free name below runs/. */
+static int make_named(struct rundir *rundir, const char *name, struct error *err)
+{
+	if (dir_make("runs", err) < 0)
+		return -1;
+	for (unsigned i = 1; i < 100000; i++) {
+		char *path = i == 1 ? xasprintf("runs/%s", name) : xasprintf("runs/%s-%u", name, i);
+		int status = take(rundir, path, err);
+
+		free(path);
+		if (status <= 0)
+			return status;
+	}
+	return error_set(err, "too many runs named '%s' in 'runs'", name);
+}
+
+static int make_given(struct rundir *rundir, const char *path, struct error *err)
+{
+	int status;
+
+	if (dir_make(path, err) < 0)
+		return -1;
+	status = take(rundir, path, err);
+	if (status > 0)
+		return error_set(err, "'%s' is not empty; to go on with it: dstrain resume %s",
+				 path, path);
+	return status;
+}
+
+int rundir_create(struct rundir *out, const char *path, const char *name, struct error *err)
+{
+	struct rundir rundir = { .lock = -1 };
+	int status = path ? make_given(&rundir, path, err) : make_named(&rundir, name, err);
+
+	if (status == 0)
+		status = lock(&rundir, err);
+	if (status == 0) {
+		char *logs = rundir_file(&rundir, "logs");
+		char *checkpoints = rundir_file(&rundir, "checkpoints");
+
+		status = dir_remove(logs, err) < 0 || dir_make(logs, err) < 0 ||
+					 dir_make(checkpoints, err) < 0
+				 ? -1
+				 : 0;
+		free(logs);
+		free(checkpoints);
+	}
+	if (status < 0)
+		rundir_release(&rundir);
+	else
+		*out = rundir;
+	return status;
+}
+
+int rundir_open(struct rundir *out, const char *path, struct error *err)
+{
+	struct rundir rundir = { .path = xstrdup(path), .lock = -1 };
+	char *recipe = rundir_file(&rundir, "recipe.yaml");
+	int status = 0;
+
+	if (!file_exists(recipe))
+		status = error_set(err, "'%s' is not a run directory: it has no recipe.yaml", path);
+	if (status == 0)
+		status = lock(&rundir, err);
+	free(recipe);
+	if (status < 0)
+		rundir_release(&rundir);
+	else
+		*out = rundir;
+	return status;
+}
+
+char *rundir_file(const struct rundir *rundir, const char *name)
+{
+	return path_join(rundir->path, name);
+}
+
+int rundir_write(const struct rundir *rundir, const char *name, const void *bytes, size_t length,
+		 struct error *err)
+{
+	char *path = rundir_file(rundir, name);
+	int status = file_write(path, bytes, length, err);
+
+	free(path);
+	return status;
+}
+
+void rundir_release(struct rundir *rundir)
+{
+	if (rundir->lock > 0)
+		close(rundir->lock);
+	free(rundir->path);
+	*rundir = (struct rundir){ 0 };
+}

@@ -1,0 +1,58 @@
+/* SIGINT, SIGTERM and SIGHUP as something to poll. */
+#define _GNU_SOURCE /* pipe2 */
+#include "lib/stop.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <unistd.h>
+
+static volatile int first_signal;
+static int ends[2] = { -1, -1 };
+
+static void note(int signal)
+{
+	int saved = errno;
+	unsigned char byte = (unsigned char)signal;
+	ssize_t ignored = write(ends[1], &byte, 1);
+
+	(void)ignored; /* a full pipe holds signals enough */
+	if (!first_signal)
+		first_signal = signal;
+	errno = saved;
+}
+
+void stop_install(void)
+{
+	static const int signals[] = { SIGINT, SIGTERM, SIGHUP };
+	struct sigaction action = { .sa_handler = note, .sa_flags = SA_RESTART };
+
+	if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) < 0)
+		return;
+	sigemptyset(&action.sa_mask);
+	for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
+		sigaction(signals[i], &action, NULL);
+	signal(SIGPIPE, SIG_IGN);
+}
+
+int stop_fd(void)
+{
+	return ends[0];
+}
+
+int stop_take(void)
+{
+	unsigned char byte;
+
+	return read(ends[0], &byte, 1) == 1 ? byte : 0;
+}
+
+int stop_signal(void)
+{
+	return first_signal;
+}
+
+const volatile int *stop_flag(void)
+{
+	return &first_signal;
+}

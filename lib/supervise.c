@@ -1,0 +1,543 @@
+/*
+ * Watches started workers from their first word to their last. One thread, one poll: every worker's
+ * streams, and the user's signals. Phases follow what the ranks report: all listening -> tell them
+ * their peers; all ready -> send what is to be restored, and START; all done -> let them end.
+ */
+#include "lib/supervise.h"
+
+#include <assert.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/channel.h"
+#include "lib/clock.h"
+#include "lib/collect.h"
+#include "lib/control.h"
+#include "lib/error.h"
+#include "lib/file.h"
+#include "lib/hosts.h"
+#include "lib/log.h"
+#include "lib/manifest.h"
+#include "lib/memory.h"
+#include "lib/postmortem.h"
+#include "lib/progress.h"
+#include "lib/stop.h"
+
+#define BLAME_S	 1.0 /* after the first bad news: a better explanation may come */
+#define LEAVE_S	 2.0 /* for workers to end by themselves */
+#define ABORT_S	 1.0 /* the same, when they are told to do nothing else first */
+#define REAP_S	 1.0 /* for the status of those that did */
+#define SECOND_S 1.0 /* within which a second signal aborts */
+
+/* What is known of a rank. */
+struct seat {
+	struct control_address address;
+	bool listening, ready, held, done;
+	uint64_t held_step;
+};
+
+struct watch {
+	struct supervise *s;
+	struct seat *seats; /* [world] */
+	struct pollfd *polls;
+	uint32_t listening, ready, held, done;
+	bool peers_sent, started;
+	double beat;	      /* when ours was last sent */
+	double polled;	      /* when the streams were last looked at */
+	double signalled;     /* when the last signal came; 0: none did */
+	double failed;	      /* when the first bad news came; 0: none did */
+	bool kernels_differ;  /* said once */
+	bool holding;	      /* HOLD was sent */
+	bool own_failure;     /* a rank reported an error of its own */
+	bool peer_failure;    /* a rank reported that a peer is lost */
+	struct error failure; /* its text */
+};
+
+static void fail(struct watch *w)
+{
+	if (w->failed == 0)
+		w->failed = clock_now();
+}
+
+/* An error on our own side, which is no rank's: a full disk, for one. */
+static void fail_here(struct watch *w, const struct error *why)
+{
+	if (!w->own_failure)
+		w->failure = *why;
+	w->own_failure = true;
+	fail(w);
+}
+
+static void send_all(struct watch *w, const struct buf *frames)
+{
+	for (size_t i = 0; i < w->s->count; i++)
+		if (!w->s->channels[i].ended)
+			buf_add(&w->s->channels[i].out, frames->data, frames->length);
+}
+
+static void tell_all(struct watch *w, enum control_type type)
+{
+	struct buf frame = { 0 };
+
+	control_put(&frame, type, 0, NULL, 0);
+	send_all(w, &frame);
+	buf_release(&frame);
+}
+
+/* Bit-identical results need the same kernels everywhere. */
+static void compare_kernels(struct watch *w, const struct channel *channel)
+{
+	const struct channel *first = &w->s->channels[0];
+
+	if (w->kernels_differ || !first->hello.kernel ||
+	    strcmp(first->hello.kernel, channel->hello.kernel) == 0)
+		return;
+	w->kernels_differ = true;
+	log_warn("'%s' multiplies matrices with %s kernels, '%s' with %s: the losses depend in the "
+		 "last digits on which host has which rank; OPENBLAS_CORETYPE=Haswell before "
+		 "dstrain makes all hosts use the same",
+		 first->host->name, first->hello.kernel, channel->host->name,
+		 channel->hello.kernel);
+}
+
+static int take_hello(struct watch *w, struct channel *channel, const struct control_frame *frame,
+		      struct error *err)
+{
+	struct control_plan plan = { 0 };
+
+	if (channel->hello.digest)
+		return error_set(err, "a second hello");
+	if (control_get_hello(&channel->hello, frame, err) < 0)
+		return -1;
+	if (strcmp(channel->hello.digest, w->s->digest) != 0)
+		return error_set(err,
+				 "another dstrain runs there: release %s, digest %.12s; here "
+				 "it is release %s, digest %.12s",
+				 channel->hello.release, channel->hello.digest, DSTRAIN_VERSION,
+				 w->s->digest);
+	compare_kernels(w, channel);
+	w->s->plan_of(w->s->arg, (size_t)(channel - w->s->channels), &plan);
+	control_put_plan(&channel->out, &plan);
+	return 0;
+}
+
+static void send_peers(struct watch *w)
+{
+	struct control_address *peers = xcalloc(w->s->world, sizeof(*peers));
+	struct buf frame = { 0 };
+
+	for (uint32_t i = 0; i < w->s->world; i++)
+		peers[i] = w->seats[i].address; /* borrowed */
+	control_put_peers(&frame, peers, w->s->world);
+	send_all(w, &frame);
+	buf_release(&frame);
+	free(peers);
+	w->peers_sent = true;
+}
+
+static int take_listening(struct watch *w, struct channel *channel, struct seat *seat,
+			  const struct control_frame *frame, struct error *err)
+{
+	if (seat->listening)
+		return error_set(err, "rank %u listens twice", frame->rank);
+	if (control_get_address(&seat->address, frame, err) < 0)
+		return -1;
+	free(seat->address.host);
+	seat->address.host = xstrdup(channel->host->name);
+	seat->listening = true;
+	log_debug("rank %u on '%s' listens on %s port %u", frame->rank, channel->host->name,
+		  seat->address.address, seat->address.port);
+	if (++w->listening == w->s->world)
+		send_peers(w);
+	return 0;
+}
+
+/* The channel that a rank is on. */
+static struct channel *channel_of(struct watch *w, uint32_t rank)
+{
+	for (size_t i = 0; i < w->s->count; i++) {
+		struct channel *channel = &w->s->channels[i];
+
+		if (rank - channel->first_rank < channel->ranks)
+			return channel;
+	}
+	return NULL;
+}
+
+static int send_file(struct watch *w, uint32_t rank, const char *name, struct error *err)
+{
+	char *path = path_join(w->s->restore_dir, name);
+	struct buf bytes = { 0 };
+	int status = file_read(&bytes, path, SIZE_MAX / 2, err);
+
+	if (status == 0)
+		control_put_file(&channel_of(w, rank)->out, rank, w->s->restore->step, name,
+				 bytes.data, bytes.length);
+	buf_release(&bytes);
+	free(path);
+	return status;
+}
+
+/* Rank 0 gets the model and hands it on; what belongs to one rank goes to that one. */
+static int send_restore(struct watch *w, struct error *err)
+{
+	const struct manifest *manifest = w->s->restore;
+
+	if (!manifest)
+		return 0;
+	if (send_file(w, 0, "model.safetensors", err) < 0 ||
+	    send_file(w, 0, "optimizer.safetensors", err) < 0)
+		return -1;
+	for (uint32_t rank = 0; rank < w->s->world && manifest->world == w->s->world; rank++) {
+		char name[64];
+
+		snprintf(name, sizeof(name), "rank-%u.safetensors", rank);
+		if (manifest_find(manifest, name) && send_file(w, rank, name, err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static void announce(const struct watch *w, const struct control_ready *ready)
+{
+	log_info("%u rank%s, %llu parameters, %llu training and %llu test samples, %llu steps",
+		 w->s->world, w->s->world == 1 ? "" : "s", (unsigned long long)ready->parameters,
+		 (unsigned long long)ready->samples, (unsigned long long)ready->test_samples,
+		 (unsigned long long)ready->steps);
+}
+
+static int take_ready(struct watch *w, struct seat *seat, const struct control_frame *frame,
+		      struct error *err)
+{
+	struct control_ready ready;
+
+	if (seat->ready || control_get_ready(&ready, frame, err) < 0)
+		return seat->ready ? error_set(err, "rank %u is ready twice", frame->rank) : -1;
+	seat->ready = true;
+	if (++w->ready == w->s->world) {
+		announce(w, &ready);
+		w->s->collect->likeness.steps_per_epoch = ready.steps_per_epoch;
+		w->s->collect->likeness.samples = ready.samples;
+		progress_begin(w->s->progress, &ready);
+		w->started = send_restore(w, err) == 0;
+		if (w->started)
+			tell_all(w, CONTROL_START);
+		else
+			fail_here(w, err);
+	}
+	free(ready.loss);
+	return 0;
+}
+
+static int take_step(struct watch *w, const struct control_frame *frame, struct error *err)
+{
+	struct control_step step;
+
+	if (control_get_step(&step, frame, err) < 0)
+		return -1;
+	if ((frame->type == CONTROL_STEP ? progress_step : progress_eval)(
+		    w->s->progress, frame->rank, &step, err) < 0)
+		fail_here(w, err);
+	return 0;
+}
+
+static int take_file(struct watch *w, const struct control_frame *frame, struct error *err)
+{
+	struct control_chunk chunk;
+
+	if (control_get_chunk(&chunk, frame, err) < 0)
+		return -1;
+	if (collect_chunk(w->s->collect, &chunk, err) < 0)
+		fail_here(w, err);
+	free(chunk.name);
+	return 0;
+}
+
+static int take_files_end(struct watch *w, const struct control_frame *frame, struct error *err)
+{
+	uint64_t step;
+
+	if (control_get_number(&step, frame, err) < 0)
+		return -1;
+	if (collect_end(w->s->collect, step, progress_elapsed(w->s->progress), err) < 0)
+		fail_here(w, err);
+	return 0;
+}
+
+/* All ranks named a step that they have not begun: the largest is one that all can reach. */
+static int take_held(struct watch *w, struct seat *seat, const struct control_frame *frame,
+		     struct error *err)
+{
+	uint64_t until = 0;
+	struct buf frames = { 0 };
+
+	if (control_get_number(&seat->held_step, frame, err) < 0)
+		return -1;
+	w->held += !seat->held;
+	seat->held = true;
+	if (w->held < w->s->world)
+		return 0;
+	for (uint32_t i = 0; i < w->s->world; i++)
+		if (w->seats[i].held_step > until)
+			until = w->seats[i].held_step;
+	control_put_number(&frames, CONTROL_UNTIL, 0, until);
+	send_all(w, &frames);
+	buf_release(&frames);
+	log_debug("all ranks stop after step %llu", (unsigned long long)until);
+	return 0;
+}
+
+static int take_failed(struct watch *w, struct channel *channel, const struct control_frame *frame,
+		       struct error *err)
+{
+	struct control_failure failure;
+
+	if (control_get_failure(&failure, frame, err) < 0)
+		return -1;
+	log_debug("rank %u on '%s' failed: %s", frame->rank, channel->host->name, failure.text);
+	if (!w->own_failure && (!failure.lost_peer || !w->peer_failure))
+		error_set(&w->failure, "rank %u on '%s': %s", frame->rank, channel->host->name,
+			  failure.text);
+	if (failure.lost_peer)
+		w->peer_failure = true;
+	else
+		w->own_failure = true;
+	free(failure.text);
+	fail(w);
+	return 0;
+}
+
+static int take(struct watch *w, struct channel *channel, const struct control_frame *frame,
+		struct error *err)
+{
+	struct seat *seat;
+
+	if (frame->rank - channel->first_rank >= channel->ranks && frame->type != CONTROL_HELLO &&
+	    frame->type != CONTROL_BEAT)
+		return error_set(err, "speaks for rank %u", frame->rank);
+	seat = &w->seats[frame->rank < w->s->world ? frame->rank : 0];
+	switch (frame->type) {
+	case CONTROL_HELLO: return take_hello(w, channel, frame, err);
+	case CONTROL_LISTENING: return take_listening(w, channel, seat, frame, err);
+	case CONTROL_READY: return take_ready(w, seat, frame, err);
+	case CONTROL_STEP:
+	case CONTROL_EVAL: return take_step(w, frame, err);
+	case CONTROL_FILE: return take_file(w, frame, err);
+	case CONTROL_FILES_END: return take_files_end(w, frame, err);
+	case CONTROL_HELD: return take_held(w, seat, frame, err);
+	case CONTROL_FAILED: return take_failed(w, channel, frame, err);
+	case CONTROL_BEAT: return control_get_beat(&channel->beat, frame, err);
+	case CONTROL_DONE:
+		w->done += !seat->done;
+		seat->done = true;
+		return 0;
+	default: return error_set(err, "unexpected control message %d", (int)frame->type);
+	}
+}
+
+/* A worker that talks nonsense. */
+static void fail_with(struct watch *w, const struct channel *channel, const struct error *why)
+{
+	if (!w->own_failure)
+		error_set(&w->failure, "rank %u on '%s': %s", channel->first_rank,
+			  channel->host->name, why->text);
+	w->own_failure = true;
+	fail(w);
+}
+
+static void take_all(struct watch *w, struct channel *channel)
+{
+	struct control_frame frame;
+	struct error err;
+	int status = 0;
+
+	while (!w->own_failure && (status = control_next(&channel->reader, &frame, &err)) > 0) {
+		status = take(w, channel, &frame, &err);
+		if (status < 0)
+			break;
+	}
+	if (status < 0) {
+		channel->failed = true;
+		fail_with(w, channel, &err);
+	}
+}
+
+static void check_life(struct watch *w, struct channel *channel)
+{
+	bool early = w->done < w->s->world;
+
+	if (channel->failed || !early)
+		return;
+	if (channel->ended) {
+		channel->failed = true;
+		fail(w);
+	} else if (w->polled > channel->heard + CONTROL_SILENT_S) {
+		channel->failed = true;
+		w->failed = w->polled - BLAME_S; /* nothing more will be heard of it */
+	}
+}
+
+static void beat(struct watch *w)
+{
+	if (clock_now() < w->beat + CONTROL_BEAT_S)
+		return;
+	w->beat = clock_now();
+	for (size_t i = 0; i < w->s->count; i++)
+		if (w->s->channels[i].out.length == 0 && !w->s->channels[i].ended)
+			control_put(&w->s->channels[i].out, CONTROL_BEAT, 0, NULL, 0);
+}
+
+/* 1: abort now. */
+static int take_signal(struct watch *w)
+{
+	double now = clock_now();
+	bool second = w->signalled != 0 && now - w->signalled <= SECOND_S;
+
+	if (!stop_take())
+		return 0;
+	if (second || !w->started)
+		return 1;
+	w->signalled = now;
+	log_info("finishing the step and saving a checkpoint; press Ctrl-C twice within a second "
+		 "to abort");
+	if (!w->holding)
+		tell_all(w, CONTROL_HOLD);
+	w->holding = true;
+	return 0;
+}
+
+static void poll_once(struct watch *w)
+{
+	size_t count = w->s->count * CHANNEL_POLLS;
+	double until = w->beat + CONTROL_BEAT_S;
+	int polled;
+
+	for (size_t i = 0; i < w->s->count; i++)
+		channel_polls(&w->s->channels[i], &w->polls[i * CHANNEL_POLLS]);
+	w->polls[count] = (struct pollfd){ .fd = stop_fd(), .events = POLLIN };
+	if (w->failed != 0 && w->failed + BLAME_S < until)
+		until = w->failed + BLAME_S;
+	polled = poll(w->polls, count + 1, clock_poll_ms(until));
+	w->polled = clock_now(); /* what follows may take long: a checkpoint is written to disk */
+	if (polled <= 0)
+		return;
+	for (size_t i = 0; i < w->s->count; i++) {
+		channel_move(&w->s->channels[i], &w->polls[i * CHANNEL_POLLS]);
+		take_all(w, &w->s->channels[i]);
+	}
+}
+
+/* A worker that is neither heard nor known to have ended. */
+static bool is_silent(const struct watch *w, const struct channel *channel)
+{
+	return channel->failed && !channel->ended && w->polled > channel->heard + CONTROL_SILENT_S;
+}
+
+/* Moves what is still to be said both ways. False: nobody is left to talk with. */
+static bool move_rest(struct watch *w, bool *unsent)
+{
+	bool open = false;
+
+	*unsent = false;
+	for (size_t i = 0; i < w->s->count; i++)
+		channel_polls(&w->s->channels[i], &w->polls[i * CHANNEL_POLLS]);
+	poll(w->polls, w->s->count * CHANNEL_POLLS, 20);
+	for (size_t i = 0; i < w->s->count; i++) {
+		struct channel *channel = &w->s->channels[i];
+
+		channel_move(channel, &w->polls[i * CHANNEL_POLLS]);
+		if (channel->ended || is_silent(w, channel))
+			continue;
+		open = true;
+		*unsent |= channel->out.length > 0;
+	}
+	return open;
+}
+
+/* Lets workers end by themselves, reading what they still say; then ends those that do not. */
+static void leave(struct watch *w, bool abort)
+{
+	double deadline = clock_now() + (abort ? ABORT_S : LEAVE_S);
+	bool unsent, closed = false;
+
+	if (abort)
+		tell_all(w, CONTROL_ABORT);
+	while (move_rest(w, &unsent) && clock_now() < deadline) {
+		if (unsent || closed)
+			continue;
+		closed = true;
+		for (size_t i = 0; i < w->s->count; i++)
+			channel_end_input(&w->s->channels[i]);
+	}
+	deadline = clock_now() + REAP_S;
+	for (size_t i = 0; i < w->s->count; i++)
+		if (!channel_reap(&w->s->channels[i], w->s->channels[i].ended ? deadline : 0))
+			channel_kill(&w->s->channels[i]);
+}
+
+/* Who is to blame: whoever died or fell silent comes before whoever complained about it. */
+static enum supervise_end blame(struct watch *w, struct error *err)
+{
+	struct channel *lost = NULL;
+	struct buf text = { 0 };
+
+	for (size_t i = 0; i < w->s->count; i++) {
+		struct channel *channel = &w->s->channels[i];
+
+		if (channel->ended)
+			channel_reap(channel, clock_now() + 0.5);
+		if (!lost && channel->failed && (channel->ended || is_silent(w, channel)))
+			lost = channel;
+	}
+	if (w->own_failure) {
+		*err = w->failure;
+		return SUPERVISE_FAILED;
+	}
+	if (lost) {
+		postmortem_cause(lost, &text);
+		postmortem_log(lost, &w->s->report);
+		error_set(err, "%s", buf_text(&text));
+	} else {
+		*err = w->failure;
+	}
+	buf_release(&text);
+	return SUPERVISE_LOST;
+}
+
+static enum supervise_end watch(struct watch *w, struct error *err)
+{
+	struct progress_totals totals;
+
+	while (w->done < w->s->world) {
+		beat(w);
+		poll_once(w);
+		for (size_t i = 0; i < w->s->count; i++)
+			check_life(w, &w->s->channels[i]);
+		if (take_signal(w)) {
+			error_set(err, "aborted");
+			return SUPERVISE_ABORTED;
+		}
+		if (w->own_failure || (w->failed != 0 && clock_now() >= w->failed + BLAME_S))
+			return blame(w, err);
+	}
+	totals = progress_totals(w->s->progress);
+	return w->holding && totals.step < totals.steps ? SUPERVISE_STOPPED : SUPERVISE_DONE;
+}
+
+enum supervise_end supervise(struct supervise *s, struct error *err)
+{
+	struct watch w = { .s = s };
+	enum supervise_end end;
+
+	w.seats = xcalloc(s->world, sizeof(*w.seats));
+	w.polls = xcalloc(s->count * CHANNEL_POLLS + 1, sizeof(*w.polls));
+	end = watch(&w, err);
+	leave(&w, end != SUPERVISE_DONE && end != SUPERVISE_STOPPED);
+	for (uint32_t i = 0; i < s->world; i++)
+		control_address_release(&w.seats[i].address);
+	free(w.seats);
+	free(w.polls);
+	return end;
+}

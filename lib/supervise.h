@@ -1,0 +1,44 @@
+/* Watches started workers from their first word to their last. */
+#ifndef DSTRAIN_LIB_SUPERVISE_H
+#define DSTRAIN_LIB_SUPERVISE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "lib/buf.h"
+
+struct channel;
+struct collect;
+struct control_plan;
+struct error;
+struct manifest;
+struct progress;
+
+enum supervise_end {
+	SUPERVISE_DONE,	   /* all steps done, last checkpoint on disk */
+	SUPERVISE_STOPPED, /* by a signal, after a checkpoint */
+	SUPERVISE_ABORTED, /* by a second signal, at once */
+	SUPERVISE_FAILED,  /* a rank reported an error of its own */
+	SUPERVISE_LOST,	   /* a rank or host went away */
+};
+
+struct supervise {
+	struct channel *channels; /* [count], in rank order */
+	size_t count;
+	/* What all workers are told; per worker, the first_rank, ranks, network, data_addr,
+	 * cache_dir come from `plan_of`. */
+	void (*plan_of)(void *arg, size_t channel, struct control_plan *plan);
+	void *arg;
+	uint32_t world;
+	const char *digest; /* of this program: workers must have the same */
+	struct progress *progress;
+	struct collect *collect;
+	const char *restore_dir;	/* a checkpoint's directory, or NULL */
+	const struct manifest *restore; /* its manifest */
+	struct buf report;		/* out: further lines on a failure, for people */
+};
+
+/* Blocks until all workers ended. For all but DONE and STOPPED, `err` says who and why. */
+enum supervise_end supervise(struct supervise *s, struct error *err);
+
+#endif

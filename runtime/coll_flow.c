@@ -1,0 +1,175 @@
+/* The pipelined transfer that all collectives on floats are made of. */
+#include "runtime/coll_flow.h"
+
+#include <stdbool.h>
+#include <stdlib.h>
+
+#include "lib/error.h"
+#include "lib/memory.h"
+#include "runtime/coll.h"
+#include "runtime/device/cpu.h"
+#include "runtime/transport/transport.h"
+
+enum {
+	SEGMENT =
+		32768, /* floats of a message: small enough to pipeline, large enough to be fast */
+	SENDS = 4,     /* under way at once */
+	RECEIVES = 2   /* one is added while the next one arrives */
+};
+
+/* Messages of one direction, waited for in the order in which they were posted. */
+struct lane {
+	struct net_request requests[SENDS];
+	size_t posted, finished;
+};
+
+/* Slices travel in segments: an item is a segment in a step. What item k receives is what item
+ * k + segments sends. */
+struct work {
+	const struct coll_call *call;
+	const struct coll_flow *flow;
+	int segments;
+	struct lane sends, receives;
+};
+
+struct piece {
+	float *x;
+	size_t count;
+};
+
+struct coll_call coll_call_begin(struct net *net, const struct group *group, enum coll_kind kind,
+				 size_t count)
+{
+	size_t segment = count < SEGMENT ? count : SEGMENT;
+
+	return (struct coll_call){ .net = net,
+				   .group = group,
+				   .kind = kind,
+				   .scratch = xmalloc(RECEIVES * segment * sizeof(float)),
+				   .segment = segment };
+}
+
+void coll_call_end(struct coll_call *call)
+{
+	free(call->scratch);
+	call->scratch = NULL;
+}
+
+uint64_t coll_tag(const struct coll_call *call)
+{
+	return (uint64_t)call->group->id << 8 | call->kind;
+}
+
+/* What an item sends. */
+static struct piece piece_of(const struct work *work, int item)
+{
+	const struct coll_flow *flow = work->flow;
+	int slice = (flow->first - item / work->segments) % flow->slices;
+	size_t length, start;
+
+	if (slice < 0)
+		slice += flow->slices;
+	start = coll_slice(flow->count, flow->slices, slice, &length);
+	start += coll_slice(length, work->segments, item % work->segments, &length);
+	return (struct piece){ flow->x + start, length };
+}
+
+static bool is_added(const struct work *work, int item)
+{
+	return work->flow->from != COLL_NOBODY && item / work->segments < work->flow->adds;
+}
+
+static float *landing(const struct work *work, int item)
+{
+	if (is_added(work, item))
+		return work->call->scratch + (size_t)(item % RECEIVES) * work->call->segment;
+	return piece_of(work, item + work->segments).x;
+}
+
+static struct net_request *lane_next(struct lane *lane)
+{
+	return &lane->requests[lane->posted++ % SENDS];
+}
+
+static int lane_wait(struct net *net, struct lane *lane, struct error *err)
+{
+	if (lane->finished == lane->posted)
+		return 0;
+	return net_wait(net, &lane->requests[lane->finished++ % SENDS], err);
+}
+
+static void post_send(struct work *work, int item)
+{
+	struct piece piece = piece_of(work, item);
+
+	if (work->flow->to != COLL_NOBODY)
+		net_post_send(work->call->net, work->flow->to, coll_tag(work->call), piece.x,
+			      piece.count * sizeof(float), lane_next(&work->sends));
+}
+
+static void post_receive(struct work *work, int item)
+{
+	struct piece piece = piece_of(work, item + work->segments);
+
+	if (work->flow->from != COLL_NOBODY)
+		net_post_recv(work->call->net, work->flow->from, coll_tag(work->call),
+			      landing(work, item), piece.count * sizeof(float),
+			      lane_next(&work->receives));
+}
+
+/* Waits until the item has come and gone, and adds it. */
+static int finish(struct work *work, int item, struct error *err)
+{
+	struct piece piece = piece_of(work, item + work->segments);
+
+	if (lane_wait(work->call->net, &work->receives, err) < 0)
+		return -1;
+	if (is_added(work, item))
+		cpu_add(piece.x, landing(work, item), piece.count);
+	return lane_wait(work->call->net, &work->sends, err);
+}
+
+/*
+ * A half-done collective leaves messages behind that would be taken for those of the next one, so
+ * the net is of no use any more; abort also gets the buffers back at once.
+ */
+static int give_up(struct work *work, struct error *err)
+{
+	struct lane *lanes[] = { &work->receives, &work->sends };
+	struct error ignored;
+
+	net_abort(work->call->net, err->text);
+	for (size_t i = 0; i < ARRAY_SIZE(lanes); i++)
+		while (lanes[i]->finished < lanes[i]->posted)
+			lane_wait(work->call->net, lanes[i], &ignored);
+	return -1;
+}
+
+int coll_flow_run(const struct coll_call *call, const struct coll_flow *flow, struct error *err)
+{
+	struct work work = { .call = call, .flow = flow };
+	int items, sends, receives;
+	size_t longest;
+
+	coll_slice(flow->count, flow->slices, 0, &longest);
+	work.segments = longest > SEGMENT ? (int)((longest + SEGMENT - 1) / SEGMENT) : 1;
+	items = flow->steps * work.segments;
+	/* Item k + segments may be sent once item k is finished. */
+	sends = work.segments < SENDS ? work.segments : SENDS;
+	/* With two slices of one segment, item 1 would arrive where item 0 may still be sent from.
+	 */
+	receives = work.segments * (flow->slices - 1) == 1 ? 1 : RECEIVES;
+	for (int k = 0; k < receives && k < items; k++)
+		post_receive(&work, k);
+	for (int k = 0; k < sends && k < items; k++)
+		post_send(&work, k);
+	for (int k = 0; k < items; k++) {
+		if (finish(&work, k, err) < 0)
+			return give_up(&work, err);
+		if (k + sends < items)
+			post_send(&work, k + sends);
+		if (k + receives < items)
+			post_receive(&work, k + receives);
+	}
+	return 0;
+}

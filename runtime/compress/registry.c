@@ -1,0 +1,19 @@
+/* The compression schemes: one line each. */
+#include "runtime/compress/compress.h"
+
+#define COMPRESSORS(X) \
+	X(none)        \
+	X(fp16)
+
+#define DECLARE(name) extern const struct compressor compress_##name;
+#define ENTRY(name)   &compress_##name.entry,
+
+COMPRESSORS(DECLARE)
+
+static const struct entry *const entries[] = { COMPRESSORS(ENTRY) NULL };
+
+const struct registry compressors = {
+	.category = "compress",
+	.noun = "compression scheme",
+	.entries = entries,
+};

@@ -1,0 +1,40 @@
+/* Samples in memory. */
+#include "runtime/data/data.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+void dataset_release(struct dataset *dataset)
+{
+	free(dataset->bytes);
+	free(dataset->floats);
+	free(dataset->targets);
+	*dataset = (struct dataset){ 0 };
+}
+
+static void gather_bytes(const struct dataset *dataset, size_t sample, size_t features, float *x)
+{
+	const uint8_t *bytes = dataset->bytes + sample * features;
+	float scale = dataset->scale, shift = dataset->shift;
+
+	for (size_t i = 0; i < features; i++)
+		x[i] = bytes[i] * scale + shift;
+}
+
+void dataset_gather(const struct dataset *dataset, const uint32_t *index, struct batch *batch)
+{
+	size_t features = shape_count(&dataset->shape);
+
+	for (size_t i = 0; i < batch->count; i++) {
+		size_t sample = index[i];
+		float *x = batch->x + i * features;
+
+		assert(sample < dataset->count);
+		if (dataset->bytes)
+			gather_bytes(dataset, sample, features, x);
+		else
+			memcpy(x, dataset->floats + sample * features, features * sizeof(*x));
+		batch->targets[i] = dataset->targets[sample];
+	}
+}

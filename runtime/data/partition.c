@@ -1,0 +1,178 @@
+/*
+ * Which samples belong to which rank, where ranks see different data. Every rank computes the whole
+ * partition by itself and takes its own part.
+ */
+#include "runtime/data/partition.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/memory.h"
+#include "runtime/data/data.h"
+#include "runtime/rng.h"
+
+enum { VALUE_BINS = 10 }; /* what stands for labels in regression: equal parts by value */
+
+size_t partition_slice(size_t count, size_t n, size_t i, size_t *length)
+{
+	size_t each = count / n, longer = count % n;
+
+	*length = each + (i < longer);
+	return each * i + (i < longer ? i : longer);
+}
+
+struct labelled {
+	float target;
+	uint32_t sample;
+};
+
+static int by_target(const void *a, const void *b)
+{
+	const struct labelled *one = a, *two = b;
+
+	if (one->target != two->target)
+		return one->target < two->target ? -1 : 1;
+	return one->sample < two->sample ? -1 : 1;
+}
+
+static struct labelled *sort_samples(const struct dataset *dataset)
+{
+	struct labelled *sorted = xcalloc(dataset->count, sizeof(*sorted));
+
+	for (size_t i = 0; i < dataset->count; i++)
+		sorted[i] = (struct labelled){ dataset->targets[i], (uint32_t)i };
+	qsort(sorted, dataset->count, sizeof(*sorted), by_target);
+	return sorted;
+}
+
+/* Marsaglia and Tsang, "A simple method for generating gamma variables", 2000: the logarithm of a
+ * draw, as draws with a small alpha underflow. Below 1, gamma(a) = gamma(a + 1) u^(1/a). */
+static double log_gamma_draw(const struct rng *rng, uint64_t *counter, double alpha)
+{
+	double boost = alpha < 1 ? log(1 - rng_uniform(rng, (*counter)++)) / alpha : 0;
+	double d = (alpha < 1 ? alpha + 1 : alpha) - 1.0 / 3;
+	double c = 1 / sqrt(9 * d);
+
+	for (;;) {
+		double x = rng_normal(rng, (*counter)++);
+		double u = 1 - rng_uniform(rng, (*counter)++);
+		double v = pow(1 + c * x, 3);
+
+		if (v > 0 && log(u) < x * x / 2 + d - d * v + d * log(v))
+			return log(d * v) + boost;
+	}
+}
+
+/* share[world] adds up to 1. */
+static void draw_dirichlet(const struct rng *rng, double alpha, double *share, size_t world)
+{
+	double most = -INFINITY, sum = 0;
+	uint64_t counter = 0;
+
+	for (size_t r = 0; r < world; r++) {
+		share[r] = log_gamma_draw(rng, &counter, alpha);
+		most = fmax(most, share[r]);
+	}
+	for (size_t r = 0; r < world; r++) {
+		share[r] = exp(share[r] - most);
+		sum += share[r];
+	}
+	for (size_t r = 0; r < world; r++)
+		share[r] /= sum;
+}
+
+/* Where the label that starts at `start` ends; *label counts the labels. */
+static size_t label_end(const struct dataset *dataset, const struct labelled *sorted, size_t start,
+			size_t label)
+{
+	size_t end = start, length;
+
+	if (dataset->classes == 0) {
+		end = partition_slice(dataset->count, VALUE_BINS, label, &length);
+		return end + length;
+	}
+	while (end < dataset->count && sorted[end].target == sorted[start].target)
+		end++;
+	return end;
+}
+
+/* Moves one sample to each rank that has none, from the rank that has most. */
+static void feed_the_empty(uint32_t *owner, size_t *sizes, size_t world)
+{
+	for (size_t r = 0; r < world; r++) {
+		size_t rich = 0, i = 0;
+
+		if (sizes[r])
+			continue;
+		for (size_t other = 1; other < world; other++)
+			if (sizes[other] > sizes[rich])
+				rich = other;
+		while (owner[i] != rich)
+			i++;
+		owner[i] = (uint32_t)r;
+		sizes[rich]--;
+		sizes[r]++;
+	}
+}
+
+/* Hsu, Qi and Brown, "Measuring the effects of non-identical data distribution", 2019, in the form
+ * that uses up every sample: each label is split among the ranks in proportions drawn anew. */
+static void deal_labels(const struct dataset *dataset, const struct labelled *sorted, double alpha,
+			size_t world, uint64_t seed, uint32_t *owner)
+{
+	double *share = xcalloc(world, sizeof(*share));
+	size_t *sizes = xcalloc(world, sizeof(*sizes));
+
+	for (size_t start = 0, label = 0, end; start < dataset->count; start = end, label++) {
+		struct rng rng = rng_make(seed, RNG_SHARD, label, 0);
+		double reached = 0;
+		size_t at = start;
+
+		end = label_end(dataset, sorted, start, label);
+		draw_dirichlet(&rng, alpha, share, world);
+		for (size_t r = 0; r < world; r++) {
+			size_t stop;
+
+			reached += share[r] * (double)(end - start);
+			stop = r + 1 < world ? start + (size_t)(reached + 0.5) : end;
+			for (; at < stop && at < end; at++) {
+				owner[at] = (uint32_t)r;
+				sizes[r]++;
+			}
+		}
+	}
+	feed_the_empty(owner, sizes, world);
+	free(share);
+	free(sizes);
+}
+
+static void deal_slices(size_t count, size_t world, uint32_t *owner)
+{
+	for (size_t r = 0; r < world; r++) {
+		size_t length, start = partition_slice(count, world, r, &length);
+
+		for (size_t i = start; i < start + length; i++)
+			owner[i] = (uint32_t)r;
+	}
+}
+
+uint32_t *partition_of(const struct shard_params *params, const struct dataset *dataset, int rank,
+		       int world, uint64_t seed, size_t *count)
+{
+	struct labelled *sorted = sort_samples(dataset);
+	uint32_t *owner = xcalloc(dataset->count, sizeof(*owner)); /* of sorted[i] */
+	uint32_t *own = xcalloc(dataset->count, sizeof(*own));
+
+	if (params->kind == SHARD_DIRICHLET && dataset->count >= (size_t)world)
+		deal_labels(dataset, sorted, params->alpha, (size_t)world, seed, owner);
+	else
+		deal_slices(dataset->count, (size_t)world, owner);
+	*count = 0;
+	for (size_t i = 0; i < dataset->count; i++)
+		if (owner[i] == (uint32_t)rank)
+			own[(*count)++] = sorted[i].sample;
+	free(sorted);
+	free(owner);
+	return own;
+}

@@ -1,0 +1,21 @@
+/* Which samples belong to which rank, where ranks see different data. */
+#ifndef DSTRAIN_RUNTIME_PARTITION_H
+#define DSTRAIN_RUNTIME_PARTITION_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct dataset;
+struct shard_params;
+
+/* Slice i of `count` things for n takers, as coll_slice does. Returns where it starts. */
+size_t partition_slice(size_t count, size_t n, size_t i, size_t *length);
+
+/*
+ * The samples of a rank; caller frees. Over all ranks every sample occurs exactly once, and each
+ * rank has at least one if there are enough. Not for SHARD_IID.
+ */
+uint32_t *partition_of(const struct shard_params *params, const struct dataset *dataset, int rank,
+		       int world, uint64_t seed, size_t *count);
+
+#endif

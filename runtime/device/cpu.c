@@ -1,0 +1,77 @@
+/*
+ * Arithmetic on float vectors and matrices on the processor: OpenBLAS for products, plain loops
+ * that the compiler vectorises for the rest. Every sum has an order that no instruction set
+ * changes.
+ */
+#include "runtime/device/cpu.h"
+
+#include <assert.h>
+#include <cblas.h>
+#include <limits.h>
+
+/* The best of these is picked when the program is loaded; same results, wider registers. clang 14
+ * exports such functions under another name, and the thread sanitizer is not up by then. */
+#if defined(__x86_64__) && !defined(__clang__) && !defined(__SANITIZE_THREAD__)
+#define WIDE __attribute__((target_clones("avx512f", "avx2", "default")))
+#else
+#define WIDE
+#endif
+
+void cpu_threads(int threads)
+{
+	openblas_set_num_threads(threads);
+}
+
+const char *cpu_kernel(void)
+{
+	return openblas_get_corename();
+}
+
+void cpu_gemm(const struct cpu_gemm *gemm)
+{
+	size_t lda = gemm->ta ? gemm->m : gemm->k;
+	size_t ldb = gemm->tb ? gemm->k : gemm->n;
+
+	assert(gemm->m <= INT_MAX && gemm->n <= INT_MAX && gemm->k <= INT_MAX);
+	if (gemm->m == 0 || gemm->n == 0)
+		return;
+	cblas_sgemm(CblasRowMajor, gemm->ta ? CblasTrans : CblasNoTrans,
+		    gemm->tb ? CblasTrans : CblasNoTrans, (blasint)gemm->m, (blasint)gemm->n,
+		    (blasint)gemm->k, 1, gemm->a, (blasint)(lda ? lda : 1), gemm->b,
+		    (blasint)(ldb ? ldb : 1), gemm->beta, gemm->c, (blasint)gemm->n);
+}
+
+WIDE void cpu_add(float *y, const float *x, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		y[i] += x[i];
+}
+
+WIDE void cpu_scale(float *y, float factor, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		y[i] *= factor;
+}
+
+WIDE void cpu_axpy(float *y, float factor, const float *x, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		y[i] += factor * x[i];
+}
+
+/* Eight sums over every eighth element, then those from first to last. */
+WIDE double cpu_sum_squares(const float *x, size_t count)
+{
+	enum { LANES = 8 };
+	double lane[LANES] = { 0 }, sum = 0;
+	size_t whole = count - count % LANES;
+
+	for (size_t i = 0; i < whole; i += LANES)
+		for (size_t j = 0; j < LANES; j++)
+			lane[j] += (double)x[i + j] * x[i + j];
+	for (size_t i = whole; i < count; i++)
+		lane[i - whole] += (double)x[i] * x[i];
+	for (size_t j = 0; j < LANES; j++)
+		sum += lane[j];
+	return sum;
+}

@@ -1,0 +1,15 @@
+/* The same learning rate at every step. */
+#include "runtime/optim/optim.h"
+
+static double factor(const void *params, size_t step, size_t steps)
+{
+	(void)params;
+	(void)step;
+	(void)steps;
+	return 1;
+}
+
+const struct schedule schedule_constant = {
+	.entry = { .name = "constant", .summary = "the same learning rate at every step" },
+	.factor = factor,
+};

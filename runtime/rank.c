@@ -1,0 +1,245 @@
+/* A rank's life within a worker process: build, connect, restore, train, end. */
+#include "runtime/rank.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/control.h"
+#include "lib/error.h"
+#include "lib/memory.h"
+#include "runtime/compress/compress.h"
+#include "runtime/data/data.h"
+#include "runtime/exchange.h"
+#include "runtime/job.h"
+#include "runtime/loop.h"
+#include "runtime/model/model.h"
+#include "runtime/optim/optim.h"
+#include "runtime/outbox.h"
+#include "runtime/sync/sync.h"
+
+/* Everything that a rank owns. Zeroed is valid. */
+struct parts {
+	struct loop loop;
+	struct net *net;
+	struct exchange *exchange;
+	int *ranks;
+};
+
+static int build_model(struct rank *rank, struct parts *parts, struct error *err)
+{
+	const struct job *job = rank->env->job;
+	const struct dataset *train = rank->env->train;
+	const struct control_plan *plan = rank->env->plan;
+	struct loop *loop = &parts->loop;
+	struct model_env env = { .input = train->shape,
+				 .classes = train->classes,
+				 .seed = job->params.seed };
+
+	if (job->params.batch < plan->world)
+		return error_set(err, "train.batch: %zu is fewer samples than the %u ranks",
+				 job->params.batch, plan->world);
+	if (job->params.batch > train->count)
+		return error_set(err, "train.batch: %zu is more than the %zu training samples",
+				 job->params.batch, train->count);
+	loop->train = train;
+	loop->test = rank->env->test;
+	loop->shard = shard_new(&job->shard, train, job->params.batch, (int)rank->rank,
+				(int)plan->world, job->params.seed);
+	env.max_batch = loop->most = shard_most(loop->shard);
+	if (model_new(&loop->model, &job->model, &env, err) < 0)
+		return -1;
+	loop->weight = xaligned(model_count(loop->model) * sizeof(float));
+	loop->grad = xaligned(model_count(loop->model) * sizeof(float));
+	loop->batch.x = xaligned(loop->most * shape_count(&train->shape) * sizeof(float));
+	loop->batch.targets = xaligned(loop->most * sizeof(float));
+	model_init(loop->model, loop->weight);
+	return 0;
+}
+
+static void build_schedule(struct rank *rank, struct parts *parts)
+{
+	const struct job *job = rank->env->job;
+	struct loop *loop = &parts->loop;
+	size_t per_epoch = shard_steps_per_epoch(loop->shard);
+	struct optim_env env = { .optimizer = &job->optimizer,
+				 .schedule = &job->schedule,
+				 .schedule_params = &job->schedule_params,
+				 .count = model_count(loop->model),
+				 .clip = job->params.clip };
+
+	loop->steps = job->params.steps ? job->params.steps : job->params.epochs * per_epoch;
+	loop->first_step = (size_t)rank->env->plan->start_step;
+	loop->eval_every = job->params.eval_every * per_epoch;
+	loop->checkpoint_every = job->params.checkpoint_every;
+	loop->gate = &rank->gate;
+	loop->outbox = rank->env->outbox;
+	env.steps = loop->steps;
+	loop->optim = optim_new(&env);
+}
+
+static int connect_peers(struct rank *rank, struct parts *parts, struct error *err)
+{
+	const struct job *job = rank->env->job;
+	const struct control_plan *plan = rank->env->plan;
+	struct net_env env = { .rank = (int)rank->rank,
+			       .world = (int)plan->world,
+			       .job = plan->job,
+			       .view = plan->view,
+			       .listener = rank->listener,
+			       .peers = rank->env->peers,
+			       .hub = rank->env->hub,
+			       .timeout_s = job->params.timeout_s };
+
+	memcpy(env.key, plan->key, sizeof(env.key));
+	parts->net = net_open(&job->transport, &env, err);
+	memset(env.key, 0, sizeof(env.key));
+	if (!parts->net)
+		return -1;
+	pthread_mutex_lock(&rank->lock);
+	rank->net = parts->net;
+	pthread_mutex_unlock(&rank->lock);
+	return 0;
+}
+
+static int build_sync(struct rank *rank, struct parts *parts, struct error *err)
+{
+	const struct job *job = rank->env->job;
+	struct loop *loop = &parts->loop;
+	struct exchange_env exchange = { .net = parts->net,
+					 .compressor = &job->compressor,
+					 .algorithm =
+						 (enum coll_algorithm)job->sync_params.allreduce,
+					 .seed = job->params.seed,
+					 .count = model_count(loop->model) };
+	struct sync_env env = { .net = parts->net,
+				.world = &loop->world,
+				.count = model_count(loop->model),
+				.seed = job->params.seed };
+
+	loop->net = parts->net;
+	parts->ranks = xcalloc(rank->env->plan->world, sizeof(*parts->ranks));
+	loop->world = group_world(parts->ranks, (int)rank->env->plan->world, (int)rank->rank);
+	env.exchange = parts->exchange = exchange_new(&exchange);
+	if (sync_new(&loop->sync, &job->sync, &job->sync_params, &env, err) < 0)
+		return -1;
+	loop->parts = (struct checkpoint_parts){
+		.model = loop->model,
+		.weight = loop->weight,
+		.optim = loop->optim,
+		.sync = loop->sync,
+		.exchange = parts->exchange,
+		.replicated = PART_AS(&job->sync, struct sync_strategy)->replicated,
+	};
+	loop->metrics = (struct metrics){ .outbox = rank->env->outbox,
+					  .net = parts->net,
+					  .sync = loop->sync,
+					  .rank = rank->rank };
+	return 0;
+}
+
+static void report_ready(const struct rank *rank, const struct loop *loop)
+{
+	char *loss = xstrdup(model_loss_name(loop->model));
+	struct control_ready ready = { .parameters = model_count(loop->model),
+				       .samples = loop->train->count,
+				       .test_samples = loop->test->count,
+				       .steps = loop->steps,
+				       .steps_per_epoch = shard_steps_per_epoch(loop->shard),
+				       .loss = loss,
+				       .accuracy = loop->train->classes > 0 };
+	struct buf frame = { 0 };
+
+	control_put_ready(&frame, rank->rank, &ready);
+	outbox_send(rank->env->outbox, &frame);
+	free(loss);
+}
+
+static int train(struct rank *rank, struct parts *parts, size_t *completed, struct error *err)
+{
+	struct loop *loop = &parts->loop;
+	struct checkpoint_files files = { .model = &rank->model,
+					  .optimizer = &rank->optimizer,
+					  .own = &rank->own };
+
+	if (checkpoint_read(&loop->parts, &files, err) < 0)
+		return -1;
+	loop->peer_failed = true;
+	if (checkpoint_share(&loop->parts, parts->net, &loop->world, err) < 0)
+		return -1;
+	loop->peer_failed = false;
+	if (checkpoint_read_own(&loop->parts, &files, err) < 0)
+		return -1;
+	buf_release(&rank->model);
+	buf_release(&rank->optimizer);
+	buf_release(&rank->own);
+	if (loop_run(loop, completed, err) < 0)
+		return -1;
+	loop->peer_failed = true;
+	return coll_barrier(parts->net, &loop->world,
+			    err); /* nobody still waits for data of ours */
+}
+
+static void parts_release(struct rank *rank, struct parts *parts)
+{
+	struct loop *loop = &parts->loop;
+
+	sync_free(loop->sync);
+	exchange_free(parts->exchange);
+	pthread_mutex_lock(&rank->lock);
+	rank->net = NULL;
+	pthread_mutex_unlock(&rank->lock);
+	net_close(parts->net);
+	optim_free(loop->optim);
+	model_free(loop->model);
+	shard_free(loop->shard);
+	free(loop->weight);
+	free(loop->grad);
+	free(loop->batch.x);
+	free(loop->batch.targets);
+	free(parts->ranks);
+}
+
+static void report_failure(const struct rank *rank, bool peer_failed, struct error *err)
+{
+	struct control_failure failure = { .lost_peer = peer_failed, .text = err->text };
+	struct buf frame = { 0 };
+
+	control_put_failure(&frame, rank->rank, &failure);
+	outbox_send(rank->env->outbox, &frame);
+}
+
+void *rank_main(void *arg)
+{
+	struct rank *rank = arg;
+	struct parts parts = { 0 };
+	struct error err;
+	size_t completed = 0;
+	int status = build_model(rank, &parts, &err);
+
+	if (status == 0) {
+		build_schedule(rank, &parts);
+		parts.loop.peer_failed = true;
+		status = connect_peers(rank, &parts, &err);
+	}
+	if (status == 0) {
+		parts.loop.peer_failed = false;
+		status = build_sync(rank, &parts, &err);
+	}
+	if (status == 0) {
+		report_ready(rank, &parts.loop);
+		rank->env->wait_start(rank->env->arg);
+		status = train(rank, &parts, &completed, &err);
+	}
+	if (status < 0) {
+		report_failure(rank, parts.loop.peer_failed, &err);
+		if (parts.net)
+			net_abort(parts.net, err.text);
+	} else {
+		struct buf frame = { 0 };
+
+		control_put_number(&frame, CONTROL_DONE, rank->rank, completed);
+		outbox_send(rank->env->outbox, &frame);
+	}
+	parts_release(rank, &parts);
+	return NULL;
+}

@@ -1,0 +1,45 @@
+/* A rank's life within a worker process: build, connect, restore, train, end. */
+#ifndef DSTRAIN_RUNTIME_RANK_H
+#define DSTRAIN_RUNTIME_RANK_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "lib/buf.h"
+#include "runtime/gate.h"
+#include "runtime/transport/transport.h"
+
+struct control_plan;
+struct dataset;
+struct job;
+struct outbox;
+
+/* What the ranks of one process have in common. Borrowed; fixed once the ranks run. */
+struct rank_env {
+	const struct job *job;
+	const struct control_plan *plan;
+	const struct dataset *train, *test;
+	const struct net_peer *peers; /* [world] */
+	struct outbox *outbox;
+	void *hub; /* may be NULL */
+	/* Blocks until the orchestrator says START. */
+	void (*wait_start)(void *arg);
+	void *arg;
+};
+
+struct rank {
+	const struct rank_env *env;
+	unsigned rank;
+	int listener;
+	struct gate gate; /* made by the worker, so that HOLD can come at any time */
+	struct buf model, optimizer, own; /* checkpoint files, complete before START */
+	pthread_t thread;
+	pthread_mutex_t lock;
+	struct net *net; /* lock; NULL while there is none */
+};
+
+/* The thread's main: reports READY, steps, DONE or FAILED through the outbox; returns NULL. */
+void *rank_main(void *rank);
+
+#endif

@@ -1,0 +1,66 @@
+/*
+ * Each rank trains alone and the weights are averaged every `period` steps: Stich, "Local SGD
+ * converges fast and communicates little", ICLR 2019. Optimizer state stays local.
+ */
+#include "runtime/sync/sync.h"
+
+#include "runtime/exchange.h"
+
+struct params {
+	size_t period;
+};
+
+static const struct opt options[] = { { "period", OPT_COUNT, offsetof(struct params, period), "16",
+					"steps between averages", .min = 1, .max = 1e9 },
+				      { 0 } };
+
+struct state {
+	struct sync_env env;
+	size_t period;
+};
+
+static int init(void *memory, const void *params, const struct sync_env *env, struct error *err)
+{
+	struct state *state = memory;
+	const struct params *given = params;
+
+	(void)err;
+	state->env = *env;
+	state->period = given->period;
+	return 0;
+}
+
+/* A share of the batch's gradient becomes the mean over this rank's own samples. */
+static int gradients(void *memory, size_t step, size_t offset, float *grad, size_t count,
+		     struct error *err)
+{
+	struct state *state = memory;
+
+	(void)step;
+	(void)offset;
+	(void)err;
+	for (size_t i = 0; i < count; i++)
+		grad[i] *= (float)state->env.world->count;
+	return 0;
+}
+
+static int weights(void *memory, size_t step, float *weight, struct error *err)
+{
+	struct state *state = memory;
+	const struct sync_env *env = &state->env;
+
+	if ((step + 1) % state->period != 0)
+		return 0;
+	return exchange_mean(env->exchange, env->world, step, 0, weight, env->count, err);
+}
+
+const struct sync_strategy sync_local_sgd = {
+	.entry = { .name = "local_sgd",
+		   .summary = "ranks train alone, weights are averaged every period steps",
+		   .options = options,
+		   .params_size = sizeof(struct params) },
+	.state_size = sizeof(struct state),
+	.init = init,
+	.gradients = gradients,
+	.weights = weights,
+};

@@ -1,0 +1,229 @@
+/*
+ * Runs a strategy for a rank. The training thread cuts what backward yields into buckets, which
+ * depend on the order and sizes of its calls alone; one communication thread hands them to the
+ * strategy in that order.
+ */
+#include "runtime/sync/sync.h"
+
+#include <assert.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/clock.h"
+#include "lib/error.h"
+#include "lib/memory.h"
+#include "runtime/transport/transport.h"
+
+const struct opt sync_options[] = {
+	{ "allreduce", OPT_CHOICE, offsetof(struct sync_params, allreduce), "auto",
+	  "how sums are formed", .choices = coll_algorithm_names },
+	{ "bucket", OPT_BYTES, offsetof(struct sync_params, bucket_bytes), "1MiB",
+	  "gradients are exchanged in pieces of at least this size", .min = 1024, .max = 1e12 },
+	{ 0 }
+};
+
+struct sync {
+	const struct sync_strategy *strategy;
+	void *state;
+	struct net *net;
+	size_t count, bucket; /* floats */
+	pthread_t thread;
+	bool threaded;
+
+	/* The training thread's own. */
+	size_t final; /* grad[final .. count) is */
+
+	pthread_mutex_t lock; /* guards all below */
+	pthread_cond_t changed;
+	float *grad;
+	size_t step;
+	size_t *bounds;	       /* bucket i is grad[bounds[i + 1] .. bounds[i]) */
+	size_t cut, exchanged; /* buckets */
+	bool stop, failed;
+	struct error problem; /* the first one, if failed */
+	struct sync_times times;
+};
+
+/* Runs unlocked: the fields it reads do not change while buckets are left. */
+static int exchange_bucket(struct sync *sync, size_t bucket, double *took_s, struct error *err)
+{
+	size_t offset = sync->bounds[bucket + 1], end = sync->bounds[bucket];
+	double begin = clock_now();
+	int status = sync->strategy->gradients(sync->state, sync->step, offset, sync->grad + offset,
+					       end - offset, err);
+
+	*took_s = clock_now() - begin;
+	return status;
+}
+
+static void *communicate(void *arg)
+{
+	struct sync *sync = arg;
+
+	pthread_mutex_lock(&sync->lock);
+	while (!sync->stop) {
+		size_t bucket = sync->exchanged;
+		struct error err;
+		double took_s;
+		int status;
+
+		if (bucket == sync->cut) {
+			pthread_cond_wait(&sync->changed, &sync->lock);
+			continue;
+		}
+		if (!sync->failed) {
+			pthread_mutex_unlock(&sync->lock);
+			status = exchange_bucket(sync, bucket, &took_s, &err);
+			pthread_mutex_lock(&sync->lock);
+			sync->times.comm_s += took_s;
+			if (status < 0)
+				sync->problem = err;
+			sync->failed = status < 0;
+		}
+		sync->exchanged++;
+		pthread_cond_broadcast(&sync->changed);
+	}
+	pthread_mutex_unlock(&sync->lock);
+	return NULL;
+}
+
+static void deliver(void *arg, int peer, uint64_t tag, const void *bytes, size_t length)
+{
+	struct sync *sync = arg;
+
+	sync->strategy->serve(sync->state, peer, tag, bytes, length);
+}
+
+static int start_thread(struct sync *sync, struct error *err)
+{
+	int problem;
+
+	if (!sync->strategy->gradients)
+		return 0;
+	problem = pthread_create(&sync->thread, NULL, communicate, sync);
+	if (problem != 0)
+		return error_set(err, "cannot start the communication thread: %s",
+				 strerror(problem));
+	sync->threaded = true;
+	return 0;
+}
+
+int sync_new(struct sync **out, const struct part *strategy, const struct sync_params *params,
+	     const struct sync_env *env, struct error *err)
+{
+	struct sync *sync = xcalloc(1, sizeof(*sync));
+
+	sync->strategy = PART_AS(strategy, struct sync_strategy);
+	sync->state = xcalloc(1, sync->strategy->state_size);
+	sync->net = env->net;
+	sync->count = env->count;
+	sync->bucket = params->bucket_bytes / sizeof(float);
+	sync->bounds = xcalloc(env->count / sync->bucket + 2, sizeof(*sync->bounds));
+	pthread_mutex_init(&sync->lock, NULL);
+	pthread_cond_init(&sync->changed, NULL);
+	if (sync->strategy->init(sync->state, strategy->params, env, err) < 0 ||
+	    start_thread(sync, err) < 0) {
+		sync_free(sync);
+		return -1;
+	}
+	if (sync->strategy->serve)
+		net_serve(sync->net, deliver, sync);
+	*out = sync;
+	return 0;
+}
+
+void sync_step(struct sync *sync, size_t step, float *grad)
+{
+	pthread_mutex_lock(&sync->lock);
+	assert(sync->exchanged == sync->cut);
+	sync->grad = grad;
+	sync->step = step;
+	sync->bounds[0] = sync->count;
+	sync->cut = sync->exchanged = 0;
+	sync->times = (struct sync_times){ 0 };
+	pthread_mutex_unlock(&sync->lock);
+	sync->final = sync->count;
+}
+
+void sync_ready(struct sync *sync, size_t offset, size_t count)
+{
+	assert(count <= sync->final && offset == sync->final - count);
+	sync->final = offset;
+	if (!sync->threaded)
+		return;
+	pthread_mutex_lock(&sync->lock);
+	if (offset < sync->bounds[sync->cut] &&
+	    (offset == 0 || sync->bounds[sync->cut] - offset >= sync->bucket)) {
+		sync->bounds[++sync->cut] = offset;
+		pthread_cond_broadcast(&sync->changed);
+	}
+	pthread_mutex_unlock(&sync->lock);
+}
+
+int sync_gradients(struct sync *sync, struct error *err)
+{
+	double begin = clock_now();
+	int status = 0;
+
+	assert(sync->final == 0);
+	pthread_mutex_lock(&sync->lock);
+	while (sync->exchanged < sync->cut)
+		pthread_cond_wait(&sync->changed, &sync->lock);
+	sync->times.exposed_s += clock_now() - begin;
+	if (sync->failed) {
+		*err = sync->problem;
+		status = -1;
+	}
+	pthread_mutex_unlock(&sync->lock);
+	return status;
+}
+
+int sync_weights(struct sync *sync, size_t step, float *weight, struct error *err)
+{
+	double begin = clock_now(), took_s;
+	int status;
+
+	if (!sync->strategy->weights)
+		return 0;
+	status = sync->strategy->weights(sync->state, step, weight, err);
+	took_s = clock_now() - begin;
+	pthread_mutex_lock(&sync->lock);
+	sync->times.comm_s += took_s;
+	sync->times.exposed_s += took_s;
+	pthread_mutex_unlock(&sync->lock);
+	return status;
+}
+
+struct sync_times sync_times(const struct sync *sync)
+{
+	return sync->times;
+}
+
+size_t sync_state(struct sync *sync, struct sync_array *arrays)
+{
+	return sync->strategy->state ? sync->strategy->state(sync->state, arrays) : 0;
+}
+
+void sync_free(struct sync *sync)
+{
+	if (!sync)
+		return;
+	if (sync->threaded) {
+		pthread_mutex_lock(&sync->lock);
+		sync->stop = true;
+		pthread_cond_broadcast(&sync->changed);
+		pthread_mutex_unlock(&sync->lock);
+		pthread_join(sync->thread, NULL);
+	}
+	if (sync->strategy->serve)
+		net_serve(sync->net, NULL, NULL);
+	if (sync->strategy->fini)
+		sync->strategy->fini(sync->state);
+	pthread_cond_destroy(&sync->changed);
+	pthread_mutex_destroy(&sync->lock);
+	free(sync->bounds);
+	free(sync->state);
+	free(sync);
+}

@@ -1,0 +1,459 @@
+/*
+ * The requests of one rank: posted receives matched with messages that arrive, sends that wait for
+ * their turn, and everybody who waits for either. A message that is kept has the form of a request
+ * with its bytes behind it, so that one kind of queue holds all.
+ */
+#include "runtime/transport/mailbox.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "lib/clock.h"
+#include "lib/error.h"
+#include "lib/memory.h"
+#include "lib/units.h"
+#include "runtime/transport/queue.h"
+
+struct pigeonhole {
+	struct queue receives; /* posted, no message yet */
+	struct queue kept;     /* messages, nobody asked yet */
+	struct queue sends;
+	bool begun;    /* the first send is partly on the wire */
+	bool pinned;   /* the transport is reading the first send's bytes */
+	char *problem; /* why the peer is lost, or NULL */
+};
+
+struct text {
+	struct text *next;
+	char *text;
+};
+
+/* The lock is for everything below it, and for the requests and arrivals that are in here. */
+struct mailbox {
+	struct net_env env;
+	net_handler *deliver;
+	void *arg;
+	pthread_mutex_t lock;
+	pthread_cond_t change;	  /* a request is done, bytes are unpinned, abort */
+	pthread_cond_t news;	  /* an unsolicited message, stop */
+	struct pigeonhole *holes; /* [world] */
+	struct queue told;	  /* unsolicited messages */
+	struct arrival *arrivals;
+	struct text *texts; /* that requests point to */
+	const char *why;    /* of the abort, or NULL */
+	size_t withdrawing; /* threads that wait for bytes to be unpinned */
+	bool stopped;
+};
+
+static struct net_request *new_message(int peer, const struct envelope *envelope)
+{
+	struct net_request *message = xmalloc(sizeof(*message) + envelope->length);
+
+	*message = (struct net_request){
+		.bytes = message + 1, .length = envelope->length, .tag = envelope->tag, .peer = peer
+	};
+	return message;
+}
+
+static void finish(struct mailbox *box, struct net_request *request, const char *problem)
+{
+	if (request->detached) {
+		free(request);
+		return;
+	}
+	request->problem = problem;
+	request->done = true;
+	pthread_cond_broadcast(&box->change);
+}
+
+static const char *wrong_length(struct mailbox *box, const struct net_request *request,
+				size_t length)
+{
+	struct text *text = xmalloc(sizeof(*text));
+
+	text->text = xasprintf("rank %d (%s) sent a message of %zu bytes, expected were %zu",
+			       request->peer, box->env.peers[request->peer].host, length,
+			       request->length);
+	text->next = box->texts;
+	box->texts = text;
+	return text->text;
+}
+
+/* Gives the whole message to the receive, and frees it. */
+static void hand_over(struct mailbox *box, struct net_request *message, struct net_request *request)
+{
+	if (message->length != request->length) {
+		finish(box, request, wrong_length(box, request, message->length));
+	} else {
+		if (message->length)
+			memcpy(request->bytes, message->bytes, message->length);
+		finish(box, request, NULL);
+	}
+	free(message);
+}
+
+static void fail_all(struct mailbox *box, struct queue *queue, const char *problem)
+{
+	while (queue->first)
+		finish(box, queue_take(queue), problem);
+}
+
+static void fail_peer(struct mailbox *box, int peer, const char *why)
+{
+	struct pigeonhole *hole = &box->holes[peer];
+
+	if (!hole->problem)
+		hole->problem =
+			xasprintf("lost rank %d (%s): %s", peer, box->env.peers[peer].host, why);
+	fail_all(box, &hole->receives, hole->problem);
+	fail_all(box, &hole->sends, hole->problem);
+	hole->begun = false;
+}
+
+static struct arrival *find_arrival(const struct mailbox *box, const struct net_request *into)
+{
+	struct arrival *arrival = box->arrivals;
+
+	while (arrival && arrival->into != into)
+		arrival = arrival->next;
+	return arrival;
+}
+
+static void unlink_arrival(struct mailbox *box, const struct arrival *arrival)
+{
+	struct arrival **link = &box->arrivals;
+
+	while (*link != arrival)
+		link = &(*link)->next;
+	*link = arrival->next;
+}
+
+static void wait_unpinned(struct mailbox *box)
+{
+	box->withdrawing++;
+	pthread_cond_wait(&box->change, &box->lock);
+	box->withdrawing--;
+}
+
+/* The owner wants its buffer back, now; the rest of the message goes elsewhere. */
+static void withdraw_receive(struct mailbox *box, struct net_request *request)
+{
+	struct arrival *arrival;
+
+	if (queue_remove(&box->holes[request->peer].receives, request))
+		return;
+	while ((arrival = find_arrival(box, request)) && arrival->pinned)
+		wait_unpinned(box);
+	if (!arrival)
+		return;
+	arrival->into = new_message(request->peer, &(struct envelope){ .tag = request->tag,
+								       .length = request->length });
+	arrival->posted = false;
+	arrival->dropped = true;
+}
+
+/* A message that is half sent cannot be taken back: the connection is of no use any more. */
+static void withdraw_send(struct mailbox *box, struct net_request *request)
+{
+	struct pigeonhole *hole = &box->holes[request->peer];
+	bool first;
+
+	while (hole->sends.first == request && hole->pinned)
+		wait_unpinned(box);
+	first = hole->sends.first == request;
+	if (queue_remove(&hole->sends, request) && first && hole->begun)
+		fail_peer(box, request->peer, "gave up in the middle of a message");
+}
+
+static int wait_problem(const struct mailbox *box, const struct net_request *request, double waited,
+			struct error *err)
+{
+	char seconds[32];
+
+	if (box->why)
+		return error_set(err, "%s", box->why);
+	if (request->done)
+		return error_set(err, "%s", request->problem);
+	units_show_seconds(seconds, sizeof(seconds), waited);
+	return error_set(err,
+			 request->receive ? "no message from rank %d (%s) within %s"
+					  : "could not send to rank %d (%s) within %s",
+			 request->peer, box->env.peers[request->peer].host, seconds);
+}
+
+int mailbox_wait(struct mailbox *box, struct net_request *request, double deadline,
+		 struct error *err)
+{
+	struct timespec until = clock_timespec(deadline);
+	double start = clock_now();
+	bool late = false;
+	int status = 0;
+
+	pthread_mutex_lock(&box->lock);
+	while (!request->done && !box->why && !late)
+		late = pthread_cond_timedwait(&box->change, &box->lock, &until) == ETIMEDOUT;
+	if (!request->done && request->receive)
+		withdraw_receive(box, request);
+	else if (!request->done)
+		withdraw_send(box, request);
+	if (!request->done || request->problem || box->why)
+		status = wait_problem(box, request, clock_now() - start, err);
+	pthread_mutex_unlock(&box->lock);
+	return status;
+}
+
+void mailbox_post_send(struct mailbox *box, struct net_request *request)
+{
+	struct pigeonhole *hole = &box->holes[request->peer];
+
+	pthread_mutex_lock(&box->lock);
+	if (hole->problem)
+		finish(box, request, hole->problem);
+	else
+		queue_add(&hole->sends, request);
+	pthread_mutex_unlock(&box->lock);
+}
+
+void mailbox_post_recv(struct mailbox *box, struct net_request *request)
+{
+	struct pigeonhole *hole = &box->holes[request->peer];
+	struct net_request *message;
+
+	pthread_mutex_lock(&box->lock);
+	message = queue_take_tag(&hole->kept, request->tag);
+	if (message)
+		hand_over(box, message, request);
+	else if (hole->problem)
+		finish(box, request, hole->problem);
+	else
+		queue_add(&hole->receives, request);
+	pthread_mutex_unlock(&box->lock);
+}
+
+void mailbox_abort(struct mailbox *box, const char *why)
+{
+	pthread_mutex_lock(&box->lock);
+	if (!box->why)
+		box->why = why;
+	pthread_cond_broadcast(&box->change);
+	pthread_mutex_unlock(&box->lock);
+}
+
+static void drop_arrival(struct mailbox *box, struct arrival *arrival)
+{
+	unlink_arrival(box, arrival);
+	if (arrival->posted)
+		finish(box, arrival->into, box->holes[arrival->peer].problem);
+	else
+		free(arrival->into);
+}
+
+void mailbox_lose(struct mailbox *box, int peer, const char *why)
+{
+	struct arrival *next;
+
+	pthread_mutex_lock(&box->lock);
+	if (!box->stopped) {
+		fail_peer(box, peer, why);
+		for (struct arrival *arrival = box->arrivals; arrival; arrival = next) {
+			next = arrival->next;
+			if (arrival->peer == peer)
+				drop_arrival(box, arrival);
+		}
+	}
+	pthread_mutex_unlock(&box->lock);
+}
+
+const char *mailbox_problem(struct mailbox *box, int peer)
+{
+	const char *problem;
+
+	pthread_mutex_lock(&box->lock);
+	problem = box->holes[peer].problem;
+	pthread_mutex_unlock(&box->lock);
+	return problem;
+}
+
+void mailbox_finish(struct mailbox *box, struct net_request *request, const char *problem)
+{
+	pthread_mutex_lock(&box->lock);
+	finish(box, request, problem);
+	pthread_mutex_unlock(&box->lock);
+}
+
+struct net_request *mailbox_sending(struct mailbox *box, int peer)
+{
+	struct pigeonhole *hole = &box->holes[peer];
+	struct net_request *request;
+
+	pthread_mutex_lock(&box->lock);
+	request = hole->sends.first;
+	hole->pinned = hole->begun = request != NULL;
+	pthread_mutex_unlock(&box->lock);
+	return request;
+}
+
+void mailbox_sent(struct mailbox *box, int peer, bool whole)
+{
+	struct pigeonhole *hole = &box->holes[peer];
+
+	pthread_mutex_lock(&box->lock);
+	hole->pinned = false;
+	if (whole) {
+		hole->begun = false;
+		finish(box, queue_take(&hole->sends), NULL);
+	}
+	if (box->withdrawing)
+		pthread_cond_broadcast(&box->change);
+	pthread_mutex_unlock(&box->lock);
+}
+
+bool mailbox_has_sends(struct mailbox *box, int peer)
+{
+	bool any;
+
+	pthread_mutex_lock(&box->lock);
+	any = box->holes[peer].sends.first;
+	pthread_mutex_unlock(&box->lock);
+	return any;
+}
+
+void mailbox_begin(struct mailbox *box, struct arrival *arrival, int peer,
+		   const struct envelope *envelope)
+{
+	struct net_request *request = NULL;
+
+	*arrival = (struct arrival){ .peer = peer };
+	pthread_mutex_lock(&box->lock);
+	arrival->dropped = box->stopped || envelope->view != box->env.view;
+	if (!arrival->dropped)
+		request = queue_take_tag(&box->holes[peer].receives, envelope->tag);
+	if (request && request->length != envelope->length) {
+		finish(box, request, wrong_length(box, request, envelope->length));
+		request = NULL;
+		arrival->dropped = true;
+	}
+	arrival->posted = request;
+	arrival->into = request ? request : new_message(peer, envelope);
+	arrival->next = box->arrivals;
+	box->arrivals = arrival;
+	pthread_mutex_unlock(&box->lock);
+}
+
+unsigned char *mailbox_pin(struct mailbox *box, struct arrival *arrival)
+{
+	unsigned char *bytes;
+
+	pthread_mutex_lock(&box->lock);
+	arrival->pinned = true;
+	bytes = arrival->into->bytes;
+	pthread_mutex_unlock(&box->lock);
+	return bytes;
+}
+
+void mailbox_unpin(struct mailbox *box, struct arrival *arrival)
+{
+	pthread_mutex_lock(&box->lock);
+	arrival->pinned = false;
+	if (box->withdrawing)
+		pthread_cond_broadcast(&box->change);
+	pthread_mutex_unlock(&box->lock);
+}
+
+void mailbox_end(struct mailbox *box, struct arrival *arrival)
+{
+	struct net_request *message, *request;
+
+	pthread_mutex_lock(&box->lock);
+	message = arrival->into; /* not before: a receive may be withdrawn up to here */
+	unlink_arrival(box, arrival);
+	if (arrival->posted) {
+		finish(box, message, NULL);
+	} else if (arrival->dropped || box->stopped) {
+		free(message);
+	} else if (message->tag & NET_TAG_UNSOLICITED) {
+		queue_add(&box->told, message);
+		pthread_cond_signal(&box->news);
+	} else if ((request = queue_take_tag(&box->holes[arrival->peer].receives, message->tag))) {
+		hand_over(box, message, request);
+	} else {
+		queue_add(&box->holes[arrival->peer].kept, message);
+	}
+	pthread_mutex_unlock(&box->lock);
+}
+
+void mailbox_deliver(struct mailbox *box, bool stay)
+{
+	struct net_request *message;
+
+	pthread_mutex_lock(&box->lock);
+	while (!box->stopped && (box->told.first || stay)) {
+		if (!box->told.first) {
+			pthread_cond_wait(&box->news, &box->lock);
+			continue;
+		}
+		message = queue_take(&box->told);
+		pthread_mutex_unlock(&box->lock);
+		box->deliver(box->arg, message->peer, message->tag, message->bytes,
+			     message->length);
+		free(message);
+		pthread_mutex_lock(&box->lock);
+	}
+	pthread_mutex_unlock(&box->lock);
+}
+
+void mailbox_stop(struct mailbox *box)
+{
+	pthread_mutex_lock(&box->lock);
+	box->stopped = true;
+	pthread_cond_broadcast(&box->news);
+	pthread_mutex_unlock(&box->lock);
+}
+
+struct mailbox *mailbox_new(const struct net_env *env, net_handler *deliver, void *arg)
+{
+	struct mailbox *box = xcalloc(1, sizeof(*box));
+	pthread_condattr_t monotonic;
+
+	box->env = *env;
+	box->deliver = deliver;
+	box->arg = arg;
+	box->holes = xcalloc((size_t)env->world, sizeof(*box->holes));
+	pthread_condattr_init(&monotonic);
+	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+	pthread_mutex_init(&box->lock, NULL);
+	pthread_cond_init(&box->change, &monotonic);
+	pthread_cond_init(&box->news, NULL);
+	pthread_condattr_destroy(&monotonic);
+	return box;
+}
+
+void mailbox_free(struct mailbox *box)
+{
+	struct text *next;
+
+	if (!box)
+		return;
+	for (int i = 0; i < box->env.world; i++) {
+		fail_all(box, &box->holes[i].sends, "closed");
+		queue_free(&box->holes[i].kept);
+		free(box->holes[i].problem);
+	}
+	queue_free(&box->told);
+	for (struct arrival *arrival = box->arrivals; arrival; arrival = arrival->next)
+		if (!arrival->posted)
+			free(arrival->into);
+	for (struct text *text = box->texts; text; text = next) {
+		next = text->next;
+		free(text->text);
+		free(text);
+	}
+	free(box->holes);
+	pthread_cond_destroy(&box->news);
+	pthread_cond_destroy(&box->change);
+	pthread_mutex_destroy(&box->lock);
+	free(box);
+}

@@ -1,0 +1,72 @@
+/*
+ * The requests of one rank: posted receives matched with messages that arrive, sends that wait for
+ * their turn, and everybody who waits for either. Knows no wires: a transport moves the bytes.
+ */
+#ifndef DSTRAIN_RUNTIME_MAILBOX_H
+#define DSTRAIN_RUNTIME_MAILBOX_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "runtime/transport/transport.h"
+
+struct mailbox;
+
+/* What env points to is borrowed until mailbox_stop or mailbox_free, whichever comes first. */
+struct mailbox *mailbox_new(const struct net_env *env, net_handler *deliver, void *arg);
+void mailbox_free(struct mailbox *box); /* may be NULL */
+
+/* As the operations of struct transport. */
+void mailbox_post_send(struct mailbox *box, struct net_request *request);
+void mailbox_post_recv(struct mailbox *box, struct net_request *request);
+int mailbox_wait(struct mailbox *box, struct net_request *request, double deadline,
+		 struct error *err);
+void mailbox_abort(struct mailbox *box, const char *why);
+
+/* Every request that involves `peer` fails, now and later, with "lost rank 3 (node3): WHY". Its
+ * messages that arrived whole can still be received; an arrival in progress ends here. */
+void mailbox_lose(struct mailbox *box, int peer, const char *why);
+const char *mailbox_problem(struct mailbox *box, int peer); /* the text; NULL while all is well */
+/* Ends a send that was never queued. */
+void mailbox_finish(struct mailbox *box, struct net_request *request, const char *problem);
+
+/*
+ * The oldest send to `peer`, or NULL. Its bytes stay where they are until mailbox_sent, which must
+ * follow soon: without waiting for the network. A send that was begun and is gone the next time was
+ * given up by its owner, and the peer is lost.
+ */
+struct net_request *mailbox_sending(struct mailbox *box, int peer);
+void mailbox_sent(struct mailbox *box, int peer, bool whole);
+bool mailbox_has_sends(struct mailbox *box, int peer);
+
+/* What stands in front of a message. */
+struct envelope {
+	uint32_t view;
+	uint64_t tag, length;
+};
+
+/* A message that is on its way in. All fields belong to the mailbox. */
+struct arrival {
+	struct arrival *next;
+	struct net_request *into; /* the posted receive, or a message to keep */
+	int peer;
+	bool posted; /* which of the two */
+	bool dropped;
+	bool pinned;
+};
+
+/* Chooses where the bytes go: straight into a posted receive if there is one. */
+void mailbox_begin(struct mailbox *box, struct arrival *arrival, int peer,
+		   const struct envelope *envelope);
+/* Where the message's first byte goes; valid until mailbox_unpin, which must follow soon. */
+unsigned char *mailbox_pin(struct mailbox *box, struct arrival *arrival);
+void mailbox_unpin(struct mailbox *box, struct arrival *arrival);
+void mailbox_end(struct mailbox *box, struct arrival *arrival); /* all bytes are there */
+
+/* Calls the handler for the unsolicited messages that have arrived; with `stay` it also waits for
+ * more, until mailbox_stop. */
+void mailbox_deliver(struct mailbox *box, bool stay);
+void mailbox_stop(struct mailbox *box);
+
+#endif

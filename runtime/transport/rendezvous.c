@@ -1,0 +1,313 @@
+/*
+ * Meets the peers of a rank. Every socket on the way is a handshake with a deadline; when there are
+ * too many, the oldest accepted one goes, so that a flood of strangers never fills the room.
+ */
+#include "runtime/transport/rendezvous.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "lib/clock.h"
+#include "lib/error.h"
+#include "lib/log.h"
+#include "lib/memory.h"
+#include "runtime/transport/handshake.h"
+#include "runtime/transport/transport.h"
+
+enum { STRANGERS_MAX = 64, ACCEPTS_AT_ONCE = 16 };
+
+static const double patience_s = 5;   /* with an accepted connection until it is authenticated */
+static const double redial_s = 0.05;  /* after a failure */
+static const double breather_s = 0.1; /* without accepting, when descriptors have run out */
+
+struct peer {
+	bool met, dialling;
+	double next_dial;
+	struct error problem; /* why the last dialling failed */
+};
+
+struct rendezvous {
+	const struct net_env *env;
+	struct tls_setup *setup;
+	const struct hello *mine;
+	int listener; /* -1 once everybody is here */
+	double deadline, deaf_until;
+	struct peer *peers; /* [world] */
+	size_t missing;
+
+	struct handshake **handshakes; /* [handshakes_max], oldest first */
+	size_t count, max, polled;
+	size_t refused;
+	struct error refusal; /* the last one */
+};
+
+struct rendezvous *rendezvous_new(const struct net_env *env, struct tls_setup *setup,
+				  const struct hello *mine)
+{
+	struct rendezvous *r = xcalloc(1, sizeof(*r));
+
+	r->env = env;
+	r->setup = setup;
+	r->mine = mine;
+	r->listener = env->listener;
+	r->deadline = clock_now() + env->timeout_s;
+	r->peers = xcalloc((size_t)env->world, sizeof(*r->peers));
+	r->missing = (size_t)env->world - 1;
+	r->max = (size_t)env->world + STRANGERS_MAX;
+	r->handshakes = xcalloc(r->max, sizeof(struct handshake *));
+	return r;
+}
+
+static void stop_listening(struct rendezvous *r)
+{
+	if (r->listener >= 0)
+		close(r->listener);
+	r->listener = -1;
+}
+
+void rendezvous_free(struct rendezvous *r)
+{
+	if (!r)
+		return;
+	stop_listening(r);
+	for (size_t i = 0; i < r->count; i++)
+		handshake_free(r->handshakes[i]);
+	if (r->refused)
+		log_debug("rank %d refused %zu connections in all", r->env->rank, r->refused);
+	free(r->handshakes);
+	free(r->peers);
+	free(r);
+}
+
+size_t rendezvous_poll_max(const struct rendezvous *r)
+{
+	return r->max + 1;
+}
+
+size_t rendezvous_missing(const struct rendezvous *r)
+{
+	return r->missing;
+}
+
+static void sooner(double *until, double at)
+{
+	if (at < *until)
+		*until = at;
+}
+
+size_t rendezvous_poll(struct rendezvous *r, struct pollfd *polls, double *until)
+{
+	double now = clock_now();
+
+	if (r->missing == 0)
+		return 0;
+	polls[0] =
+		(struct pollfd){ .fd = now < r->deaf_until ? -1 : r->listener, .events = POLLIN };
+	sooner(until, r->deadline);
+	if (now < r->deaf_until)
+		sooner(until, r->deaf_until);
+	for (size_t i = 0; i < r->count; i++) {
+		polls[i + 1] = (struct pollfd){ .fd = r->handshakes[i]->stream.fd,
+						.events = r->handshakes[i]->events };
+		sooner(until, r->handshakes[i]->deadline);
+	}
+	for (int peer = 0; peer < r->env->rank; peer++)
+		if (!r->peers[peer].met && !r->peers[peer].dialling)
+			sooner(until, r->peers[peer].next_dial);
+	r->polled = r->count;
+	return r->count + 1;
+}
+
+static void drop(struct rendezvous *r, size_t i)
+{
+	handshake_free(r->handshakes[i]);
+	r->count--;
+	memmove(&r->handshakes[i], &r->handshakes[i + 1],
+		(r->count - i) * sizeof(struct handshake *));
+}
+
+/* Somebody dialled us who may not come in. */
+static void refuse(struct rendezvous *r, size_t i, const struct error *why)
+{
+	const char *name = r->handshakes[i]->name;
+
+	error_set(&r->refusal, "%s: %s", name, why->text);
+	if (r->refused++ == 0)
+		log_warn("rank %d refused a connection from %s", r->env->rank, r->refusal.text);
+	else
+		log_debug("rank %d refused a connection from %s", r->env->rank, r->refusal.text);
+	drop(r, i);
+}
+
+/* A peer that we dialled: another attempt may help, unless it is the wrong one. */
+static int redial(struct rendezvous *r, size_t i, enum handshake_result result,
+		  const struct error *why, struct error *err)
+{
+	int rank = r->handshakes[i]->expected;
+	struct peer *peer = &r->peers[rank];
+	const struct net_peer *where = &r->env->peers[rank];
+
+	peer->dialling = false;
+	peer->next_dial = clock_now() + redial_s;
+	peer->problem = *why;
+	drop(r, i);
+	if (result != HANDSHAKE_REFUSED)
+		return 0;
+	return error_set(err, "rank %d (%s) at %s, port %u: %s", rank, where->host, where->address,
+			 where->port, why->text);
+}
+
+/* Whether the rank that dialled us is one that should. */
+static int admit(const struct rendezvous *r, const struct handshake *h, struct error *err)
+{
+	int rank = h->theirs.rank;
+
+	if (rank <= r->env->rank || rank >= r->env->world)
+		return error_set(err, "rank %d should not dial rank %d", rank, r->env->rank);
+	if (r->peers[rank].met)
+		return error_set(err, "rank %d is here already", rank);
+	return 0;
+}
+
+static void welcome(struct rendezvous *r, size_t i, rendezvous_met *met, void *arg)
+{
+	struct handshake *h = r->handshakes[i];
+	int rank = h->theirs.rank;
+
+	r->peers[rank].met = true;
+	r->missing--;
+	met(arg, rank, &h->stream);
+	stream_init(&h->stream, -1);
+	drop(r, i);
+}
+
+static int step_one(struct rendezvous *r, size_t i, short events, rendezvous_met *met, void *arg,
+		    struct error *err)
+{
+	struct handshake *h = r->handshakes[i];
+	enum handshake_result result = HANDSHAKE_GOES_ON;
+	struct error why;
+
+	if (events)
+		result = handshake_step(h, &why);
+	if (result == HANDSHAKE_GOES_ON && clock_now() >= h->deadline) {
+		if (h->dials)
+			error_set(&why, "no answer");
+		else
+			error_set(&why, "said nothing that counts for %gs", patience_s);
+		result = HANDSHAKE_BROKEN;
+	}
+	if (result == HANDSHAKE_GOES_ON)
+		return 0;
+	if (result == HANDSHAKE_DONE && (h->dials || admit(r, h, &why) == 0))
+		welcome(r, i, met, arg);
+	else if (h->dials)
+		return redial(r, i, result, &why, err);
+	else
+		refuse(r, i, &why);
+	return 0;
+}
+
+static void add(struct rendezvous *r, struct handshake *handshake, double deadline)
+{
+	handshake->deadline = deadline;
+	r->handshakes[r->count++] = handshake;
+}
+
+/* Makes room by dropping the oldest accepted connection; false if there is none. */
+static bool make_room(struct rendezvous *r)
+{
+	const struct error why = { "made room for others" };
+
+	for (size_t i = 0; i < r->count; i++) {
+		if (!r->handshakes[i]->dials) {
+			refuse(r, i, &why);
+			return true;
+		}
+	}
+	return false;
+}
+
+static void accept_some(struct rendezvous *r)
+{
+	for (int n = 0; n < ACCEPTS_AT_ONCE; n++) {
+		int fd = sock_accept(r->listener);
+		struct handshake *h;
+		struct error err;
+
+		if (fd < 0 && (errno == EMFILE || errno == ENFILE) && !make_room(r))
+			r->deaf_until = clock_now() + breather_s;
+		if (fd < 0)
+			return;
+		if (r->count == r->max)
+			make_room(r);
+		h = handshake_accept(fd, r->setup, r->mine, &err);
+		if (h)
+			add(r, h, clock_now() + patience_s);
+		else
+			log_debug("rank %d: %s", r->env->rank, err.text);
+	}
+}
+
+static void dial_due(struct rendezvous *r)
+{
+	double now = clock_now();
+
+	for (int rank = 0; rank < r->env->rank; rank++) {
+		const struct net_peer *where = &r->env->peers[rank];
+		struct peer *peer = &r->peers[rank];
+		struct handshake *h;
+
+		if (peer->met || peer->dialling || now < peer->next_dial)
+			continue;
+		if (r->count == r->max)
+			make_room(r);
+		h = handshake_dial(where->address, where->port, rank, r->setup, r->mine,
+				   &peer->problem);
+		peer->next_dial = now + redial_s;
+		peer->dialling = h;
+		if (h)
+			add(r, h, r->deadline);
+	}
+}
+
+/* Who of those that should dial us, or be dialled, has let us down. */
+static int too_late(const struct rendezvous *r, struct error *err)
+{
+	const struct net_peer *where;
+	int rank = 0;
+
+	while (rank == r->env->rank || r->peers[rank].met)
+		rank++;
+	where = &r->env->peers[rank];
+	if (rank < r->env->rank)
+		return error_set(
+			err, "no connection to rank %d (%s) at %s, port %u, within %gs: %s", rank,
+			where->host, where->address, where->port, r->env->timeout_s,
+			r->peers[rank].problem.text[0] ? r->peers[rank].problem.text : "no answer");
+	return error_set(err, "rank %d (%s) did not connect within %gs%s%s", rank, where->host,
+			 r->env->timeout_s, r->refused ? "; the last one refused was " : "",
+			 r->refusal.text);
+}
+
+int rendezvous_step(struct rendezvous *r, const struct pollfd *polls, rendezvous_met *met,
+		    void *arg, struct error *err)
+{
+	if (r->missing == 0)
+		return 0;
+	for (size_t i = r->polled; i-- > 0;)
+		if (step_one(r, i, polls[i + 1].revents, met, arg, err) < 0)
+			return -1;
+	if (polls[0].revents)
+		accept_some(r);
+	dial_due(r);
+	if (r->missing)
+		return clock_now() < r->deadline ? 0 : too_late(r, err);
+	stop_listening(r); /* nobody else has any business here */
+	while (r->count)
+		drop(r, r->count - 1);
+	return 0;
+}

@@ -1,0 +1,113 @@
+/* The bytes of one connection, in both directions: through TLS, or plain after an authenticated
+ * beginning. */
+#include "runtime/transport/stream.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "lib/error.h"
+#include "lib/memory.h"
+#include "lib/sock.h"
+#include "runtime/transport/tls.h"
+
+enum { RECORD = 16 << 10 }; /* the most that one TLS record holds */
+
+void stream_init(struct stream *stream, int fd)
+{
+	*stream = (struct stream){ .fd = fd };
+}
+
+int stream_begin_tls(struct stream *stream, struct tls_setup *setup, bool dials, struct error *err)
+{
+	stream->tls = tls_new(setup, stream->fd, dials, err);
+	if (!stream->tls)
+		return -1;
+	stream->staged = xmalloc(RECORD);
+	return 0;
+}
+
+int stream_plain_in(struct stream *stream, struct error *err)
+{
+	if (tls_holds_input(stream->tls))
+		return error_set(err, "plain bytes came too early");
+	stream->plain_in = true;
+	return 0;
+}
+
+void stream_plain_out(struct stream *stream)
+{
+	stream->plain_out = true;
+}
+
+long stream_read(struct stream *stream, void *bytes, size_t length, struct error *err)
+{
+	return stream->plain_in ? sock_read(stream->fd, bytes, length, err)
+				: tls_read(stream->tls, bytes, length, err);
+}
+
+int stream_flush(struct stream *stream, struct error *err)
+{
+	while (stream->staged_at < stream->staged_end) {
+		long put = tls_write(stream->tls, stream->staged + stream->staged_at,
+				     stream->staged_end - stream->staged_at, err);
+
+		if (put <= 0)
+			return (int)put;
+		stream->staged_at += (size_t)put;
+	}
+	stream->staged_at = stream->staged_end = 0;
+	return 1;
+}
+
+/* Small parts travel in one record. */
+static size_t stage(struct stream *stream, const struct iovec *parts, int count)
+{
+	for (int i = 0; i < count; i++) {
+		size_t room = RECORD - stream->staged_end;
+		size_t length = parts[i].iov_len < room ? parts[i].iov_len : room;
+
+		if (length)
+			memcpy(stream->staged + stream->staged_end, parts[i].iov_base, length);
+		stream->staged_end += length;
+	}
+	return stream->staged_end;
+}
+
+long stream_write(struct stream *stream, const struct iovec *parts, int count, struct error *err)
+{
+	long put;
+	int flushed;
+
+	if (stream->plain_out) {
+		put = sock_write(stream->fd, parts, count, err);
+		stream->plain_sent += put > 0 ? (uint64_t)put : 0;
+		return put;
+	}
+	flushed = stream_flush(stream, err);
+	if (flushed <= 0)
+		return flushed;
+	put = (long)stage(stream, parts, count);
+	return stream_flush(stream, err) < 0 ? -1 : put;
+}
+
+uint64_t stream_wire_sent(const struct stream *stream)
+{
+	return stream->plain_sent + (stream->tls ? tls_wire_sent(stream->tls) : 0);
+}
+
+void stream_end(struct stream *stream)
+{
+	if (!stream->plain_out)
+		tls_end(stream->tls);
+	sock_end(stream->fd);
+}
+
+void stream_close(struct stream *stream)
+{
+	tls_free(stream->tls);
+	free(stream->staged);
+	close(stream->fd);
+	*stream = (struct stream){ .fd = -1 };
+}

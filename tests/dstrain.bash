@@ -1,0 +1,111 @@
+# Shared by the tests that train: a copy of dstrain of one's own, so that whatever runs it was
+# started by this test, and a recipe that takes a second.
+# shellcheck shell=bash
+
+setup() {
+	bats_load_library bats-support
+	bats_load_library bats-assert
+	cd "$BATS_TEST_TMPDIR" || return
+	cp "${DSTRAIN:-$BATS_TEST_DIRNAME/../dstrain}" dstrain
+	unset SSH_CONNECTION
+	cat >recipe.yaml <<-'END'
+		name: small
+		hosts: local:2
+		data: {format: synthetic, samples: 2000, features: 16, classes: 4, noise: 2}
+		model: {preset: mlp, hidden: [32]}
+		train: {epochs: 2, batch: 64, optimizer: {name: sgd, lr: 0.1, momentum: 0.9}}
+		checkpoint: {every: 20, keep: 2}
+	END
+}
+
+# No test may leave a process behind.
+teardown() {
+	local left
+
+	wait_for 3 nothing_runs && return
+	left=$(processes)
+	echo "left behind:"
+	# shellcheck disable=SC2086 # a list of numbers
+	ps -o pid,ppid,stat,args -p "$(echo $left | tr ' ' ,)"
+	# shellcheck disable=SC2086
+	kill -9 $left
+	return 1
+}
+
+# Everything that executes our copy; the workers among that.
+processes() {
+	find /proc -maxdepth 2 -name exe -lname "$PWD/dstrain" 2>/dev/null | cut -d / -f 3
+}
+
+workers() {
+	local pid
+
+	for pid in $(processes); do
+		grep -qzx worker "/proc/$pid/cmdline" 2>/dev/null && echo "$pid"
+	done
+	true
+}
+
+nothing_runs() {
+	[ -z "$(processes)" ]
+}
+
+# Try a command again and again; fail if it has not succeeded within so many seconds.
+wait_for() { # SECONDS COMMAND...
+	local end=$((${EPOCHREALTIME/./} + $1 * 1000000))
+
+	shift
+	until "$@"; do
+		[ "${EPOCHREALTIME/./}" -lt "$end" ] || return 1
+		sleep 0.02
+	done
+}
+
+train() { # [FLAGS]: quickly, into the directory `run` unless --run-dir says otherwise
+	case " $* " in
+	*" --run-dir "*) ./dstrain run recipe.yaml "$@" ;;
+	*) ./dstrain run recipe.yaml --run-dir run "$@" ;;
+	esac
+}
+
+# Train in the background until so many steps are done: $orchestrator, and its words in `said`.
+begin() { # STEPS [FLAGS]
+	local steps=$1
+
+	shift
+	./dstrain run recipe.yaml --run-dir run "$@" >out 2>said 3>&- &
+	# shellcheck disable=SC2034 # for the tests
+	orchestrator=$!
+	wait_for 20 has_steps run "$steps" || { cat said; return 1; }
+}
+
+has_steps() { # DIR COUNT
+	[ -e "$1/metrics.jsonl" ] && [ "$(grep -c '"kind":"step"' "$1/metrics.jsonl")" -ge "$2" ]
+}
+
+# What metrics.jsonl says of the training itself, without times.
+losses() { # DIR
+	sed -E 's/,"(samples_per_s|elapsed_s)".*//' "$1/metrics.jsonl"
+}
+
+newest() { # DIR: the newest checkpoint's directory
+	find "$1/checkpoints" -name 'step-*' | sort -t - -k 2 -V | tail -n 1
+}
+
+digests() { # DIR: of the newest checkpoint's files, without the manifest
+	(cd "$(newest "$1")" && sha256sum -- *.safetensors)
+}
+
+assert_same_training() { # DIR DIR
+	diff <(losses "$1") <(losses "$2")
+	assert_equal "$(digests "$1")" "$(digests "$2")"
+}
+
+registry() { # CATEGORY: its names
+	./dstrain list "$1" --json |
+		python3 -c 'import json, sys; [print(e["name"]) for e in json.load(sys.stdin)["'"$1"'"]]'
+}
+
+seconds_since() { # TIME, as of EPOCHREALTIME
+	echo $(((${EPOCHREALTIME/./} - ${1/./}) / 1000000))
+}

@@ -1,0 +1,255 @@
+#!/usr/bin/env bats
+# dstrain resume: a run that was stopped anywhere, in any way, ends as one that never was.
+# shellcheck disable=SC2030,SC2031 # every test is a shell of its own
+
+load dstrain
+
+# Steps of a few milliseconds, so that a signal meets the middle of a run.
+slowly() {
+	cat >recipe.yaml <<-'END'
+		name: slow
+		hosts: local:2
+		data: {format: synthetic, samples: 3200, features: 64, classes: 10, noise: 2}
+		model: {preset: mlp, hidden: [256, 128]}
+		train: {steps: 250, batch: 128, optimizer: {name: sgd, lr: 0.05, momentum: 0.9}}
+		checkpoint: {every: 30, keep: 2}
+	END
+}
+
+# Start, end it by a command once so many steps are done, and give its exit status.
+interrupted() { # STEPS STATUS COMMAND...
+	local steps=$1 wanted=$2 status=0
+
+	shift 2
+	begin "$steps" "${flags[@]}"
+	"$@"
+	wait "$orchestrator" || status=$?
+	assert_equal "$status" "$wanted"
+	wait_for 3 nothing_runs
+}
+
+signal() { # NAME
+	kill -"$1" "$orchestrator"
+}
+
+kill_a_worker() {
+	kill -9 "$(workers | tail -n 1)"
+}
+
+@test "stopped by Ctrl-C or SIGTERM, at several steps: the same in the end" {
+	slowly
+	train --quiet --run-dir whole
+	interrupted 2 130 signal INT
+	assert_equal "$(cat out)" ""
+	run cat said
+	assert_output --regexp 'stopped after step [0-9]+; go on with: dstrain resume run'
+	interrupted_again 143 TERM 80
+	interrupted_again 130 INT 160
+	./dstrain resume run --quiet
+	assert_same_training whole run
+}
+
+# As interrupted, of a resumed run.
+interrupted_again() { # STATUS SIGNAL STEPS
+	local status=0
+
+	./dstrain resume run >out 2>said 3>&- &
+	orchestrator=$!
+	wait_for 20 has_steps run "$3"
+	signal "$2"
+	wait "$orchestrator" || status=$?
+	assert_equal "$status" "$1"
+	run cat said
+	assert_output --partial "resuming from step"
+}
+
+@test "killed without a chance to save: the same in the end" {
+	slowly
+	train --quiet --run-dir whole
+	interrupted 75 137 signal KILL
+	run ./dstrain resume run
+	assert_success
+	assert_line --regexp "resuming from step (60|90|120|150|180|210|240)$"
+	assert_same_training whole run
+}
+
+@test "a worker was killed: the same in the end" {
+	slowly
+	train --quiet --run-dir whole
+	interrupted 75 3 kill_a_worker
+	run cat said
+	assert_output --regexp "the checkpoint of step [0-9]+0 is kept; go on with: dstrain resume run"
+	./dstrain resume run --quiet
+	assert_same_training whole run
+}
+
+@test "every sync strategy goes on bit for bit" {
+	slowly
+	for strategy in $(registry sync); do
+		rm -rf whole run
+		flags=(--set sync.strategy="$strategy" --set train.steps=160)
+		train --quiet --run-dir whole "${flags[@]}"
+		interrupted 20 130 signal INT
+		./dstrain resume run --quiet
+		assert_same_training whole run
+	done
+}
+
+@test "every optimizer and compression scheme goes on bit for bit" {
+	slowly
+	sed -i 's/optimizer: {name: sgd, lr: 0.05, momentum: 0.9}/optimizer: {name: sgd, lr: 0.001}/' recipe.yaml
+	for choice in $(registry optim | sed 's/^/train.optimizer.name=/') \
+		$(registry compress | sed 's/^/compress.scheme=/'); do
+		rm -rf whole run
+		flags=(--set "$choice" --set train.steps=200)
+		train --quiet --run-dir whole "${flags[@]}"
+		interrupted 20 130 signal INT
+		./dstrain resume run --quiet
+		assert_same_training whole run
+	done
+}
+
+@test "dropout, schedule and shards by label go on bit for bit" {
+	slowly
+	flags=(--set model.dropout=0.2 --set data.shard=by_label --set train.clip=1
+		--set train.schedule.name=cosine --set train.schedule.warmup=10
+		--set train.steps=160 --hosts local:3)
+	train --quiet --run-dir whole "${flags[@]}"
+	interrupted 20 130 signal INT
+	./dstrain resume run --quiet
+	assert_same_training whole run
+}
+
+@test "every transport goes on bit for bit" {
+	slowly
+	for transport in $(registry transport); do
+		rm -rf whole run
+		flags=(--set transport.name="$transport" --set train.steps=160)
+		train --quiet --run-dir whole "${flags[@]}"
+		interrupted 20 130 signal INT
+		./dstrain resume run --quiet
+		assert_same_training whole run
+	done
+}
+
+@test "a damaged checkpoint is skipped with the reason, the one before is used" {
+	train --quiet --run-dir whole
+	train --quiet
+	printf '\377' | dd of=run/checkpoints/step-62/model.safetensors bs=1 seek=700 conv=notrunc status=none
+	run ./dstrain resume run
+	assert_success
+	assert_output --partial "skipping checkpoint step-62: the checksum of 'model.safetensors' is wrong"
+	assert_output --partial "resuming from step 60"
+	assert_same_training whole run
+}
+
+@test "another number of ranks is allowed and said" {
+	train --quiet --set train.steps=40
+	run ./dstrain resume run --hosts local:3 --set train.steps=80
+	assert_success
+	assert_output --partial "3 ranks instead of 2"
+	assert_output --partial "resuming from step 40"
+	has_steps run 80
+	run ./dstrain resume run --set train.steps=90
+	assert_success
+	assert_output --partial "3 ranks on 1 host"
+}
+
+@test "ranks that differ go on from their mean with another number of ranks" {
+	train --quiet --set sync.strategy=local_sgd --set train.steps=40
+	run ./dstrain resume run --hosts local:1 --set train.steps=80
+	assert_success
+	has_steps run 80
+	python3 -c '
+import json
+steps = [l for l in map(json.loads, open("run/metrics.jsonl")) if l["kind"] == "step"]
+assert steps[40]["loss"] < steps[0]["loss"] / 2, (steps[0], steps[40])'
+}
+
+@test "more epochs extend a finished run" {
+	train --quiet --run-dir whole --set train.epochs=4
+	train --quiet
+	run ./dstrain resume run --set train.epochs=4
+	assert_success
+	assert_output --partial "resuming from step 62"
+	assert_same_training whole run
+	run grep epochs: run/recipe.yaml
+	assert_output --partial 4
+}
+
+@test "a finished run is left as it is" {
+	train --quiet
+	before=$(find run -type f ! -name lock | sort | xargs sha256sum)
+	run ./dstrain resume run
+	assert_success
+	assert_output --regexp "already complete: 62 steps"
+	assert_output --partial "--set train.epochs="
+	assert_equal "$(find run -type f ! -name lock | sort | xargs sha256sum)" "$before"
+	run bash -c './dstrain resume run --json 2>/dev/null'
+	assert_success
+	python3 -c 'import json, sys
+r = json.loads(sys.argv[1]); assert r["result"] == "done" and r["step"] == r["steps"] == 62' "$output"
+	run ./dstrain resume run --set train.epochs=1
+	assert_success
+	assert_output --partial "already complete"
+}
+
+@test "what is no run directory, or has no checkpoint, cannot be resumed" {
+	run ./dstrain resume nowhere
+	assert_failure 2
+	assert_output --partial "'nowhere' is not a run directory"
+	train --quiet
+	rm -r run/checkpoints/step-*
+	run ./dstrain resume run
+	assert_failure 1
+	assert_output --partial "no valid checkpoint in 'run/checkpoints'"
+	[ -s run/metrics.jsonl ]
+}
+
+@test "stopped before the first step, there is nothing to resume, and that is said" {
+	slowly
+	./dstrain run recipe.yaml --run-dir run >out 2>said 3>&- &
+	orchestrator=$!
+	wait_for 10 test -e run/logs/rank-0.log
+	signal INT
+	status=0
+	wait "$orchestrator" || status=$?
+	assert_equal "$status" 130
+	run cat said
+	[ -n "$(newest run)" ] || refute_output --partial "dstrain resume"
+}
+
+@test "one dstrain at a time" {
+	slowly
+	begin 1 --set train.steps=100000
+	run ./dstrain resume run
+	assert_failure
+	assert_output --partial "'run' is in use by another dstrain"
+	signal INT
+	wait "$orchestrator" || true
+	./dstrain resume run --set train.steps=1 --quiet
+}
+
+@test "a resume that fails to start changes nothing" {
+	train --quiet
+	before=$(find run -type f ! -name lock | sort | xargs sha256sum)
+	run ./dstrain resume run --set train.optimizer.name=adm
+	assert_failure 2
+	assert_output --partial "adm"
+	run ./dstrain resume run --hosts nowhere.yaml
+	assert_failure 2
+	run ./dstrain resume run --dry-run --set train.epochs=9
+	assert_success
+	assert_equal "$(find run -type f ! -name lock | sort | xargs sha256sum)" "$before"
+}
+
+@test "an optimizer or model that the checkpoint is not of is an error" {
+	train --quiet --set train.steps=20
+	run ./dstrain resume run --set train.steps=30 --set train.optimizer.momentum=0 --set train.optimizer.name=adam
+	assert_failure
+	run ./dstrain resume run --set train.steps=30 --set 'model.hidden=[33]'
+	assert_failure 1
+	assert_output --partial "was the recipe changed?"
+	run ./dstrain resume run --set train.steps=30
+	assert_success
+}

@@ -1,0 +1,283 @@
+#!/usr/bin/env bats
+# shellcheck disable=SC2016  # single quotes: what stands in them is expanded on the hosts
+# dstrain over SSH: a lab of four hosts, each with a real sshd, a host key and a home of its own.
+
+bats_require_minimum_version 1.5.0
+
+setup_file() {
+	if [ "$(id -u)" -ne 0 ] || ! unshare --net --mount true 2>/dev/null; then
+		skip 'needs root and network namespaces (missing hardware)'
+	fi
+	export LAB_DIR="$BATS_FILE_TMPDIR/labs" LAB_NAME=four
+	export PATH="$BATS_TEST_DIRNAME/lab:$PATH"
+	DSTRAIN=$(realpath "${DSTRAIN:-$BATS_TEST_DIRNAME/../dstrain}")
+	export DSTRAIN
+	cat >"$BATS_FILE_TMPDIR/r.yaml" <<-END
+		name: small
+		data: {format: csv, train: $BATS_FILE_TMPDIR/train.csv, test: $BATS_FILE_TMPDIR/test.csv}
+		model: {preset: mlp, hidden: [16]}
+		train: {epochs: 4, batch: 64, optimizer: {name: adam, lr: 0.01}}
+		checkpoint: {every: 10}
+	END
+	make_samples 1000 >"$BATS_FILE_TMPDIR/train.csv"
+	make_samples 200 >"$BATS_FILE_TMPDIR/test.csv"
+	lab up four >/dev/null
+}
+
+teardown_file() {
+	[ -z "${LAB_NAME:-}" ] || lab down
+}
+
+setup() {
+	bats_load_library bats-support
+	bats_load_library bats-assert
+	state=$LAB_DIR/four
+	recipe=$BATS_FILE_TMPDIR/r.yaml
+	cp "$state/hosts.yaml" "$BATS_TEST_TMPDIR/hosts.yaml"
+	cp "$state/known_hosts" "$BATS_TEST_TMPDIR/known_hosts"
+	cd "$BATS_TEST_TMPDIR" || return
+	sed -i "s#^known_hosts:.*#known_hosts: $PWD/known_hosts#" hosts.yaml
+}
+
+# Lines of three numbers and the class of their sum.
+make_samples() {
+	awk -v n="$1" 'BEGIN { srand(7); for (i = 0; i < n; i++) { a = rand(); b = rand(); c = rand()
+		printf "%.4f,%.4f,%.4f,%d\n", a, b, c, (a + b + c > 1.5) } }'
+}
+
+# dstrain on the user's side of the lab
+user() {
+	lab run -- "$DSTRAIN" "$@"
+}
+
+train() {
+	user run "$recipe" --hosts hosts.yaml --run-dir run "$@"
+}
+
+# The same in the background: $! is dstrain itself.
+train_long() {
+	(exec lab run -- "$DSTRAIN" run "$recipe" --hosts hosts.yaml --run-dir run --set train.epochs=2000 >out 2>&1 3>&-) &
+	pid=$!
+	until_true grep -q '"step":40,' run/metrics.jsonl
+}
+
+losses() {
+	python3 -c 'import json, sys
+for line in open(sys.argv[1] + "/metrics.jsonl"):
+	r = json.loads(line)
+	print(r["kind"], r["step"], repr(r["loss"]))' "$1"
+}
+
+# until_true COMMAND...: wait for a condition, at most ten seconds
+until_true() {
+	local deadline=$((SECONDS + 10))
+	until "$@" >/dev/null 2>&1; do
+		[ $SECONDS -lt $deadline ] || fail "never true: $*"
+		sleep 0.02
+	done
+}
+
+# No worker is left on a host.
+no_worker_on() {
+	! lab exec "$1" sh -c 'ls -l /proc/[0-9]*/exe 2>/dev/null | grep -q /dstrain/bin/'
+}
+
+no_worker_anywhere() {
+	for host in h1 h2 h3 h4; do
+		until_true no_worker_on $host
+	done
+}
+
+worker_pid() {
+	lab exec "$1" sh -c 'for p in /proc/[0-9]*; do
+		case $(readlink $p/exe) in */dstrain/bin/*) echo ${p#/proc/};; esac
+	done' | head -n 1
+}
+
+@test "four hosts over SSH give the same losses and model as four local workers, bit for bit" {
+	train --quiet
+	user run "$recipe" --hosts local:4 --run-dir here --quiet
+	assert_equal "$(losses run)" "$(losses here)"
+	cmp run/checkpoints/step-60/model.safetensors here/checkpoints/step-60/model.safetensors
+	no_worker_anywhere
+}
+
+@test "a second run sends nothing that the hosts have" {
+	run user run "$recipe" --hosts hosts.yaml --run-dir one
+	assert_success
+	run user run "$recipe" --hosts hosts.yaml --run-dir two
+	assert_success
+	refute_output --partial ' sent'
+}
+
+@test "a run over SSH is stopped by SIGINT and resumed to the same model" {
+	train_long
+	kill -INT $pid
+	status=0
+	wait $pid || status=$?
+	assert_equal $status 130
+	no_worker_anywhere
+	stopped=$(grep -o 'stopped after step [0-9]*' out | cut -d' ' -f4)
+	# a multiple of an epoch's 15 steps
+	epochs=$((stopped / 15 + 2))
+	run user resume run --set train.epochs=$epochs
+	assert_success
+	assert_output --partial "resuming from step $stopped"
+	user run "$recipe" --hosts hosts.yaml --run-dir whole --quiet --set train.epochs=$epochs
+	assert_equal "$(losses run)" "$(losses whole)"
+}
+
+@test "several slots on a host and hosts written inline as name:slots" {
+	run user run "$recipe" --hosts hosts.yaml --run-dir plain --json
+	assert_success
+	sed -i 's/h1: {address: \([0-9.]*\)}/h1: {address: \1, slots: 9}/; /h[34]:/d' hosts.yaml
+	run --separate-stderr user run "$recipe" --hosts hosts.yaml --run-dir slots --json
+	assert_success
+	assert_output --partial '"world": 10'
+}
+
+@test "hosts check finds four good hosts that all reach each other" {
+	run user hosts check --hosts hosts.yaml
+	assert_success
+	assert_line --regexp '^ok +h1: x86_64, glibc '
+	assert_line --regexp "^ok +h4: reaches 'h1' at 10\."
+	assert_equal "$(grep -c reaches <<<"$output")" 12
+}
+
+@test "hosts check names a network that a host is not on, and how to mend it" {
+	sed -i 's#^network:.*#network: 10.99.0.0/16#' hosts.yaml
+	run user hosts check --hosts hosts.yaml
+	assert_failure 1
+	assert_output --partial "problem h1: no address within network '10.99.0.0/16'"
+	assert_output --partial 'fix: set `network:`'
+}
+
+@test "an unknown host key is refused with its fingerprint and the command that accepts it" {
+	fingerprint=$(ssh-keygen -lf known_hosts | awk 'NR == 1 { print $2 }')
+	sed -i 1d known_hosts
+	run train
+	assert_failure 1
+	assert_output --partial "h1: its host key is not known: ssh-ed25519 $fingerprint"
+	assert_output --partial "ssh-keyscan -t ed25519 -p 22 10."
+	command=$(grep -o 'ssh-keyscan.*' <<<"$output")
+	lab run -- sh -c "$command" 2>/dev/null
+	train --quiet
+}
+
+@test "a changed host key is refused" {
+	awk '{ key[NR] = $2 " " $3; name[NR] = $1 } END { key[1] = key[2]; for (i = 1; i <= NR; i++) print name[i], key[i] }' \
+		known_hosts >changed
+	mv changed known_hosts
+	run train
+	assert_failure 1
+	assert_output --partial 'h1: its host key has CHANGED'
+	assert_output --partial 'ssh-keygen'
+}
+
+@test "a wrong user, a wrong key and a missing key are told apart from each other" {
+	sed -i 's/^user: root/user: nobody/' hosts.yaml
+	run train
+	assert_failure 1
+	assert_output --partial "h1: permission denied for user 'nobody'"
+	sed -i 's/^user: .*/user: root/' hosts.yaml
+	ssh-keygen -q -t ed25519 -N '' -f other
+	sed -i "s#^identity:.*#identity: $PWD/other#" hosts.yaml
+	run train
+	assert_failure 1
+	assert_output --partial "h1: permission denied for user 'root' (tried $PWD/other: refused)"
+	sed -i "s#^identity:.*#identity: $PWD/missing#" hosts.yaml
+	run train
+	assert_failure 1
+	assert_output --partial "$PWD/missing"
+}
+
+@test "a key that asks for a passphrase does not hang the run" {
+	ssh-keygen -q -t ed25519 -N secret -f locked
+	sed -i "s#^identity:.*#identity: $PWD/locked#" hosts.yaml
+	run timeout 20 lab run -- "$DSTRAIN" run "$recipe" --hosts hosts.yaml --run-dir run
+	assert_failure 1
+	assert_output --partial 'ssh-add'
+}
+
+@test "a host that is down is named" {
+	sed -i 's/10\.77\.0\.3}/10.77.0.200}/' hosts.yaml
+	run train
+	assert_failure 1
+	assert_output --partial 'h3: cannot connect to 10.77.0.200 port 22'
+}
+
+@test "a host whose cable is pulled is named within its connect timeout" {
+	lab link h2 down
+	echo 'connect_timeout: 2s' >>hosts.yaml
+	run train
+	lab link h2 up
+	assert_failure 1
+	assert_output --partial 'h2: no answer from 10.77.0.2 port 22 within 2 s'
+}
+
+@test "a cache directory that cannot be written is said" {
+	lab exec h1 sh -c 'rm -rf /root/.cache && touch /root/.cache'
+	run train
+	lab exec h1 sh -c 'rm /root/.cache'
+	assert_failure 1
+	assert_output --partial 'h1: '
+	assert_output --partial '/root/.cache'
+}
+
+@test "another dstrain on the host is refused with both versions" {
+	train --quiet
+	lab exec h1 sh -c "for f in /root/.cache/dstrain/bin/*/dstrain; do
+		size=\$(stat -c %s \$f) && printf x | dd of=\$f bs=1 seek=\$((size - 1)) conv=notrunc 2>/dev/null
+	done"
+	run user run "$recipe" --hosts hosts.yaml --run-dir again
+	lab exec h1 rm -rf /root/.cache
+	assert_failure 1
+	assert_output --partial 'another dstrain runs there: release '
+}
+
+@test "a login shell that talks, and one that is not bash, do no harm" {
+	lab exec h1 sh -c 'echo "echo welcome to h1; echo oops >&2" >/root/.bashrc'
+	train --quiet
+	lab exec h1 rm /root/.bashrc
+}
+
+@test "a killed worker ends the run with status 3, its host's name, and nothing left behind" {
+	train_long
+	lab exec h3 kill -9 "$(worker_pid h3)"
+	began=$SECONDS
+	status=0
+	wait $pid || status=$?
+	assert_equal $status 3
+	[ $((SECONDS - began)) -le 6 ]
+	grep -q "rank 2 on 'h3' was killed by SIGKILL" out
+	grep -q 'dstrain resume run' out
+	no_worker_anywhere
+}
+
+@test "a host that falls silent ends the run with status 3" {
+	train_long
+	lab link h2 down
+	began=$SECONDS
+	status=0
+	wait $pid || status=$?
+	lab link h2 up
+	assert_equal $status 3
+	[ $((SECONDS - began)) -le 10 ]
+	grep -q "'h2'" out
+	no_worker_on h1
+}
+
+@test "when the user's machine is gone, no worker is left on any host" {
+	train_long
+	kill -9 $pid
+	wait $pid || true
+	no_worker_anywhere
+}
+
+@test "no secret and no address stands in a worker's command line or environment" {
+	train_long
+	run lab exec h1 sh -c "tr '\\0' ' ' </proc/$(worker_pid h1)/cmdline"
+	kill -INT $pid
+	wait $pid || true
+	assert_output --regexp '^/root/.cache/dstrain/bin/[0-9a-f]{64}/dstrain worker ?$'
+}

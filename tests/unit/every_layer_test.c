@@ -1,0 +1,282 @@
+/* Every layer in the registry: its derivatives, and what a sample's result may depend on. */
+#include "tests/unit/unit.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/error.h"
+#include "runtime/device/cpu.h"
+#include "runtime/model/layer.h"
+#include "tests/unit/part.h"
+
+/*
+ * Steps are powers of two, so that x + h and x - h are exact but for a rounding. Truncation is
+ * h^2/6 f''' < 2.1e-5 (|tanh'''| <= 2); float rounding of sums of a hundred products is
+ * 1e-6 / 2h < 1e-4.
+ */
+static const float h = 0x1p-7f;
+static const double tolerance = 2e-4;
+
+struct bench {
+	const struct layer *layer;
+	struct part part;
+	struct layer_plan plan;
+	struct layer_call call;
+	float *tensor[LAYER_TENSORS], *grad[LAYER_TENSORS];
+	size_t count[LAYER_TENSORS];
+	float *in, *out, *dout, *din;
+};
+
+static void bench_init(struct bench *b, const struct entry *entry, struct shape shape, size_t batch,
+		       bool training)
+{
+	struct error err;
+
+	*b = (struct bench){ .layer = (const struct layer *)entry, .part = part_with(entry, NULL) };
+	b->plan.output = shape;
+	if (b->layer->plan)
+		assert_int_equal(b->layer->plan(b->part.params, &shape, &b->plan, &err), 0);
+	b->call = (struct layer_call){
+		.params = b->part.params,
+		.batch = batch,
+		.inputs = shape_count(&shape),
+		.outputs = shape_count(&b->plan.output),
+		.input_shape = shape,
+		.weight = (const float *const *)b->tensor,
+		.grad = b->grad,
+		.scratch = xaligned(batch * b->plan.scratch_bytes),
+		.training = training,
+		.rng = rng_make(5, RNG_DROPOUT, 1, 2),
+	};
+	for (size_t i = 0; i < b->plan.tensors; i++) {
+		b->count[i] = shape_count(&b->plan.tensor[i].shape);
+		b->tensor[i] = filled(b->count[i], i, 0);
+		b->grad[i] = xaligned(b->count[i] * sizeof(float));
+	}
+	b->in = filled(batch * b->call.inputs, 10, 0.05); /* away from relu's edge at 0 */
+	b->out = xaligned(batch * b->call.outputs * sizeof(float));
+	b->dout = filled(batch * b->call.outputs, 11, 0);
+	b->din = xaligned(batch * b->call.inputs * sizeof(float));
+}
+
+static void bench_release(struct bench *b)
+{
+	for (size_t i = 0; i < b->plan.tensors; i++) {
+		free(b->tensor[i]);
+		free(b->grad[i]);
+	}
+	free(b->call.scratch);
+	free(b->in);
+	free(b->out);
+	free(b->dout);
+	free(b->din);
+	part_release(&b->part);
+}
+
+/* A number whose derivative by out[i] is dout[i]. */
+static double objective(struct bench *b)
+{
+	double sum = 0;
+
+	b->layer->forward(&b->call, b->in, b->out);
+	for (size_t i = 0; i < b->call.batch * b->call.outputs; i++)
+		sum += (double)b->out[i] * b->dout[i];
+	return sum;
+}
+
+static void compare(struct bench *b, float *x, const float *derivative, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		float kept = x[i], above = kept + h, below = kept - h;
+		double high, low, slope;
+
+		x[i] = above;
+		high = objective(b);
+		x[i] = below;
+		low = objective(b);
+		x[i] = kept;
+		slope = (high - low) / ((double)above - below);
+		if (!(fabs(slope - derivative[i]) <= tolerance * (1 + fabs(slope))))
+			fail_msg("%s: derivative %zu of %zu is %g, differences say %g",
+				 b->layer->entry.name, i, count, (double)derivative[i], slope);
+	}
+}
+
+static void check_derivatives(struct bench *b)
+{
+	objective(b);
+	for (size_t i = 0; i < b->plan.tensors; i++)
+		for (size_t j = 0; j < b->count[i]; j++)
+			b->grad[i][j] = NAN; /* backward overwrites */
+	for (size_t i = 0; i < b->call.batch * b->call.inputs; i++)
+		b->din[i] = NAN;
+	b->layer->backward(&b->call, b->in, b->out, b->dout, b->din);
+	compare(b, b->in, b->din, b->call.batch * b->call.inputs);
+	for (size_t i = 0; i < b->plan.tensors; i++)
+		compare(b, b->tensor[i], b->grad[i], b->count[i]);
+}
+
+static const struct shape shapes[] = {
+	{ .dim = { 1 }, .rank = 1 },
+	{ .dim = { 7 }, .rank = 1 },
+	{ .dim = { 3, 5 }, .rank = 2 },
+	{ .dim = { 2, 3, 3 }, .rank = 3 },
+};
+static const size_t batches[] = { 1, 3, 8 };
+
+static void derivatives_match_central_differences(void **state)
+{
+	struct bench b;
+
+	(void)state;
+	for (size_t e = 0; layers.entries[e]; e++) {
+		for (size_t i = 0; i < ARRAY_SIZE(shapes) * ARRAY_SIZE(batches) * 2; i++) {
+			bench_init(&b, layers.entries[e], shapes[i / 2 % ARRAY_SIZE(shapes)],
+				   batches[i / 2 / ARRAY_SIZE(shapes)], i % 2);
+			check_derivatives(&b);
+			bench_release(&b);
+		}
+	}
+}
+
+static void the_same_call_gives_the_same_bits(void **state)
+{
+	struct bench a, b;
+
+	(void)state;
+	for (size_t e = 0; layers.entries[e]; e++) {
+		bench_init(&a, layers.entries[e], shapes[2], 8, true);
+		bench_init(&b, layers.entries[e], shapes[2], 8, true);
+		objective(&a);
+		objective(&b);
+		a.layer->backward(&a.call, a.in, a.out, a.dout, a.din);
+		b.layer->backward(&b.call, b.in, b.out, b.dout, b.din);
+		assert_memory_equal(a.out, b.out, 8 * a.call.outputs * sizeof(float));
+		assert_memory_equal(a.din, b.din, 8 * a.call.inputs * sizeof(float));
+		for (size_t i = 0; i < a.plan.tensors; i++)
+			assert_memory_equal(a.grad[i], b.grad[i], a.count[i] * sizeof(float));
+		bench_release(&a);
+		bench_release(&b);
+	}
+}
+
+/* Sample 5 of a batch of 8 gives the same on a rank that has only it. */
+static void a_sample_does_not_depend_on_its_neighbours(void **state)
+{
+	struct bench b;
+
+	(void)state;
+	for (size_t e = 0; layers.entries[e]; e++) {
+		float together[64], *alone;
+
+		bench_init(&b, layers.entries[e], shapes[2], 8, true);
+		assert_true(b.call.outputs <= ARRAY_SIZE(together));
+		objective(&b);
+		memcpy(together, b.out + 5 * b.call.outputs, b.call.outputs * sizeof(float));
+		b.call.first = 5;
+		b.call.batch = 1;
+		alone = b.out;
+		b.layer->forward(&b.call, b.in + 5 * b.call.inputs, alone);
+		for (size_t i = 0; i < b.call.outputs; i++) /* sums may be ordered otherwise */
+			assert_true(fabsf(alone[i] - together[i]) <= 1e-6f);
+		bench_release(&b);
+	}
+}
+
+static void not_a_number_is_passed_on(void **state)
+{
+	struct bench b;
+
+	(void)state;
+	for (size_t e = 0; layers.entries[e]; e++) {
+		bench_init(&b, layers.entries[e], shapes[0], 1, false);
+		b.in[0] = NAN;
+		objective(&b);
+		assert_true(isnan(b.out[0]));
+		bench_release(&b);
+	}
+}
+
+static struct bench dropout(size_t batch, bool training)
+{
+	struct bench b;
+	struct shape wide = { .dim = { 1000 }, .rank = 1 };
+
+	bench_init(&b, registry_find(&layers, "dropout"), wide, batch, training);
+	return b;
+}
+
+static void dropout_drops_its_share_and_scales_the_rest(void **state)
+{
+	struct bench b = dropout(10, true);
+	size_t dropped = 0;
+
+	(void)state;
+	objective(&b);
+	for (size_t i = 0; i < 10000; i++) {
+		dropped += b.out[i] == 0;
+		assert_true(b.out[i] == 0 || b.out[i] == 2 * b.in[i]);
+	}
+	assert_in_range(dropped, 4750, 5250); /* 5000, five deviations of 50 */
+	bench_release(&b);
+}
+
+static void dropout_does_nothing_in_evaluation(void **state)
+{
+	struct bench b = dropout(2, false);
+
+	(void)state;
+	objective(&b);
+	assert_memory_equal(b.out, b.in, 2000 * sizeof(float));
+	bench_release(&b);
+}
+
+static size_t differing(struct bench *b, const float *before)
+{
+	size_t count = 0;
+
+	objective(b);
+	for (size_t i = 0; i < 1000; i++)
+		count += (b->out[i] == 0) != (before[i] == 0);
+	return count;
+}
+
+static void dropout_differs_by_step_layer_seed_and_sample(void **state)
+{
+	struct bench b = dropout(1, true);
+	const struct rng others[] = { rng_make(5, RNG_DROPOUT, 1, 3),
+				      rng_make(5, RNG_DROPOUT, 2, 2),
+				      rng_make(6, RNG_DROPOUT, 1, 2) };
+	struct rng first = b.call.rng;
+	float before[1000];
+
+	(void)state;
+	objective(&b);
+	memcpy(before, b.out, sizeof(before));
+	for (size_t i = 0; i < ARRAY_SIZE(others); i++) {
+		b.call.rng = others[i];
+		assert_in_range(differing(&b, before), 400, 600);
+	}
+	b.call.rng = first;
+	assert_int_equal(differing(&b, before), 0);
+	b.call.first = 1;
+	assert_in_range(differing(&b, before), 400, 600);
+	bench_release(&b);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(derivatives_match_central_differences),
+		cmocka_unit_test(the_same_call_gives_the_same_bits),
+		cmocka_unit_test(a_sample_does_not_depend_on_its_neighbours),
+		cmocka_unit_test(not_a_number_is_passed_on),
+		cmocka_unit_test(dropout_drops_its_share_and_scales_the_rest),
+		cmocka_unit_test(dropout_does_nothing_in_evaluation),
+		cmocka_unit_test(dropout_differs_by_step_layer_seed_and_sample),
+	};
+
+	cpu_threads(1);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

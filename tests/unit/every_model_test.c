@@ -1,0 +1,437 @@
+/* Every preset in the registry as a whole: derivatives, readiness, slices of a batch, names. */
+#include "tests/unit/unit.h"
+
+#include <math.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/error.h"
+#include "runtime/device/cpu.h"
+#include "runtime/model/layer.h"
+#include "tests/unit/part.h"
+
+enum { BATCH = 8 };
+
+static const struct shape input = { .dim = { 2, 3 }, .rank = 2 };
+
+/* Options that make what a preset builds differ; all presets are tried with their defaults too. */
+static const struct {
+	const char *preset, *options[7];
+} variants[] = {
+	{ "mlp", { "hidden", "[7]", "activation", "tanh" } },
+	{ "mlp", { "hidden", "[5, 4, 3]", "activation", "sigmoid" } },
+	{ "mlp", { "hidden", "[9, 8]", "activation", "tanh", "dropout", "0.3" } },
+	{ "mlp", { "hidden", "[]" } },
+};
+
+struct bench {
+	struct part preset;
+	struct model *model;
+	struct batch batch;
+	size_t count;
+	float *weight, *grad, *copy;
+	size_t ready; /* where the next range must end */
+	size_t calls;
+};
+
+static void bench_release(struct bench *b)
+{
+	model_free(b->model);
+	free(b->batch.x);
+	free(b->batch.targets);
+	free(b->weight);
+	free(b->grad);
+	free(b->copy);
+	part_release(&b->preset);
+}
+
+static struct model_env env_of(size_t classes)
+{
+	return (struct model_env){
+		.input = input, .classes = classes, .max_batch = BATCH, .seed = 3
+	};
+}
+
+/* Returns -1 if the preset refuses such data. */
+static int bench_init(struct bench *b, const struct entry *entry, const char *const *options,
+		      size_t classes)
+{
+	struct model_env env = env_of(classes);
+	size_t features = shape_count(&input);
+	struct error err;
+
+	*b = (struct bench){ .preset = part_with(entry, options) };
+	if (model_new(&b->model, &b->preset, &env, &err) < 0) {
+		assert_non_null(strstr(err.text, entry->name));
+		bench_release(b);
+		return -1;
+	}
+	b->batch = (struct batch){ .x = filled(BATCH * features, 30, 0),
+				   .targets = filled(BATCH, 31, 0),
+				   .count = BATCH,
+				   .total = BATCH,
+				   .step = 4,
+				   .training = true };
+	for (size_t i = 0; i < BATCH && classes; i++)
+		b->batch.targets[i] = (float)(i % classes);
+	b->count = model_count(b->model);
+	b->weight = xaligned(b->count * sizeof(float));
+	b->grad = xaligned(b->count * sizeof(float));
+	b->copy = xaligned(b->count * sizeof(float));
+	model_init(b->model, b->weight);
+	return 0;
+}
+
+typedef void visit(struct bench *bench);
+
+static size_t visit_all(visit *check, const struct entry *entry, const char *const *options)
+{
+	static const size_t classes[] = { 0, 2, 3 };
+	size_t built = 0;
+	struct bench b;
+
+	for (size_t i = 0; i < ARRAY_SIZE(classes); i++) {
+		if (bench_init(&b, entry, options, classes[i]) < 0)
+			continue;
+		check(&b);
+		built++;
+		bench_release(&b);
+	}
+	return built;
+}
+
+static void for_each(visit *check)
+{
+	for (size_t i = 0; models.entries[i]; i++)
+		assert_true(visit_all(check, models.entries[i], NULL) > 0);
+	for (size_t i = 0; i < ARRAY_SIZE(variants); i++)
+		assert_int_equal(visit_all(check, registry_find(&models, variants[i].preset),
+					   variants[i].options),
+				 3);
+}
+
+static void ignore(void *arg, size_t offset, size_t count)
+{
+	(void)arg;
+	(void)offset;
+	(void)count;
+}
+
+static double mean_loss(struct bench *b)
+{
+	struct score score;
+
+	model_forward(b->model, b->weight, &b->batch, &score);
+	assert_int_equal(score.count, b->batch.count);
+	return score.loss_sum / (double)b->batch.total;
+}
+
+static void gradient(struct bench *b, float *grad)
+{
+	mean_loss(b);
+	for (size_t i = 0; i < b->count; i++)
+		grad[i] = NAN; /* backward overwrites */
+	model_backward(b->model, b->weight, &b->batch, grad, ignore, NULL);
+}
+
+/* The distance of a derivative from the nearest of: central, left and right difference. An edge of
+ * relu within h spoils the central one and that of its side. */
+static double distance(struct bench *b, size_t i, float h)
+{
+	float kept = b->weight[i], above = kept + h, below = kept - h;
+	double slope = b->grad[i], low, here = mean_loss(b), high, left, right, central;
+
+	b->weight[i] = above;
+	high = mean_loss(b);
+	b->weight[i] = below;
+	low = mean_loss(b);
+	b->weight[i] = kept;
+	central = fabs((high - low) / ((double)above - below) - slope);
+	left = fabs((here - low) / ((double)kept - below) - slope);
+	right = fabs((high - here) / ((double)above - kept) - slope);
+	return fmin(central, fmin(left, right));
+}
+
+/*
+ * At most 50 parameters of each tensor. With h = 2^-9 truncation is below 1e-5, and logits rounded
+ * to 2^-23 move a difference by about 1e-7 / h = 5e-5.
+ */
+static void compare_with_differences(struct bench *b)
+{
+	size_t tensors;
+	const struct tensor *tensor = model_tensors(b->model, &tensors);
+
+	gradient(b, b->grad);
+	for (size_t t = 0; t < tensors; t++) {
+		size_t end = tensor[t].offset + tensor[t].count;
+
+		for (size_t i = tensor[t].offset; i < end; i += 1 + tensor[t].count / 50)
+			if (!(distance(b, i, 0x1p-9f) <= 1e-4))
+				fail_msg("%s, %s: derivative %zu is not %g, by %g",
+					 b->preset.entry->name, tensor[t].name, i,
+					 (double)b->grad[i], distance(b, i, 0x1p-9f));
+	}
+}
+
+static void derivatives_match_central_differences(void **state)
+{
+	(void)state;
+	for_each(compare_with_differences);
+}
+
+static void note_ready(void *arg, size_t offset, size_t count)
+{
+	struct bench *b = arg;
+
+	assert_true(count > 0);
+	assert_int_equal(offset + count, b->ready);
+	memcpy(b->copy + offset, b->grad + offset, count * sizeof(float));
+	b->ready = offset;
+	b->calls++;
+}
+
+static void watch_ready(struct bench *b)
+{
+	size_t tensors;
+
+	model_tensors(b->model, &tensors);
+	b->ready = b->count;
+	mean_loss(b);
+	model_backward(b->model, b->weight, &b->batch, b->grad, note_ready, b);
+	assert_int_equal(b->ready, 0);
+	assert_int_equal(b->calls, tensors / 2); /* once per layer: weight and bias together */
+	assert_memory_equal(b->copy, b->grad, b->count * sizeof(float));
+}
+
+static void ready_ranges_fall_to_0_and_are_final(void **state)
+{
+	(void)state;
+	for_each(watch_ready);
+}
+
+/* Ranks with 3, 0 and 5 samples of the same 8. */
+static void split(struct bench *b)
+{
+	static const size_t cuts[] = { 0, 3, 3, 8 };
+	struct batch whole = b->batch;
+	double loss = mean_loss(b), sum = 0;
+
+	gradient(b, b->grad);
+	for (size_t i = 0; i < 3; i++) {
+		size_t first = cuts[i];
+
+		b->batch.x = whole.x + first * shape_count(&input);
+		b->batch.targets = whole.targets + first;
+		b->batch.first = first;
+		b->batch.count = cuts[i + 1] - first;
+		sum += mean_loss(b);
+		gradient(b, b->copy);
+		cpu_axpy(b->grad, -1, b->copy, b->count);
+	}
+	b->batch = whole;
+	assert_true(fabs(sum - loss) < 1e-6);
+	for (size_t i = 0; i < b->count; i++)
+		assert_true(fabsf(b->grad[i]) < 1e-6f);
+}
+
+static void slices_of_a_batch_sum_to_the_whole(void **state)
+{
+	(void)state;
+	for_each(split);
+}
+
+static void check_names(struct bench *b)
+{
+	size_t tensors, next = 0;
+	const struct tensor *tensor = model_tensors(b->model, &tensors);
+
+	for (size_t i = 0; i < tensors; i++) {
+		assert_int_equal(tensor[i].offset, next);
+		assert_int_equal(tensor[i].count, shape_count(&tensor[i].shape));
+		next += tensor[i].count;
+		for (size_t j = 0; j < i; j++)
+			assert_string_not_equal(tensor[i].name, tensor[j].name);
+	}
+	assert_int_equal(next, b->count);
+}
+
+static void tensors_tile_the_block_under_unique_names(void **state)
+{
+	(void)state;
+	for_each(check_names);
+}
+
+static void repeat(struct bench *b)
+{
+	gradient(b, b->grad);
+	gradient(b, b->copy);
+	assert_memory_equal(b->grad, b->copy, b->count * sizeof(float));
+}
+
+static void the_same_batch_gives_the_same_bits(void **state)
+{
+	(void)state;
+	for_each(repeat);
+}
+
+static void compare_inits(struct bench *b)
+{
+	struct model_env env = env_of(0);
+	struct model *other;
+	struct error err;
+
+	if (model_new(&other, &b->preset, &env, &err) < 0)
+		return;
+	model_free(other);
+	env.max_batch = 1;
+	assert_int_equal(model_new(&other, &b->preset, &env, &err), 0);
+	if (model_count(other) == b->count) {
+		model_init(other, b->copy);
+		assert_memory_equal(b->copy, b->weight, b->count * sizeof(float));
+	}
+	model_free(other);
+	env.seed++;
+	assert_int_equal(model_new(&other, &b->preset, &env, &err), 0);
+	if (model_count(other) == b->count) {
+		model_init(other, b->copy);
+		assert_memory_not_equal(b->copy, b->weight, b->count * sizeof(float));
+	}
+	model_free(other);
+}
+
+static void initial_weights_depend_on_the_seed_alone(void **state)
+{
+	(void)state;
+	for_each(compare_inits);
+}
+
+static void an_mlp_is_named_and_initialised_as_in_pytorch(void **state)
+{
+	static const char *const names[] = { "fc1.weight", "fc1.bias",	 "fc2.weight",
+					     "fc2.bias",   "fc3.weight", "fc3.bias" };
+	static const size_t inputs[] = { 6, 6, 256, 256, 128, 128 };
+	struct bench b;
+	size_t tensors;
+	const struct tensor *tensor;
+
+	(void)state;
+	bench_init(&b, registry_find(&models, "mlp"), NULL, 3);
+	tensor = model_tensors(b.model, &tensors);
+	assert_int_equal(tensors, 6);
+	assert_int_equal(tensor[2].shape.dim[0], 128); /* [out][in] */
+	assert_int_equal(tensor[2].shape.dim[1], 256);
+	for (size_t i = 0; i < 6; i++) {
+		float bound = (float)(1 / sqrt((double)inputs[i])), largest = 0;
+
+		assert_string_equal(tensor[i].name, names[i]);
+		for (size_t j = 0; j < tensor[i].count; j++)
+			largest = fmaxf(largest, fabsf(b.weight[tensor[i].offset + j]));
+		assert_true(largest <= bound && (tensor[i].count < 50 || largest > 0.9f * bound));
+	}
+	bench_release(&b);
+}
+
+static void outputs_are_those_of_the_last_layer(void **state)
+{
+	struct bench b;
+	size_t outputs, right = 0;
+	struct score score;
+	const float *z;
+
+	(void)state;
+	bench_init(&b, registry_find(&models, "softmax"), NULL, 3);
+	model_forward(b.model, b.weight, &b.batch, &score);
+	z = model_outputs(b.model, &outputs);
+	assert_int_equal(outputs, 3);
+	for (size_t i = 0; i < BATCH; i++, z += 3) {
+		size_t best = z[1] > z[0] ? 1 : 0;
+
+		best = z[2] > z[best] ? 2 : best;
+		right += best == (size_t)b.batch.targets[i];
+	}
+	assert_int_equal(score.correct, right);
+	bench_release(&b);
+}
+
+static void a_preset_says_what_data_it_lacks(void **state)
+{
+	struct model_env env = env_of(10);
+	struct part logistic = part_default(&models, "logistic");
+	struct model *model;
+	struct error err;
+
+	(void)state;
+	assert_int_equal(model_new(&model, &logistic, &env, &err), -1);
+	assert_string_equal(err.text,
+			    "model 'logistic': loss 'logistic' needs data with 2 classes, "
+			    "not 10; use model 'softmax' for more, 'mlp' for values to "
+			    "regress");
+	part_release(&logistic);
+}
+
+static void dropout_is_drawn_anew_at_every_step_of_training_alone(void **state)
+{
+	struct bench b;
+	double first, same, next;
+
+	(void)state;
+	bench_init(&b, registry_find(&models, "mlp"), variants[2].options, 3);
+	first = mean_loss(&b);
+	same = mean_loss(&b);
+	b.batch.step++;
+	next = mean_loss(&b);
+	assert_true(same == first && next != first);
+	b.batch.training = false;
+	first = mean_loss(&b);
+	b.batch.step++;
+	assert_true(mean_loss(&b) == first);
+	bench_release(&b);
+}
+
+static void *train_alone(void *arg)
+{
+	for (int i = 0; i < 50; i++)
+		gradient(arg, ((struct bench *)arg)->grad);
+	return NULL;
+}
+
+static void models_of_several_threads_do_not_meet(void **state)
+{
+	struct bench b[3];
+	pthread_t threads[3];
+
+	(void)state;
+	for (size_t i = 0; i < 3; i++) {
+		bench_init(&b[i], registry_find(&models, "mlp"), variants[2].options, 3);
+		b[i].batch.step = i;
+		gradient(&b[i], b[i].copy);
+	}
+	for (size_t i = 0; i < 3; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, train_alone, &b[i]), 0);
+	for (size_t i = 0; i < 3; i++) {
+		pthread_join(threads[i], NULL);
+		assert_memory_equal(b[i].grad, b[i].copy, b[i].count * sizeof(float));
+		bench_release(&b[i]);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(derivatives_match_central_differences),
+		cmocka_unit_test(ready_ranges_fall_to_0_and_are_final),
+		cmocka_unit_test(slices_of_a_batch_sum_to_the_whole),
+		cmocka_unit_test(tensors_tile_the_block_under_unique_names),
+		cmocka_unit_test(the_same_batch_gives_the_same_bits),
+		cmocka_unit_test(initial_weights_depend_on_the_seed_alone),
+		cmocka_unit_test(an_mlp_is_named_and_initialised_as_in_pytorch),
+		cmocka_unit_test(outputs_are_those_of_the_last_layer),
+		cmocka_unit_test(a_preset_says_what_data_it_lacks),
+		cmocka_unit_test(dropout_is_drawn_anew_at_every_step_of_training_alone),
+		cmocka_unit_test(models_of_several_threads_do_not_meet),
+	};
+
+	cpu_threads(1);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,280 @@
+/* What every synchronisation strategy of the registry must do, shown on a linear regression. */
+#include "tests/unit/unit.h"
+
+#include <math.h>
+#include <stdatomic.h>
+
+#include "runtime/compress/compress.h"
+#include "runtime/exchange.h"
+#include "runtime/rng.h"
+#include "runtime/sync/sync.h"
+#include "tests/unit/cluster.h"
+
+/* STEPS is a multiple of any likely period, so that a strategy has just synchronised at the end. */
+enum { COUNT = 300, BATCH = 8, STEPS = 240 };
+
+static const int worlds[] = { 1, 2, 4 };
+
+struct run {
+	const struct part *strategy, *compressor;
+	bool same_samples; /* every rank trains on the whole batch: one would be enough */
+	size_t steps;
+
+	_Atomic uint64_t digests[CLUSTER_MAX]; /* of each rank's weights at the end */
+	_Atomic uint64_t sent;		       /* payload bytes of rank 0 */
+	float weight[COUNT];		       /* rank 0's */
+	double distance;		       /* of these to the solution, relative */
+};
+
+static float number(enum rng_purpose purpose, uint64_t which, uint64_t step, uint64_t i)
+{
+	struct rng rng = rng_make(42, purpose, which, step);
+
+	return (float)(2 * rng_uniform(&rng, i) - 1);
+}
+
+/* Sample k of a step has x at a few places; its label is w*.x, with w* = `solution`. */
+static void add_gradient(float *grad, const float *weight, const float *solution, size_t step,
+			 size_t k, float share)
+{
+	enum { FEATURES = 20 };
+	struct rng rng = rng_make(42, RNG_SHUFFLE, k, step);
+	size_t at[FEATURES];
+	float x[FEATURES], miss = 0;
+
+	for (uint64_t j = 0; j < FEATURES; j++) {
+		at[j] = rng_below(&rng, j, COUNT);
+		x[j] = number(RNG_DATA, k, step, j);
+		miss += x[j] * (weight[at[j]] - solution[at[j]]);
+	}
+	for (size_t j = 0; j < FEATURES; j++)
+		grad[at[j]] += share * miss * x[j];
+}
+
+static void backward(const struct run *run, const struct group *world, const float *weight,
+		     const float *solution, size_t step, float *grad)
+{
+	size_t each = BATCH / (size_t)world->count, first = each * (size_t)world->index;
+
+	memset(grad, 0, COUNT * sizeof(*grad));
+	if (run->same_samples)
+		for (size_t k = 0; k < BATCH; k++)
+			add_gradient(grad, weight, solution, step, k,
+				     1 / (float)(BATCH * world->count));
+	else
+		for (size_t k = first; k < first + each; k++)
+			add_gradient(grad, weight, solution, step, k, 1 / (float)BATCH);
+}
+
+static void train_step(struct sync *sync, size_t step, float *weight, float *grad)
+{
+	struct error err;
+
+	sync_step(sync, step, grad);
+	sync_ready(sync, 200, COUNT - 200);
+	sync_ready(sync, 0, 200);
+	cluster_must(sync_gradients(sync, &err), &err);
+	for (size_t i = 0; i < COUNT; i++)
+		weight[i] -= 0.5f * grad[i];
+	cluster_must(sync_weights(sync, step, weight, &err), &err);
+}
+
+static uint64_t digest_of(const float *x)
+{
+	uint64_t digest = 14695981039346656037u;
+
+	for (size_t i = 0; i < COUNT; i++) {
+		uint32_t bits;
+
+		memcpy(&bits, &x[i], sizeof(bits));
+		digest = (digest ^ bits) * 1099511628211u;
+	}
+	return digest;
+}
+
+static void train_body(int rank, struct net *net, void *arg)
+{
+	struct run *run = arg;
+	int ranks[CLUSTER_MAX];
+	struct group world = group_world(ranks, net_world(net), rank);
+	struct exchange_env exchange_env = { net, run->compressor, COLL_AUTO, 42, COUNT };
+	struct exchange *exchange = exchange_new(&exchange_env);
+	struct sync_env env = { exchange, net, &world, COUNT, 42 };
+	struct sync_params params = { .bucket_bytes = 100 * sizeof(float) };
+	float weight[COUNT] = { 0 }, grad[COUNT], solution[COUNT];
+	struct sync *sync = NULL;
+	struct error err;
+
+	for (size_t i = 0; i < COUNT; i++)
+		solution[i] = number(RNG_INIT, 0, 0, i);
+	cluster_must(sync_new(&sync, run->strategy, &params, &env, &err), &err);
+	for (size_t step = 0; step < run->steps; step++) {
+		backward(run, &world, weight, solution, step, grad);
+		train_step(sync, step, weight, grad);
+	}
+	atomic_store(&run->digests[rank], digest_of(weight));
+	if (rank == 0) {
+		double missed = 0, size = 0;
+
+		for (size_t i = 0; i < COUNT; i++) {
+			missed += pow(weight[i] - solution[i], 2);
+			size += pow(solution[i], 2);
+		}
+		run->distance = sqrt(missed / size);
+		memcpy(run->weight, weight, sizeof(weight));
+		atomic_store(&run->sent, net_bytes(net).payload_sent);
+	}
+	sync_free(sync);
+	exchange_free(exchange);
+}
+
+static void train(struct run *run, const char *strategy, const char *compressor, int world)
+{
+	struct part parts[] = { part_default(&sync_strategies, strategy),
+				part_default(&compressors, compressor) };
+
+	run->strategy = &parts[0];
+	run->compressor = &parts[1];
+	run->steps = run->steps ? run->steps : STEPS;
+	cluster_run("inproc", world, train_body, run);
+	run->strategy = run->compressor = NULL;
+	part_release(&parts[0]);
+	part_release(&parts[1]);
+}
+
+static void ranks_agree_and_runs_repeat(void **state)
+{
+	(void)state;
+	for (size_t s = 0; sync_strategies.entries[s]; s++) {
+		for (size_t c = 0; compressors.entries[c]; c++) {
+			for (size_t w = 0; w < ARRAY_SIZE(worlds); w++) {
+				const char *strategy = sync_strategies.entries[s]->name;
+				const char *compressor = compressors.entries[c]->name;
+				struct run first = { 0 }, second = { 0 };
+
+				train(&first, strategy, compressor, worlds[w]);
+				train(&second, strategy, compressor, worlds[w]);
+				for (int r = 0; r < worlds[w]; r++) {
+					assert_true(first.digests[r] == first.digests[0]);
+					assert_true(second.digests[r] == first.digests[0]);
+				}
+			}
+		}
+	}
+}
+
+static void every_strategy_approaches_the_solution(void **state)
+{
+	(void)state;
+	for (size_t s = 0; sync_strategies.entries[s]; s++) {
+		for (size_t w = 0; w < ARRAY_SIZE(worlds); w++) {
+			struct run run = { 0 };
+
+			train(&run, sync_strategies.entries[s]->name, "none", worlds[w]);
+			if (run.distance > 0.2)
+				fail_msg("%s, %d ranks: %g away", sync_strategies.entries[s]->name,
+					 worlds[w], run.distance);
+		}
+	}
+}
+
+/* Ranks that all do the same work must get what one rank gets: no strategy changes the scale. */
+static void ranks_with_equal_samples_train_as_one(void **state)
+{
+	(void)state;
+	for (size_t s = 0; sync_strategies.entries[s]; s++) {
+		struct run alone = { 0 };
+
+		train(&alone, "bsp", "none", 1);
+		for (size_t w = 0; w < ARRAY_SIZE(worlds); w++) {
+			struct run run = { .same_samples = true };
+
+			train(&run, sync_strategies.entries[s]->name, "none", worlds[w]);
+			for (size_t i = 0; i < COUNT; i++)
+				assert_true(fabsf(run.weight[i] - alone.weight[i]) < 1e-5f);
+		}
+	}
+}
+
+static void bsp_does_not_depend_on_the_number_of_ranks(void **state)
+{
+	struct run alone = { 0 };
+
+	(void)state;
+	train(&alone, "bsp", "none", 1);
+	for (size_t w = 0; w < ARRAY_SIZE(worlds); w++) {
+		struct run run = { 0 };
+
+		train(&run, "bsp", "none", worlds[w]);
+		for (size_t i = 0; i < COUNT; i++)
+			assert_true(fabsf(run.weight[i] - alone.weight[i]) < 1e-5f);
+	}
+}
+
+static void other_strategies_send_other_amounts_than_bsp(void **state)
+{
+	struct run bsp = { 0 };
+
+	(void)state;
+	train(&bsp, "bsp", "none", 4);
+	assert_int_equal(bsp.sent, (uint64_t)STEPS * COUNT * sizeof(float) * 2 * 3 / 4);
+	for (size_t s = 0; sync_strategies.entries[s]; s++) {
+		struct run run = { 0 };
+
+		if (strcmp(sync_strategies.entries[s]->name, "bsp") == 0)
+			continue;
+		train(&run, sync_strategies.entries[s]->name, "none", 4);
+		assert_true(run.sent != bsp.sent);
+	}
+}
+
+static void local_sgd_averages_once_in_a_period(void **state)
+{
+	struct run before = { .steps = 31 }, after = { .steps = 32 };
+
+	(void)state;
+	train(&before, "local_sgd", "none", 2);
+	assert_true(before.digests[0] != before.digests[1]);
+	assert_int_equal(before.sent, COUNT * sizeof(float));
+	train(&after, "local_sgd", "none", 2);
+	assert_true(after.digests[0] == after.digests[1]);
+	assert_int_equal(after.sent, 2 * COUNT * sizeof(float));
+}
+
+static void every_transport_gives_the_same_bits(void **state)
+{
+	(void)state;
+	for (size_t s = 0; sync_strategies.entries[s]; s++) {
+		const char *name = sync_strategies.entries[s]->name;
+		struct part strategy = part_default(&sync_strategies, name);
+		struct part compressor = part_default(&compressors, "none");
+		struct run first = { 0 };
+		struct run run = { .strategy = &strategy,
+				   .compressor = &compressor,
+				   .steps = STEPS };
+
+		train(&first, name, "none", 4);
+		for (size_t t = 0; transports.entries[t]; t++) {
+			cluster_run(transports.entries[t]->name, 4, train_body, &run);
+			for (int r = 0; r < 4; r++)
+				assert_true(run.digests[r] == first.digests[0]);
+		}
+		part_release(&strategy);
+		part_release(&compressor);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(ranks_agree_and_runs_repeat),
+		cmocka_unit_test(every_strategy_approaches_the_solution),
+		cmocka_unit_test(ranks_with_equal_samples_train_as_one),
+		cmocka_unit_test(bsp_does_not_depend_on_the_number_of_ranks),
+		cmocka_unit_test(other_strategies_send_other_amounts_than_bsp),
+		cmocka_unit_test(local_sgd_averages_once_in_a_period),
+		cmocka_unit_test(every_transport_gives_the_same_bits),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

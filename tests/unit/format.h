@@ -1,0 +1,131 @@
+/* For tests of data formats: files in a directory of their own, and recipes as texts. */
+#ifndef DSTRAIN_TESTS_FORMAT_H
+#define DSTRAIN_TESTS_FORMAT_H
+
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "lib/error.h"
+#include "lib/file.h"
+#include "lib/memory.h"
+#include "lib/setting.h"
+#include "runtime/data/data.h"
+
+static char scratch[] = "/tmp/dstrain-format-XXXXXX";
+
+static inline int scratch_make(void **state)
+{
+	(void)state;
+	return mkdtemp(scratch) ? chdir(scratch) : -1;
+}
+
+static inline int scratch_remove(void **state)
+{
+	struct error err;
+
+	(void)state;
+	return dir_remove(scratch, &err);
+}
+
+/* A new file each time, not flushed as file_write does: tests write thousands. */
+static inline void scratch_write(const char *name, const void *bytes, size_t length)
+{
+	FILE *file;
+
+	remove(name);
+	file = fopen(name, "wb");
+	assert_non_null(file);
+	assert_int_equal(fwrite(bytes, 1, length, file), length);
+	fclose(file);
+}
+
+/* Packs a file of the scratch directory with gzip(1). */
+static inline void scratch_pack(const char *name, const char *packed)
+{
+	char program[] = "gzip", options[] = "-kfn", *file = xstrdup(name);
+	char *const command[] = { program, options, file, NULL };
+	char *result = xasprintf("%s.gz", name);
+	int status;
+	pid_t pid;
+
+	assert_int_equal(posix_spawnp(&pid, program, NULL, NULL, command, NULL), 0);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	assert_int_equal(rename(result, packed), 0);
+	free(result);
+	free(file);
+}
+
+/* "train.images=images label=2": the settings below "data", none of them wrong. */
+static inline struct part format_part(const char *format, const char *settings)
+{
+	const struct place here = { .file = "recipe.yaml", .line = 1, .column = 1 };
+	struct settings given = { 0 }, resolved = { 0 };
+	struct problems problems = { 0 };
+	struct part part = { 0 };
+	char *copy = xstrdup(settings), *rest = copy, *word;
+
+	settings_set(&given, "data.format", format, here);
+	while ((word = strtok_r(rest, " ", &rest))) {
+		char *value = strchr(word, '=') + 1;
+		char *key = xasprintf("data.%.*s", (int)(value - word - 1), word);
+
+		settings_set(&given, key, value, here);
+		free(key);
+	}
+	registry_read(&data_formats, &given, "data", "format", NULL, &part, &resolved, &problems);
+	settings_report_unused(&given, &resolved, &problems);
+	assert_string_equal(buf_text(&problems.text), "");
+	free(copy);
+	settings_release(&given);
+	settings_release(&resolved);
+	problems_release(&problems);
+	return part;
+}
+
+static inline int format_load(const struct part *part, enum data_part which, struct dataset *out,
+			      struct error *err)
+{
+	const struct data_format *format = (const struct data_format *)(const void *)part->entry;
+
+	return format->load(part->params, which, 1, out, err);
+}
+
+static inline struct dataset format_loaded(const struct part *part, enum data_part which)
+{
+	struct error err = { "" };
+	struct dataset dataset;
+
+	if (format_load(part, which, &dataset, &err) < 0)
+		fail_msg("%s: %s", part->entry->name, err.text);
+	return dataset;
+}
+
+static inline struct dataset format_read(const char *format, const char *settings,
+					 enum data_part which)
+{
+	struct part part = format_part(format, settings);
+	struct dataset dataset = format_loaded(&part, which);
+
+	part_release(&part);
+	return dataset;
+}
+
+static inline void format_refuses(const char *format, const char *settings, enum data_part which,
+				  const char *message)
+{
+	struct part part = format_part(format, settings);
+	struct dataset dataset;
+	struct error err = { "it was loaded" };
+
+	if (format_load(&part, which, &dataset, &err) == 0)
+		dataset_release(&dataset);
+	assert_string_equal(err.text, message);
+	part_release(&part);
+}
+
+#endif

@@ -1,0 +1,405 @@
+/* tcp among strangers: wrong keys, other runs, garbage, silence, and who can read what. */
+#include "tests/unit/unit.h"
+
+#include <poll.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "lib/buf.h"
+#include "lib/clock.h"
+#include "lib/log.h"
+#include "lib/sock.h"
+#include "tests/unit/cluster.h"
+
+static const char *const specs[] = { "tcp", "tcp encrypt=no" };
+
+static void must_say(const struct opener *opener, const char *one, const char *two)
+{
+	assert_null(opener->net);
+	if (!strstr(opener->err.text, one) || !strstr(opener->err.text, two))
+		fail_msg("'%s' lacks '%s' or '%s'", opener->err.text, one, two);
+}
+
+/* Sends a number to and fro: all is well. */
+static void must_talk(struct net *a, struct net *b)
+{
+	struct net_request requests[2];
+	uint64_t out = 77, in = 0;
+	struct error err;
+
+	for (int i = 0; i < 2; i++) {
+		struct net *from = i ? a : b, *to = i ? b : a;
+
+		net_post_recv(to, net_rank(from), 1, &in, sizeof(in), &requests[0]);
+		net_post_send(from, net_rank(to), 1, &out, sizeof(out), &requests[1]);
+		cluster_must(net_wait(from, &requests[1], &err), &err);
+		cluster_must(net_wait(to, &requests[0], &err), &err);
+		assert_int_equal(in, out);
+		in = 0;
+	}
+}
+
+static void another_key_is_refused_with_and_without_encryption(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(specs); i++) {
+		struct cluster c = { .spec = specs[i], .world = 2, .timeout_s = 0.3 };
+		struct opener openers[2];
+
+		cluster_prepare(&c);
+		c.env[1].key[31] ^= 1;
+		opener_init(&openers[0], &c, 0);
+		opener_init(&openers[1], &c, 1);
+		opener_run(openers, 2);
+		must_say(&openers[0], "rank 1 (node1) did not connect within 0.3s",
+			 "refused was 127.0.0.1:");
+		must_say(&openers[0], "does not have this run's key", "");
+		must_say(&openers[1], "rank 0 (node0) at 127.0.0.1",
+			 "does not have this run's key");
+		cluster_release(&c);
+	}
+}
+
+static void another_run_is_refused_by_what_differs(void **state)
+{
+	(void)state;
+	for (int what = 0; what < 4; what++) {
+		struct cluster c = { .spec = "tcp", .world = 2, .timeout_s = 0.3 };
+		struct part plain = cluster_part("tcp encrypt=no");
+		static const char *const differs[] = { "job differs: 4711 there, 9 here",
+						       "view differs: 1 there, 2 here",
+						       "world differs: 2 there, 3 here",
+						       "encrypt differs: 1 there, 0 here" };
+		static const char *const seen[] = { "job differs: 9 there, 4711 here",
+						    "view differs: 2 there, 1 here",
+						    "world differs: 3 there, 2 here",
+						    "encrypt differs: 0 there, 1 here" };
+		struct opener openers[2];
+
+		cluster_prepare(&c);
+		opener_init(&openers[0], &c, 0);
+		opener_init(&openers[1], &c, 1);
+		openers[1].env.job = what == 0 ? 9 : 4711;
+		openers[1].env.view = what == 1 ? 2 : 1;
+		openers[1].env.world = what == 2 ? 3 : 2;
+		openers[1].part = what == 3 ? &plain : &c.part;
+		c.peers[2] = c.peers[0];
+		opener_run(openers, 2);
+		must_say(&openers[0], "rank 1 (node1) did not connect", seen[what]);
+		must_say(&openers[1], "rank 0 (node0) at 127.0.0.1", differs[what]);
+		part_release(&plain);
+		cluster_release(&c);
+	}
+}
+
+static int stranger(const struct cluster *c, const char *words, size_t length)
+{
+	struct iovec part = { (char *)(uintptr_t)words, length };
+	struct error err;
+	int fd;
+
+	cluster_must(sock_connect(&fd, "127.0.0.1", c->peers[0].port, clock_now() + 5, &err), &err);
+	if (part.iov_len)
+		assert_int_equal(sock_write(fd, &part, 1, &err), part.iov_len);
+	return fd;
+}
+
+/* The other side has closed the connection. */
+static void must_end(int fd)
+{
+	struct pollfd wait = { .fd = fd, .events = POLLIN };
+	struct error err;
+	char bytes[256];
+	long got;
+
+	do {
+		assert_int_equal(poll(&wait, 1, 5000), 1);
+		got = sock_read(fd, bytes, sizeof(bytes), &err);
+	} while (got >= 0);
+	close(fd);
+}
+
+static void strangers_are_refused_and_hold_nobody_up(void **state)
+{
+	enum { SILENT = 150 };
+	static const char tls_like[] = "\x16\x03\x01\x00\x05\x01\x00\x00\x01\x00";
+	struct cluster c = { .spec = "tcp", .world = 2, .timeout_s = 10 };
+	struct opener openers[2];
+	int silent[SILENT], loud[3], late;
+	struct error err;
+
+	(void)state;
+	cluster_prepare(&c);
+	opener_init(&openers[0], &c, 0);
+	assert_int_equal(pthread_create(&openers[0].thread, NULL, opener_thread, &openers[0]), 0);
+	loud[0] = stranger(&c, "GET / HTTP/1.1\r\n\r\n", 18);
+	loud[1] = stranger(&c, tls_like, sizeof(tls_like) - 1);
+	loud[2] = stranger(&c, "SSH-2.0-OpenSSH_9.2\r\n", 21);
+	for (size_t i = 0; i < ARRAY_SIZE(loud); i++)
+		must_end(loud[i]);
+	for (int i = 0; i < SILENT; i++)
+		silent[i] = stranger(&c, "\x16\x03\x01", i % 2 ? 0 : 3);
+	must_end(silent[0]); /* made room for the later ones */
+	opener_init(&openers[1], &c, 1);
+	opener_run(&openers[1], 1);
+	pthread_join(openers[0].thread, NULL);
+	cluster_must(openers[1].net ? 0 : -1, &openers[1].err);
+	cluster_must(openers[0].net ? 0 : -1, &openers[0].err);
+	for (int i = 1; i < SILENT; i++)
+		must_end(silent[i]); /* once all are here, nobody else has any business */
+	assert_int_equal(sock_connect(&late, "127.0.0.1", c.peers[0].port, clock_now() + 5, &err),
+			 -1);
+	must_talk(openers[0].net, openers[1].net);
+	net_close(openers[1].net);
+	net_close(openers[0].net);
+	cluster_release(&c);
+}
+
+static void a_peer_that_listens_but_does_not_answer_is_named(void **state)
+{
+	struct cluster c = { .spec = "tcp", .world = 2, .timeout_s = 0.2 };
+	struct opener opener;
+
+	(void)state;
+	cluster_prepare(&c);
+	opener_init(&opener, &c, 1);
+	opener_run(&opener, 1);
+	must_say(&opener, "no connection to rank 0 (node0) at 127.0.0.1, port ",
+		 "within 0.2s: no answer");
+	close(c.env[0].listener);
+	cluster_release(&c);
+}
+
+static void a_peer_may_come_up_later(void **state)
+{
+	struct cluster c = { .spec = "tcp", .world = 2 };
+	struct opener openers[2];
+	struct error err;
+	uint16_t port;
+
+	(void)state;
+	cluster_prepare(&c);
+	port = c.peers[0].port;
+	close(c.env[0].listener);
+	opener_init(&openers[1], &c, 1);
+	assert_int_equal(pthread_create(&openers[1].thread, NULL, opener_thread, &openers[1]), 0);
+	clock_sleep(
+		0.1); /* it is refused now; if this is too short, nothing is lost but the test */
+	cluster_must(sock_listen(&c.env[0].listener, "127.0.0.1", &port, &err), &err);
+	opener_init(&openers[0], &c, 0);
+	opener_run(&openers[0], 1);
+	pthread_join(openers[1].thread, NULL);
+	cluster_must(openers[1].net ? 0 : -1, &openers[1].err);
+	must_talk(openers[0].net, openers[1].net);
+	net_close(openers[0].net);
+	net_close(openers[1].net);
+	cluster_release(&c);
+}
+
+/* Stands between rank 1 and rank 0, writes down what passes, and may change a byte of it. */
+struct proxy {
+	int listener;
+	uint16_t port, target;
+	struct buf seen;
+	size_t flip_at; /* of what rank 1 says; 0: nothing */
+	pthread_t thread;
+};
+
+/* Forwards what there is; -1 at the end. */
+static int forward(struct proxy *proxy, int from, int to, bool flips)
+{
+	static const double patience_s = 10;
+	double deadline = clock_now() + patience_s;
+	unsigned char bytes[4096];
+	struct error err;
+	long got = sock_read(from, bytes, sizeof(bytes), &err), put = 0;
+
+	if (got <= 0)
+		return (int)got;
+	if (flips && proxy->flip_at && proxy->seen.length + (size_t)got > proxy->flip_at) {
+		bytes[got - 1] ^= 1;
+		proxy->flip_at = 0;
+	}
+	buf_add(&proxy->seen, bytes, (size_t)got);
+	while (put < got && clock_now() < deadline) {
+		struct iovec part = { bytes + put, (size_t)(got - put) };
+		struct pollfd room = { .fd = to, .events = POLLOUT };
+		long more;
+
+		poll(&room, 1, 1000);
+		more = sock_write(to, &part, 1, &err);
+		if (more < 0)
+			return -1;
+		put += more;
+	}
+	return 0;
+}
+
+static void *run_proxy(void *arg)
+{
+	struct proxy *proxy = arg;
+	struct pollfd polls[2] = { { .fd = proxy->listener, .events = POLLIN } };
+	struct error err;
+
+	assert(poll(polls, 1, 10000) == 1);
+	polls[0].fd = sock_accept(proxy->listener);
+	cluster_must(sock_connect(&polls[1].fd, "127.0.0.1", proxy->target, clock_now() + 5, &err),
+		     &err);
+	polls[0].events = polls[1].events = POLLIN;
+	while (poll(polls, 2, 10000) > 0)
+		if ((polls[0].revents && forward(proxy, polls[0].fd, polls[1].fd, true) < 0) ||
+		    (polls[1].revents && forward(proxy, polls[1].fd, polls[0].fd, false) < 0))
+			break;
+	close(polls[0].fd);
+	close(polls[1].fd);
+	close(proxy->listener);
+	return NULL;
+}
+
+static void proxy_start(struct proxy *proxy, struct opener *dialler, struct net_peer *peers)
+{
+	struct error err;
+
+	proxy->target = dialler->env.peers[0].port;
+	cluster_must(sock_listen(&proxy->listener, "127.0.0.1", &proxy->port, &err), &err);
+	peers[0] = dialler->env.peers[0];
+	peers[1] = dialler->env.peers[1];
+	peers[0].port = proxy->port;
+	dialler->env.peers = peers;
+	assert_int_equal(pthread_create(&proxy->thread, NULL, run_proxy, proxy), 0);
+}
+
+static bool holds(const struct buf *seen, const char *text)
+{
+	size_t length = strlen(text);
+
+	for (size_t i = 0; i + length <= seen->length; i++)
+		if (memcmp(seen->data + i, text, length) == 0)
+			return true;
+	return false;
+}
+
+static void what_is_encrypted_cannot_be_read_on_the_way(void **state)
+{
+	static const char secret[] = "the weights of the model are worth a lot";
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(specs); i++) {
+		struct cluster c = { .spec = specs[i], .world = 2 };
+		struct proxy proxy = { 0 };
+		struct net_request requests[2];
+		struct net_peer peers[2];
+		struct opener openers[2];
+		char got[sizeof(secret)];
+		struct error err;
+
+		cluster_prepare(&c);
+		opener_init(&openers[0], &c, 0);
+		opener_init(&openers[1], &c, 1);
+		proxy_start(&proxy, &openers[1], peers);
+		opener_run(openers, 2);
+		cluster_must(openers[0].net ? 0 : -1, &openers[0].err);
+		cluster_must(openers[1].net ? 0 : -1, &openers[1].err);
+		net_post_recv(openers[0].net, 1, 1, got, sizeof(got), &requests[0]);
+		net_post_send(openers[1].net, 0, 1, secret, sizeof(secret), &requests[1]);
+		cluster_must(net_wait(openers[0].net, &requests[0], &err), &err);
+		cluster_must(net_wait(openers[1].net, &requests[1], &err), &err);
+		assert_string_equal(got, secret);
+		net_close(openers[1].net);
+		net_close(openers[0].net);
+		pthread_join(proxy.thread, NULL);
+		assert_true(proxy.seen.length > sizeof(secret));
+		assert_int_equal(holds(&proxy.seen, secret), i == 1);
+		buf_release(&proxy.seen);
+		cluster_release(&c);
+	}
+}
+
+static void what_was_changed_on_the_way_is_not_taken(void **state)
+{
+	struct cluster c = { .spec = "tcp", .world = 2, .timeout_s = 5 };
+	struct proxy proxy = { .flip_at = 4096 };
+	struct net_request requests[2];
+	struct net_peer peers[2];
+	struct opener openers[2];
+	char *block = xcalloc(1, 1 << 20);
+	struct error err;
+
+	(void)state;
+	cluster_prepare(&c);
+	opener_init(&openers[0], &c, 0);
+	opener_init(&openers[1], &c, 1);
+	proxy_start(&proxy, &openers[1], peers);
+	opener_run(openers, 2);
+	cluster_must(openers[0].net ? 0 : -1, &openers[0].err);
+	net_post_recv(openers[0].net, 1, 1, block, 1 << 19, &requests[0]);
+	net_post_send(openers[1].net, 0, 1, block + (1 << 19), 1 << 19, &requests[1]);
+	assert_int_equal(net_wait(openers[0].net, &requests[0], &err), -1);
+	assert_non_null(strstr(err.text, "lost rank 1 (node1): TLS failed"));
+	net_wait(openers[1].net, &requests[1], &err);
+	net_close(openers[0].net);
+	net_close(openers[1].net);
+	pthread_join(proxy.thread, NULL);
+	buf_release(&proxy.seen);
+	free(block);
+	cluster_release(&c);
+}
+
+static void a_rank_is_let_in_once(void **state)
+{
+	struct cluster c = { .spec = "tcp", .world = 3, .timeout_s = 0.6 };
+	struct opener openers[3];
+
+	(void)state;
+	cluster_prepare(&c);
+	for (int rank = 0; rank < 3; rank++)
+		opener_init(&openers[rank], &c, rank);
+	openers[2].env.rank = 1; /* an impostor with the key */
+	close(c.env[2].listener);
+	openers[2].env.listener = -1;
+	opener_run(openers, 3);
+	must_say(&openers[0], "rank 2 (node2) did not connect", "rank 1 is here already");
+	must_say(&openers[1], "rank 2 (node2) did not connect", "");
+	must_say(&openers[2], "rank 2 (node2) did not connect", "");
+	cluster_release(&c);
+}
+
+static void talk_body(int rank, struct net *net, void *arg)
+{
+	struct net_request requests[2];
+	char in[4] = "", out[4] = "abc";
+	struct error err;
+
+	(void)arg;
+	net_post_recv(net, 1 - rank, 1, in, 4, &requests[0]);
+	net_post_send(net, 1 - rank, 1, out, 4, &requests[1]);
+	cluster_must(net_wait_all(net, requests, 2, &err), &err);
+	assert(strcmp(in, "abc") == 0);
+	assert(net_bytes(net).header_sent > 0);
+}
+
+static void it_works_over_ipv6(void **state)
+{
+	struct cluster c = { .spec = "tcp", .world = 2, .address = "::1" };
+
+	(void)state;
+	cluster_go(&c, talk_body, NULL);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(another_key_is_refused_with_and_without_encryption),
+		cmocka_unit_test(another_run_is_refused_by_what_differs),
+		cmocka_unit_test(strangers_are_refused_and_hold_nobody_up),
+		cmocka_unit_test(a_peer_that_listens_but_does_not_answer_is_named),
+		cmocka_unit_test(a_peer_may_come_up_later),
+		cmocka_unit_test(what_is_encrypted_cannot_be_read_on_the_way),
+		cmocka_unit_test(what_was_changed_on_the_way_is_not_taken),
+		cmocka_unit_test(a_rank_is_let_in_once),
+		cmocka_unit_test(it_works_over_ipv6),
+	};
+
+	log_level_set(LOG_ERROR);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
