@@ -252,7 +252,7 @@ r = json.load(open("out")); assert r["result"] == "failed" and r["exit_status"] 
 	END
 	run train
 	assert_failure 1
-	assert_output --partial "'pictures'"
+	assert_output --partial "/pictures' is cut short"
 	assert_output --partial "rank 0 on 'local'"
 	wait_for 1 nothing_runs
 }
