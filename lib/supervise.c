@@ -51,6 +51,7 @@ struct watch {
 	bool kernels_differ;  /* said once */
 	bool holding;	      /* HOLD was sent */
 	bool own_failure;     /* a rank reported an error of its own */
+	bool broken;	      /* we cannot go on ourselves: nothing is taken any more */
 	bool peer_failure;    /* a rank reported that a peer is lost */
 	struct error failure; /* its text */
 };
@@ -66,7 +67,7 @@ static void fail_here(struct watch *w, const struct error *why)
 {
 	if (!w->own_failure)
 		w->failure = *why;
-	w->own_failure = true;
+	w->own_failure = w->broken = true;
 	fail(w);
 }
 
@@ -353,7 +354,7 @@ static void take_all(struct watch *w, struct channel *channel)
 	struct error err;
 	int status = 0;
 
-	while (!w->own_failure && (status = control_next(&channel->reader, &frame, &err)) > 0) {
+	while (!w->broken && (status = control_next(&channel->reader, &frame, &err)) > 0) {
 		status = take(w, channel, &frame, &err);
 		if (status < 0)
 			break;
@@ -519,7 +520,7 @@ static enum supervise_end watch(struct watch *w, struct error *err)
 			error_set(err, "aborted");
 			return SUPERVISE_ABORTED;
 		}
-		if (w->own_failure || (w->failed != 0 && clock_now() >= w->failed + BLAME_S))
+		if (w->broken || (w->failed != 0 && clock_now() >= w->failed + BLAME_S))
 			return blame(w, err);
 	}
 	totals = progress_totals(w->s->progress);

@@ -6,6 +6,7 @@
 
 #include "lib/error.h"
 #include "runtime/data/data.h"
+#include "runtime/device/cpu.h"
 #include "runtime/gate.h"
 #include "runtime/model/model.h"
 #include "runtime/optim/optim.h"
@@ -57,8 +58,19 @@ static void evaluate(struct loop *loop, size_t completed)
 		metrics_eval(&loop->metrics, completed, &sum);
 }
 
+static int diverged(const char *what, size_t step, struct error *err)
+{
+	return error_set(err,
+			 "the %s not finite at step %zu; a smaller train.optimizer.lr or "
+			 "train.clip may help",
+			 what, step);
+}
+
 static int save(struct loop *loop, size_t completed, struct error *err)
 {
+	/* The checkpoints before are worth more than this one. */
+	if (!isfinite(cpu_sum_squares(loop->weight, model_count(loop->model))))
+		return diverged("weights are", completed, err);
 	loop->peer_failed = true; /* nothing else can go wrong there */
 	if (checkpoint_save(&loop->parts, completed, loop->net, &loop->world, loop->outbox, err) <
 	    0)
@@ -77,10 +89,7 @@ static int train_step(struct loop *loop, size_t step, struct error *err)
 	metrics_data(&loop->metrics);
 	model_forward(loop->model, loop->weight, &loop->batch, &score);
 	if (!isfinite(score.loss_sum))
-		return error_set(err,
-				 "the loss is not finite at step %zu; a smaller "
-				 "train.optimizer.lr or train.clip may help",
-				 step + 1);
+		return diverged("loss is", step + 1, err);
 	sync_step(loop->sync, step, loop->grad);
 	model_backward(loop->model, loop->weight, &loop->batch, loop->grad, ready, loop->sync);
 	metrics_compute(&loop->metrics);

@@ -35,7 +35,6 @@ struct worker {
 	struct control_plan plan;
 	struct rank *ranks; /* [plan.ranks] */
 	bool planned;	    /* main thread only */
-	pthread_t life;
 
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
@@ -280,6 +279,8 @@ static void *life(void *arg)
 
 static int take_plan(struct worker *worker, const struct control_frame *frame, struct error *err)
 {
+	pthread_t thread;
+
 	if (worker->planned)
 		return error_set(err, "a second plan");
 	if (control_get_plan(&worker->plan, frame, err) < 0)
@@ -292,8 +293,9 @@ static int take_plan(struct worker *worker, const struct control_frame *frame, s
 		pthread_mutex_init(&worker->ranks[i].lock, NULL);
 		gate_init(&worker->ranks[i].gate, (size_t)worker->plan.start_step);
 	}
-	if (pthread_create(&worker->life, NULL, life, worker) != 0)
+	if (pthread_create(&thread, NULL, life, worker) != 0)
 		return error_set(err, "cannot start a thread");
+	pthread_detach(thread); /* it says itself when it is done */
 	return 0;
 }
 

@@ -201,10 +201,32 @@ r = json.load(open("out")); assert r["result"] == "failed" and r["exit_status"] 
 @test "a loss that is not finite ends the run with the step and a checkpoint" {
 	run train --set train.optimizer.lr=1e6 --set train.steps=500 --set checkpoint.every=1
 	assert_failure 1
-	assert_output --regexp 'rank [01] on .local.: the (loss|gradient) is not finite at step [0-9]+'
+	assert_output --regexp 'rank [01] on .local.: the (loss is|weights are) not finite at step [0-9]+'
 	assert_output --regexp 'the checkpoint of step [0-9]+ is kept'
 	run ./dstrain resume run --quiet --set train.optimizer.lr=0.001 --set train.steps=1
 	assert_success
+}
+
+@test "no checkpoint holds numbers that are not finite" {
+	cat >recipe.yaml <<-'END'
+		hosts: local:2
+		data: {format: synthetic, task: regress, samples: 1000, features: 8}
+		model: {preset: mlp, hidden: [4], activation: relu}
+		train: {steps: 500, batch: 50, optimizer: {name: sgd, lr: 2}}
+		checkpoint: {every: 1, keep: 100}
+	END
+	run train
+	assert_failure 1
+	assert_output --regexp 'the (loss is|weights are) not finite at step [0-9]+'
+	for model in run/checkpoints/*/model.safetensors; do
+		python3 - "$model" <<-'END'
+			import array, json, math, sys
+			file = open(sys.argv[1], "rb").read()
+			head = int.from_bytes(file[:8], "little")
+			numbers = array.array("f", file[8 + head:])
+			assert all(map(math.isfinite, numbers)), (sys.argv[1], numbers)
+		END
+	done
 }
 
 @test "fewer samples in a batch than ranks is an error of the recipe" {
