@@ -60,10 +60,15 @@ measure() {
 	wait $!
 }
 
+# assert_rate LAB FROM TO MBIT: within 10 %, in one of three tries: a busy machine only makes it less
 assert_rate() {
-	local low=$(($2 * 90 / 100)) high=$(($2 * 110 / 100))
-	awk -v rate="$1" -v low=$low -v high=$high 'BEGIN { exit !(rate >= low && rate <= high) }' ||
-		fail "measured $1 Mbit/s, expected $2"
+	local try rate
+	for try in 1 2 3; do
+		rate=$(measure "$1" "$2" "$3")
+		awk -v rate="$rate" -v want="$4" 'BEGIN { exit !(rate >= want * 0.9 && rate <= want * 1.1) }' && return
+		echo "try $try: measured $rate Mbit/s, expected $4"
+	done
+	fail "the rate from $2 to $3 is wrong"
 }
 
 assert_nothing_left() {
@@ -151,19 +156,19 @@ hosts:
 @test "links carry their rates, also when a rate is changed" {
 	printf 'nic: 100mbit\nhosts: 2\n' >mine.yaml
 	lab up mine.yaml
-	assert_rate "$(measure mine h1 h2)" 100
+	assert_rate mine h1 h2 100
 	lab rate h1 none
 	lab rate h2.up 50mbit
-	assert_rate "$(measure mine h1 h2)" 100
-	assert_rate "$(measure mine h2 h1)" 50
+	assert_rate mine h1 h2 100
+	assert_rate mine h2 h1 50
 }
 
 @test "an uplink is slower than the way inside a rack" {
 	lab up two-racks
-	assert_rate "$(measure two-racks h1 h3)" 200
+	assert_rate two-racks h1 h3 200
 	lab rate r2.down 50mbit
-	assert_rate "$(measure two-racks h1 h3)" 50
-	assert_rate "$(measure two-racks h3 h1)" 200
+	assert_rate two-racks h1 h3 50
+	assert_rate two-racks h3 h1 200
 }
 
 @test "a pulled cable cuts a host off until it is plugged in again" {
