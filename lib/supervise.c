@@ -25,7 +25,7 @@
 #include "lib/progress.h"
 #include "lib/stop.h"
 
-#define BLAME_S	 1.0 /* after the first bad news: a better explanation may come */
+#define BLAME_S	 2.0 /* after a rank complained of another: the other's own end is yet to show */
 #define LEAVE_S	 2.0 /* for workers to end by themselves */
 #define ABORT_S	 1.0 /* the same, when they are told to do nothing else first */
 #define REAP_S	 1.0 /* for the status of those that did */
@@ -367,17 +367,12 @@ static void take_all(struct watch *w, struct channel *channel)
 
 static void check_life(struct watch *w, struct channel *channel)
 {
-	bool early = w->done < w->s->world;
+	bool silent = w->polled > channel->heard + CONTROL_SILENT_S;
 
-	if (channel->failed || !early)
+	if (channel->failed || w->done == w->s->world || (!channel->ended && !silent))
 		return;
-	if (channel->ended) {
-		channel->failed = true;
-		fail(w);
-	} else if (w->polled > channel->heard + CONTROL_SILENT_S) {
-		channel->failed = true;
-		w->failed = w->polled - BLAME_S; /* nothing more will be heard of it */
-	}
+	channel->failed = true;
+	w->failed = w->polled - BLAME_S; /* no better explanation will come */
 }
 
 static void beat(struct watch *w)
@@ -488,7 +483,7 @@ static enum supervise_end blame(struct watch *w, struct error *err)
 		struct channel *channel = &w->s->channels[i];
 
 		if (channel->ended)
-			channel_reap(channel, clock_now() + 0.5);
+			channel_reap(channel, clock_now() + REAP_S);
 		if (!lost && channel->failed && (channel->ended || is_silent(w, channel)))
 			lost = channel;
 	}
