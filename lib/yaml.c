@@ -172,7 +172,7 @@ static void add_text(struct reading *r, struct setting *entry, const yaml_node_t
 static void add_scalars(struct reading *r, struct setting *entry, const yaml_node_t *list)
 {
 	for (const yaml_node_item_t *item = list->data.sequence.items.start;
-	     item < list->data.sequence.items.top; item++) {
+	     item < list->data.sequence.items.top && r->bytes <= YAML_VALUE_BYTES; item++) {
 		const yaml_node_t *node = yaml_document_get_node(&r->document, *item);
 
 		if (check_node(r, node, entry->key) == 0)
