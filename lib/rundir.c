@@ -17,23 +17,25 @@
 #include "lib/file.h"
 #include "lib/memory.h"
 
+/* 0: it is ours; 1: it is another dstrain's, err says so; -1: it cannot be locked. */
 static int lock(struct rundir *rundir, struct error *err)
 {
 	char *path = rundir_file(rundir, "lock");
+	int status = 0;
 
 	if (rundir->lock >= 0)
 		close(rundir->lock);
 	rundir->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-	if (rundir->lock < 0)
-		error_set(err, "cannot write '%s': %s", path, strerror(errno));
-	else if (flock(rundir->lock, LOCK_EX | LOCK_NB) < 0)
-		error_set(err, "'%s' is in use by another dstrain", rundir->path);
-	else {
-		free(path);
-		return 0;
+	if (rundir->lock < 0) {
+		status = error_set(err, "cannot write '%s': %s", path, strerror(errno));
+	} else if (flock(rundir->lock, LOCK_EX | LOCK_NB) < 0) {
+		status = errno == EWOULDBLOCK ? 1 : -1;
+		error_set(err,
+			  status > 0 ? "'%s' is in use by another dstrain" : "cannot lock '%s'",
+			  rundir->path);
 	}
 	free(path);
-	return -1;
+	return status;
 }
 
 static bool is_empty(const char *path)
@@ -69,12 +71,11 @@ static int take(struct rundir *rundir, const char *path, struct error *err)
 	free(rundir->path);
 	rundir->path = xstrdup(path);
 	if (mkdir(path, 0700) == 0 || (errno == EEXIST && is_empty(path)))
-		return lock(rundir, err) == 0 ? 0 : errno == EWOULDBLOCK ? 1 : -1;
+		return lock(rundir, err);
 	if (errno != EEXIST)
 		return error_set(err, "cannot create directory '%s': %s", path, strerror(errno));
-	if (!untrained(path) || lock(rundir, err) < 0)
-		return 1;
-	return untrained(path) ? 0 : 1;
+	/* Looked at again under the lock: its owner may have ended just now. */
+	return untrained(path) && lock(rundir, err) == 0 && untrained(path) ? 0 : 1;
 }
 
 /* Takes a free name below runs/. */
@@ -111,8 +112,6 @@ int rundir_create(struct rundir *out, const char *path, const char *name, struct
 	struct rundir rundir = { .lock = -1 };
 	int status = path ? make_given(&rundir, path, err) : make_named(&rundir, name, err);
 
-	if (status == 0)
-		status = lock(&rundir, err);
 	if (status == 0) {
 		char *logs = rundir_file(&rundir, "logs");
 		char *checkpoints = rundir_file(&rundir, "checkpoints");
@@ -139,14 +138,14 @@ int rundir_open(struct rundir *out, const char *path, struct error *err)
 
 	if (!file_exists(recipe))
 		status = error_set(err, "'%s' is not a run directory: it has no recipe.yaml", path);
-	if (status == 0)
+	else
 		status = lock(&rundir, err);
 	free(recipe);
-	if (status < 0)
+	if (status != 0)
 		rundir_release(&rundir);
 	else
 		*out = rundir;
-	return status;
+	return status == 0 ? 0 : -1;
 }
 
 char *rundir_file(const struct rundir *rundir, const char *name)
