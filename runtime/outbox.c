@@ -3,9 +3,11 @@
 
 #include <pthread.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "lib/buf.h"
+#include "lib/error.h"
 #include "lib/file.h"
 #include "lib/memory.h"
 
@@ -15,7 +17,6 @@ struct outbox {
 	pthread_cond_t changed;
 	struct buf queue;     /* lock */
 	size_t being_written; /* lock */
-	pthread_t writer;
 };
 
 /* Runs as long as the process: when nobody reads any more, the worker has no reason to live. */
@@ -48,15 +49,22 @@ static void *write_out(void *arg)
 	return NULL;
 }
 
-struct outbox *outbox_new(int fd)
+struct outbox *outbox_new(int fd, struct error *err)
 {
 	struct outbox *outbox = xcalloc(1, sizeof(*outbox));
+	pthread_t writer;
+	int problem;
 
 	outbox->fd = fd;
 	pthread_mutex_init(&outbox->lock, NULL);
 	pthread_cond_init(&outbox->changed, NULL);
-	pthread_create(&outbox->writer, NULL, write_out, outbox);
-	pthread_detach(outbox->writer);
+	problem = pthread_create(&writer, NULL, write_out, outbox);
+	if (problem) {
+		error_set(err, "cannot start a thread: %s", strerror(problem));
+		free(outbox);
+		return NULL;
+	}
+	pthread_detach(writer);
 	return outbox;
 }
 

@@ -5,9 +5,10 @@
 #include <stddef.h>
 
 struct buf;
+struct error;
 struct outbox;
 
-struct outbox *outbox_new(int fd); /* borrowed */
+struct outbox *outbox_new(int fd, struct error *err); /* borrows fd */
 /* Queues the bytes of `frames` and empties it. Does not block. */
 void outbox_send(struct outbox *outbox, struct buf *frames);
 /* Blocks until at most `bytes` wait to be written: for large senders, so that memory stays bounded.

@@ -230,15 +230,22 @@ static struct net_peer *wait_peers(struct worker *worker)
 static void run_ranks(struct worker *worker, struct rank_env *env)
 {
 	const struct transport *transport = PART_AS(&env->job->transport, struct transport);
+	uint32_t started = 0;
+	int problem = 0;
 
 	if (transport->threads)
 		env->hub = net_hub_new((int)worker->plan.world);
-	for (uint32_t i = 0; i < worker->plan.ranks; i++) {
-		worker->ranks[i].env = env;
-		pthread_create(&worker->ranks[i].thread, NULL, rank_main, &worker->ranks[i]);
+	while (started < worker->plan.ranks && problem == 0) {
+		struct rank *rank = &worker->ranks[started];
+
+		rank->env = env;
+		problem = pthread_create(&rank->thread, NULL, rank_main, rank);
+		started += problem == 0;
 	}
-	for (uint32_t i = 0; i < worker->plan.ranks; i++)
-		pthread_join(worker->ranks[i].thread, NULL);
+	if (problem)
+		send_failure(worker, "cannot start a thread for each rank");
+	while (started > 0)
+		pthread_join(worker->ranks[--started].thread, NULL);
 	if (env->hub)
 		net_hub_free(env->hub);
 }
@@ -417,10 +424,16 @@ static void take_all(struct worker *worker, struct control_reader *reader)
 
 _Noreturn void worker_main(int in, int out)
 {
-	struct worker worker = { .outbox = outbox_new(out) };
+	struct worker worker = { 0 };
 	struct control_reader reader = { 0 };
 	double heard = clock_now(), beat = 0; /* the first one at once */
+	struct error err;
 
+	worker.outbox = outbox_new(out, &err);
+	if (!worker.outbox) {
+		log_error("%s", err.text);
+		_exit(1);
+	}
 	pthread_mutex_init(&worker.lock, NULL);
 	pthread_cond_init(&worker.changed, NULL);
 	send_hello(&worker);
