@@ -44,14 +44,22 @@ static void close_end(int *fd)
 	*fd = -1;
 }
 
+/* A pipe takes little at a time, and a checkpoint is long: what is written goes by halves, so that
+ * few bytes are moved to the front. */
 static void write_out(struct channel *channel)
 {
-	ssize_t wrote = write(channel->process.in, channel->out.data, channel->out.length);
+	struct buf *out = &channel->out;
+	ssize_t wrote = write(channel->process.in, out->data + channel->written,
+			      out->length - channel->written);
 
 	if (wrote > 0)
-		buf_consume(&channel->out, (size_t)wrote);
+		channel->written += (size_t)wrote;
 	else if (wrote < 0 && errno != EAGAIN && errno != EINTR)
-		buf_consume(&channel->out, channel->out.length); /* its end shows on stdout */
+		channel->written = out->length; /* its end shows on stdout */
+	if (channel->written >= out->length - channel->written) {
+		buf_consume(out, channel->written);
+		channel->written = 0;
+	}
 }
 
 static void read_frames(struct channel *channel)
@@ -112,6 +120,7 @@ void channel_move(struct channel *channel, const struct pollfd *polls)
 void channel_end_input(struct channel *channel)
 {
 	buf_release(&channel->out);
+	channel->written = 0;
 	close_end(&channel->process.in);
 }
 

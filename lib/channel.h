@@ -27,7 +27,8 @@ struct channel {
 	char *tail[CHANNEL_TAIL]; /* its last lines, oldest first; NULL: fewer */
 	struct buf line;	  /* the unfinished last one */
 	struct control_reader reader;
-	struct buf out; /* not yet written */
+	struct buf out; /* to be written; empty once all is */
+	size_t written; /* of it */
 	double heard;	/* clock_now of the last byte */
 	bool ended;	/* its stdout is closed */
 	bool failed;	/* it reported a failure of its own, or ended too early */
