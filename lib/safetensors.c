@@ -147,6 +147,8 @@ static int read_entries(struct safetensors *out, const struct json *header, cons
 		struct safetensor *tensor = &out->entries[out->count];
 		const char *name = json_key_at(header, i);
 
+		if (!name)
+			return error_set(err, "safetensors header: not an object");
 		if (strcmp(name, "__metadata__") == 0)
 			continue;
 		if (read_tensor(tensor, json_at(header, i), data, length, err) < 0)

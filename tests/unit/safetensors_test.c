@@ -154,6 +154,7 @@ static void every_lie_in_the_header_is_named(void **state)
 		  "5 bytes after the last tensor belong to no tensor" },
 		{ "{" TENSOR("a", "1", "0,4") "," TENSOR("a", "1", "4,8") "}", 8,
 		  "safetensors header: line 1, column 57: duplicate object key near '\"a\"'" },
+		{ "[1]", 4, "safetensors header: not an object" },
 		{ "{\"a\"", 0,
 		  "safetensors header: line 1, column 8: ':' expected near end of file" },
 	};
