@@ -1,4 +1,4 @@
-/* Text to quantities and back: "64MiB", "10Gbit/s", "2s". SI inside: bytes, bytes/s, seconds. */
+/* Text to quantities and back: "64MiB", "2s". SI inside: bytes, seconds. */
 #include "lib/units.h"
 
 #include <ctype.h>
@@ -33,11 +33,6 @@ static const struct unit byte_units[] = { { "", 1 },
 static const struct unit time_units[] = { { "", 1 },	  { "s", 1 },	  { "ms", 1e-3 },
 					  { "us", 1e-6 }, { "m", 60 },	  { "min", 60 },
 					  { "h", 3600 },  { "d", 86400 }, { 0 } };
-static const struct unit rate_units[] = {
-	{ "bit/s", 0.125 }, { "kbit/s", 125 }, { "Mbit/s", 125e3 }, { "Gbit/s", 125e6 },
-	{ "kbit", 125 },    { "Mbit", 125e3 }, { "Gbit", 125e6 },   { "B/s", 1 },
-	{ "kB/s", 1e3 },    { "MB/s", 1e6 },   { "GB/s", 1e9 },	    { 0 }
-};
 
 int units_count(uint64_t *out, const char *text, struct error *err)
 {
@@ -92,10 +87,10 @@ static int with_unit(double *out, const char *text, const struct unit *units, co
 	if (number(&value, text, &rest) < 0 || value < 0)
 		return error_set(err, "'%s' is not %s", text, what);
 	for (const struct unit *unit = units; unit->name; unit++) {
-		if (strcmp(rest, unit->name) == 0) {
-			*out = value * unit->factor;
-			return 0;
-		}
+		if (strcmp(rest, unit->name) != 0)
+			continue;
+		*out = value * unit->factor;
+		return isfinite(*out) ? 0 : error_set(err, "'%s' is too large", text);
 	}
 	return error_set(err, "'%s' is not %s", text, what);
 }
@@ -115,11 +110,6 @@ int units_bytes(uint64_t *out, const char *text, struct error *err)
 int units_seconds(double *out, const char *text, struct error *err)
 {
 	return with_unit(out, text, time_units, "a time such as 2s or 5m", err);
-}
-
-int units_rate(double *out, const char *text, struct error *err)
-{
-	return with_unit(out, text, rate_units, "a rate such as 10Gbit/s or 5MB/s", err);
 }
 
 char *units_show_bytes(char *out, size_t size, double bytes)

@@ -1,4 +1,4 @@
-/* Text to quantities and back: "64MiB", "10Gbit/s", "2s". SI inside: bytes, bytes/s, seconds. */
+/* Text to quantities and back: "64MiB", "2s". SI inside: bytes, seconds. */
 #ifndef DSTRAIN_LIB_UNITS_H
 #define DSTRAIN_LIB_UNITS_H
 
@@ -13,8 +13,6 @@ int units_real(double *out, const char *text, struct error *err);    /* finite *
 int units_bytes(uint64_t *out, const char *text, struct error *err); /* "4096", "64MiB", "10MB" */
 int units_seconds(double *out, const char *text,
 		  struct error *err); /* "2", "2s", "50ms", "5m", "1h" */
-int units_rate(double *out, const char *text,
-	       struct error *err); /* "10Gbit/s", "5MB/s" -> bytes/s */
 
 /* Short forms for people, e.g. "1.5 MiB", "12.0 MB/s", "3m12s". Returns `out`. */
 char *units_show_bytes(char *out, size_t size, double bytes);
