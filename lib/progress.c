@@ -60,20 +60,20 @@ static int trim_metrics(const struct progress_env *env, struct error *err)
 	struct buf text = { 0 }, kept = { 0 };
 	struct error ignored;
 	char *line, *end;
-	int status = 0;
+	int status;
 
 	if (!file_exists(env->metrics_path))
 		return 0;
-	if (file_read(&text, env->metrics_path, SIZE_MAX / 2, err) < 0)
-		return -1;
-	for (line = text.data; line && (end = strchr(line, '\n')); line = end + 1) {
+	status = file_read(&text, env->metrics_path, SIZE_MAX / 2, err);
+	for (line = text.data; status == 0 && line && (end = strchr(line, '\n')); line = end + 1) {
 		struct json *json = json_parse(line, (size_t)(end - line), &ignored);
 
 		if (json && json_get_count(json, "step", UINT64_MAX) <= env->start_step)
 			buf_add(&kept, line, (size_t)(end + 1 - line));
 		json_free(json);
 	}
-	status = file_write(env->metrics_path, kept.data, kept.length, err);
+	if (status == 0)
+		status = file_write(env->metrics_path, kept.data, kept.length, err);
 	buf_release(&text);
 	buf_release(&kept);
 	return status;
@@ -264,8 +264,10 @@ static int finish_step(struct progress *progress, const struct record *record, s
 
 	if (sum.count == 0)
 		return error_set(err, "step %llu had no samples", (unsigned long long)sum.step);
-	if ((sum.step - 1) % t->steps_per_epoch == 0)
-		progress->epoch_loss = 0, progress->epoch_samples = 0;
+	if ((sum.step - 1) % t->steps_per_epoch == 0) {
+		progress->epoch_loss = 0;
+		progress->epoch_samples = 0;
+	}
 	progress->epoch_loss += sum.loss_sum;
 	progress->epoch_samples += sum.count;
 	t->step = sum.step;
