@@ -112,12 +112,15 @@ static int take_hello(struct watch *w, struct channel *channel, const struct con
 		return error_set(err, "a second hello");
 	if (control_get_hello(&channel->hello, frame, err) < 0)
 		return -1;
-	if (strcmp(channel->hello.digest, w->s->digest) != 0)
-		return error_set(err,
-				 "another dstrain runs there: release %s, digest %.12s; here "
-				 "it is release %s, digest %.12s",
-				 channel->hello.release, channel->hello.digest, DSTRAIN_VERSION,
-				 w->s->digest);
+	if (strcmp(channel->hello.digest, w->s->digest) != 0) {
+		error_set(err,
+			  "another dstrain runs there: release %s, digest %.12s; here "
+			  "it is release %s, digest %.12s",
+			  channel->hello.release, channel->hello.digest, DSTRAIN_VERSION,
+			  w->s->digest);
+		control_hello_release(&channel->hello); /* nothing it says is used */
+		return -1;
+	}
 	compare_kernels(w, channel);
 	w->s->plan_of(w->s->arg, (size_t)(channel - w->s->channels), &plan);
 	control_put_plan(&channel->out, &plan);
