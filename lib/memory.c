@@ -1,7 +1,6 @@
 /* Allocation that never returns NULL: out of memory on the host ends the program. */
 #include "lib/memory.h"
 
-#include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -56,20 +55,37 @@ char *xstrdup(const char *text)
 	return xstrndup(text, strlen(text));
 }
 
+char *xvasprintf(const char *format, va_list args)
+{
+	va_list again;
+	char *text;
+	int length;
+
+	va_copy(again, args);
+	length = vsnprintf(NULL, 0, format, args);
+	if (length < 0)
+		checked(NULL, 0);
+	text = xmalloc((size_t)length + 1);
+	vsnprintf(text, (size_t)length + 1, format, again);
+	va_end(again);
+	return text;
+}
+
 char *xasprintf(const char *format, ...)
 {
 	va_list args;
 	char *text;
-	int length;
 
 	va_start(args, format);
-	length = vsnprintf(NULL, 0, format, args);
-	va_end(args);
-	if (length < 0)
-		checked(NULL, 0);
-	text = xmalloc((size_t)length + 1);
-	va_start(args, format);
-	vsnprintf(text, (size_t)length + 1, format, args);
+	text = xvasprintf(format, args);
 	va_end(args);
 	return text;
+}
+
+void memory_wipe(void *bytes, size_t length)
+{
+	volatile unsigned char *at = bytes;
+
+	for (size_t i = 0; i < length; i++)
+		at[i] = 0;
 }

@@ -3,7 +3,6 @@
 
 #include <assert.h>
 #include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,19 +14,11 @@ enum { GAP = 2, NARROWEST = 24 }; /* the last column is never broken to less */
 void table_add(struct table *table, const char *format, ...)
 {
 	va_list args;
-	int length;
-	char *text;
 
-	va_start(args, format);
-	length = vsnprintf(NULL, 0, format, args);
-	va_end(args);
-	assert(length >= 0);
-	text = xmalloc((size_t)length + 1);
-	va_start(args, format);
-	vsnprintf(text, (size_t)length + 1, format, args);
-	va_end(args);
 	table->cells = xrealloc(table->cells, table->count + 1, sizeof(*table->cells));
-	table->cells[table->count++] = text;
+	va_start(args, format);
+	table->cells[table->count++] = xvasprintf(format, args);
+	va_end(args);
 }
 
 /* Characters of UTF-8, not bytes. */
