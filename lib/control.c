@@ -426,11 +426,7 @@ void control_hello_release(struct control_hello *hello)
 
 void control_plan_release(struct control_plan *plan)
 {
-	volatile unsigned char *key =
-		plan->key; /* volatile: the wiping must not be optimised out */
-
-	for (size_t i = 0; i < sizeof(plan->key); i++)
-		key[i] = 0;
+	memory_wipe(plan->key, sizeof(plan->key));
 	for (uint32_t i = 0; i < plan->files; i++) {
 		free(plan->paths[i]);
 		free(plan->digests[i]);

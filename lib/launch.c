@@ -174,10 +174,7 @@ static enum supervise_end run(struct start *start, struct error *err)
 
 static void release(struct start *start)
 {
-	volatile unsigned char *key = start->plan.key; /* wiped also where nobody reads it again */
-
-	for (size_t i = 0; i < sizeof(start->plan.key); i++)
-		key[i] = 0;
+	memory_wipe(start->plan.key, sizeof(start->plan.key));
 	for (size_t i = 0; i < start->channel_count; i++)
 		channel_close(&start->channels[i]);
 	sites_release(&start->sites);

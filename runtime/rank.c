@@ -92,7 +92,7 @@ static int connect_peers(struct rank *rank, struct parts *parts, struct error *e
 
 	memcpy(env.key, plan->key, sizeof(env.key));
 	parts->net = net_open(&job->transport, &env, err);
-	memset(env.key, 0, sizeof(env.key));
+	memory_wipe(env.key, sizeof(env.key));
 	if (!parts->net)
 		return -1;
 	pthread_mutex_lock(&rank->lock);

@@ -419,6 +419,7 @@ struct mailbox *mailbox_new(const struct net_env *env, net_handler *deliver, voi
 	pthread_condattr_t monotonic;
 
 	box->env = *env;
+	memory_wipe(box->env.key, sizeof(box->env.key)); /* not this one's business */
 	box->deliver = deliver;
 	box->arg = arg;
 	box->holes = xcalloc((size_t)env->world, sizeof(*box->holes));

@@ -50,6 +50,7 @@ static void deliver(void *arg, int peer, uint64_t tag, const void *bytes, size_t
 struct net *net_open(const struct part *transport, const struct net_env *env, struct error *err)
 {
 	struct net *net = xcalloc(1, sizeof(*net));
+	int status;
 
 	assert(env->rank >= 0 && env->rank < env->world);
 	net->transport = PART_AS(transport, struct transport);
@@ -57,11 +58,12 @@ struct net *net_open(const struct part *transport, const struct net_env *env, st
 	net->state = xcalloc(1, net->transport->state_size);
 	pthread_mutex_init(&net->serve_lock, NULL);
 	pthread_mutex_init(&net->abort_lock, NULL);
-	if (net->transport->open(net->state, transport->params, &net->env, deliver, net, err) < 0) {
-		net_close(net);
-		return NULL;
-	}
-	return net;
+	status = net->transport->open(net->state, transport->params, &net->env, deliver, net, err);
+	memory_wipe(net->env.key, sizeof(net->env.key)); /* the transport has its own by now */
+	if (status == 0)
+		return net;
+	net_close(net);
+	return NULL;
 }
 
 int net_rank(const struct net *net)

@@ -41,7 +41,7 @@ struct net_env {
 	int rank, world;
 	uint64_t job;  /* run id: peers of another run are refused */
 	uint32_t view; /* membership number, in every message; others are dropped */
-	unsigned char key[NET_KEY_BYTES]; /* the run's random key */
+	unsigned char key[NET_KEY_BYTES]; /* the run's random key; wiped once the net is open */
 	int listener; /* listening socket from transport->listen; -1 if it has none; net owns it */
 	const struct net_peer *peers; /* [world] */
 	void *hub;	  /* what the ranks of one process share (inproc); NULL elsewhere */
