@@ -1,8 +1,8 @@
-/* Stream sockets between numeric addresses: the only place with raw socket calls. */
+/* Stream sockets between numeric addresses. */
+#define _GNU_SOURCE /* accept4 */
 #include "lib/sock.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <linux/sockios.h>
 #include <netdb.h>
 #include <netinet/in.h>
@@ -46,15 +46,13 @@ static void prepare(int fd)
 {
 	const int on = 1;
 
-	fcntl(fd, F_SETFD, FD_CLOEXEC);
-	fcntl(fd, F_SETFL, O_NONBLOCK);
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
 }
 
 static int new_socket(const struct endpoint *end, struct error *err)
 {
-	int fd = socket(end->at.ss_family, SOCK_STREAM, 0);
+	int fd = socket(end->at.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
 	if (fd < 0)
 		return error_set(err, "cannot make a socket: %s", strerror(errno));
@@ -95,7 +93,7 @@ int sock_listen(int *out, const char *address, uint16_t *port, struct error *err
 
 int sock_accept(int listener)
 {
-	int fd = accept(listener, NULL, NULL);
+	int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
 	if (fd >= 0)
 		prepare(fd);
