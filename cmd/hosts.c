@@ -72,20 +72,22 @@ static int check(const struct hosts *hosts, const struct flags *flags)
 	struct provision_files files = { 0 };
 	struct findings findings = { 0 };
 	struct error err;
-	size_t problems;
+	int status;
 
 	if (provision_collect(&files, NULL, 0, &err) < 0) {
 		log_error("%s", err.text);
 		return EXIT_FAILED;
 	}
-	problems = doctor(hosts, &files, flags->fanout, &findings);
-	if (flags->json)
+	status = doctor(hosts, &files, flags->fanout, &findings) ? EXIT_FAILED : EXIT_DONE;
+	if (stop_signal())
+		status = 128 + stop_signal(); /* half a check says nothing */
+	else if (flags->json)
 		print_json(&findings);
 	else
 		print_findings(&findings, flags);
 	findings_release(&findings);
 	provision_files_release(&files);
-	return problems ? EXIT_FAILED : EXIT_DONE;
+	return status;
 }
 
 static const char *const words[] = { "check", "show", NULL };

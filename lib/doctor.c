@@ -5,8 +5,8 @@
 #include <math.h>
 #include <poll.h>
 #include <stdarg.h>
-#include <stdio.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -21,6 +21,7 @@
 #include "lib/process.h"
 #include "lib/provision.h"
 #include "lib/site.h"
+#include "lib/stop.h"
 #include "lib/units.h"
 
 #define ANSWER_S   10.0 /* for a line of `dstrain reach` */
@@ -215,10 +216,10 @@ static bool can_listen(const struct patient *patient)
 static void examine_all(struct ward *ward)
 {
 	for (size_t i = 0; i < ward->count; i++)
-		if (ward->patients[i].process.ops)
+		if (ward->patients[i].process.ops && !stop_signal())
 			examine(ward, &ward->patients[i]);
 	for (size_t i = 0; i < ward->count; i++)
-		for (size_t k = 0; k < ward->count; k++)
+		for (size_t k = 0; k < ward->count && !stop_signal(); k++)
 			if (i != k && ward->patients[i].facts && can_listen(&ward->patients[k]))
 				judge_reach(ward, &ward->patients[i], &ward->patients[k]);
 }

@@ -25,7 +25,8 @@ struct findings {
 
 /*
  * Connects to every host, sends this program there, runs it as `dstrain reach`, and lets all pairs
- * of hosts connect to each other at the addresses that a run would use. Blocks up to about 20 s.
+ * of hosts connect to each other at the addresses that a run would use. Blocks: up to 10 s for each
+ * pair that does not reach each other, one after the other. A signal (lib/stop) ends it early.
  * Returns how many findings are problems. Call it from the main thread.
  */
 size_t doctor(const struct hosts *hosts, const struct provision_files *files, size_t width,
