@@ -13,20 +13,13 @@
 #include "lib/memory.h"
 #include "lib/wire.h"
 #include "runtime/coll_flow.h"
+#include "runtime/slice.h"
 #include "runtime/transport/transport.h"
 
 /* Where COLL_AUTO changes its mind: guesses for a local network, until links are measured. */
 enum { AUTO_TREE_BYTES = 4 << 10, AUTO_RING_BYTES = 256 << 10 };
 
 const char *const coll_algorithm_names[] = { "auto", "ring", "halving_doubling", "tree", NULL };
-
-size_t coll_slice(size_t count, int n, int i, size_t *length)
-{
-	size_t each = count / (size_t)n, longer = count % (size_t)n, at = (size_t)i;
-
-	*length = each + (at < longer);
-	return each * at + (at < longer ? at : longer);
-}
 
 struct group group_world(int *ranks, int world, int rank)
 {
@@ -91,7 +84,7 @@ static int halve_and_double(const struct coll_call *call, int distance, float *x
 
 	if (distance == 0)
 		return 0;
-	start = coll_slice(count, 2, half, &length);
+	start = slice_start(count, 2, half, &length);
 	flow.to = flow.from = call->group->ranks[call->group->index ^ distance];
 	if (coll_flow_run(call, &flow, err) < 0 ||
 	    halve_and_double(call, distance / 2, x + start, length, err) < 0)

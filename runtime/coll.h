@@ -33,10 +33,8 @@ struct group group_world(int *ranks, int world, int rank);
 int coll_allreduce(struct net *net, const struct group *group, enum coll_algorithm algorithm,
 		   float *x, size_t count, struct error *err);
 
-/* Slice i of `count` elements for a group of n: the first count % n slices are one longer. */
-size_t coll_slice(size_t count, int n, int i, size_t *length); /* returns where it starts */
-
-/* The slice of this rank in x[count] becomes the sum; the rest of x is scratch afterwards. */
+/* The slice (runtime/slice.h) of this rank in x[count] becomes the sum; the rest of x is scratch
+ * afterwards. */
 int coll_reduce_scatter(struct net *net, const struct group *group, float *x, size_t count,
 			struct error *err);
 /* Every rank gives its slice of x[count] and gets all the others. */

@@ -8,6 +8,7 @@
 #include "lib/memory.h"
 #include "runtime/coll.h"
 #include "runtime/device/cpu.h"
+#include "runtime/slice.h"
 #include "runtime/transport/transport.h"
 
 enum {
@@ -69,8 +70,8 @@ static struct piece piece_of(const struct work *work, int item)
 
 	if (slice < 0)
 		slice += flow->slices;
-	start = coll_slice(flow->count, flow->slices, slice, &length);
-	start += coll_slice(length, work->segments, item % work->segments, &length);
+	start = slice_start(flow->count, flow->slices, slice, &length);
+	start += slice_start(length, work->segments, item % work->segments, &length);
 	return (struct piece){ flow->x + start, length };
 }
 
@@ -151,7 +152,7 @@ int coll_flow_run(const struct coll_call *call, const struct coll_flow *flow, st
 	int items, sends, receives;
 	size_t longest;
 
-	coll_slice(flow->count, flow->slices, 0, &longest);
+	slice_start(flow->count, flow->slices, 0, &longest);
 	work.segments = longest > SEGMENT ? (int)((longest + SEGMENT - 1) / SEGMENT) : 1;
 	items = flow->steps * work.segments;
 	/* Item k + segments may be sent once item k is finished. */

@@ -10,6 +10,7 @@
 #include "runtime/gate.h"
 #include "runtime/model/model.h"
 #include "runtime/optim/optim.h"
+#include "runtime/slice.h"
 #include "runtime/sync/sync.h"
 
 static void ready(void *arg, size_t offset, size_t count)
@@ -33,7 +34,7 @@ static void evaluate(struct loop *loop, size_t completed)
 {
 	struct score sum = { 0 };
 	size_t length;
-	size_t at = coll_slice(loop->test->count, loop->world.count, loop->world.index, &length);
+	size_t at = slice_start(loop->test->count, loop->world.count, loop->world.index, &length);
 	uint32_t index[256];
 
 	while (length > 0) {

@@ -56,7 +56,7 @@ void shard_read(struct settings *given, struct shard_params *params, struct sett
 
 /*
  * The order of samples. With iid, step s of an epoch is the same `batch` samples of one shuffled
- * order whatever the world size is, and rank r takes the r-th slice of them (coll_slice rule). The
+ * order whatever the world size is, and rank r takes the r-th slice of them (runtime/slice.h). The
  * other kinds give each rank samples of its own, of which it draws batch/world a step.
  * The last, smaller batch of an epoch is dropped, unless it is the only one.
  */

@@ -11,16 +11,9 @@
 #include "lib/memory.h"
 #include "runtime/data/data.h"
 #include "runtime/rng.h"
+#include "runtime/slice.h"
 
 enum { VALUE_BINS = 10 }; /* what stands for labels in regression: equal parts by value */
-
-size_t partition_slice(size_t count, size_t n, size_t i, size_t *length)
-{
-	size_t each = count / n, longer = count % n;
-
-	*length = each + (i < longer);
-	return each * i + (i < longer ? i : longer);
-}
 
 struct labelled {
 	float target;
@@ -89,7 +82,7 @@ static size_t label_end(const struct dataset *dataset, const struct labelled *so
 	size_t end = start, length;
 
 	if (dataset->classes == 0) {
-		end = partition_slice(dataset->count, VALUE_BINS, label, &length);
+		end = slice_start(dataset->count, VALUE_BINS, label, &length);
 		return end + length;
 	}
 	while (end < dataset->count && sorted[end].target == sorted[start].target)
@@ -150,7 +143,7 @@ static void deal_labels(const struct dataset *dataset, const struct labelled *so
 static void deal_slices(size_t count, size_t world, uint32_t *owner)
 {
 	for (size_t r = 0; r < world; r++) {
-		size_t length, start = partition_slice(count, world, r, &length);
+		size_t length, start = slice_start(count, world, r, &length);
 
 		for (size_t i = start; i < start + length; i++)
 			owner[i] = (uint32_t)r;

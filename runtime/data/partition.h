@@ -8,9 +8,6 @@
 struct dataset;
 struct shard_params;
 
-/* Slice i of `count` things for n takers, as coll_slice does. Returns where it starts. */
-size_t partition_slice(size_t count, size_t n, size_t i, size_t *length);
-
 /*
  * The samples of a rank; caller frees. Over all ranks every sample occurs exactly once, and each
  * rank has at least one if there are enough. Not for SHARD_IID.

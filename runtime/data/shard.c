@@ -9,6 +9,7 @@
 #include "runtime/data/data.h"
 #include "runtime/data/partition.h"
 #include "runtime/rng.h"
+#include "runtime/slice.h"
 
 struct shard {
 	bool iid;
@@ -93,7 +94,7 @@ struct shard *shard_new(const struct shard_params *params, const struct dataset 
 	shard->rank = rank;
 	shard->seed = seed;
 	shard->total = batch < dataset->count ? batch : dataset->count;
-	shard->first = partition_slice(shard->total, (size_t)world, (size_t)rank, &shard->share);
+	shard->first = slice_start(shard->total, (size_t)world, (size_t)rank, &shard->share);
 	shard->steps = dataset->count / shard->total;
 	if (shard->iid) {
 		shard->count = dataset->count;

@@ -11,13 +11,13 @@ BEGIN {
 	may["compress/"] = may["model/"] = may["transport/"] = "device/"
 	may["optim/"] = "device/ model/model"
 	may["data/"] = "model/batch"
-	may["device/"] = may["rng"] = ""
+	may["device/"] = may["rng"] = may["slice"] = ""
 	may["checkpoint"] = "coll exchange outbox device/ model/model optim/optim sync/sync " \
 		"transport/transport"
 	may["metrics"] = "model/batch outbox sync/sync transport/transport"
 	may["job"] = may["loop"] = may["rank"] = may["worker"] = "*"
-	# Everyone may draw random numbers.
-	free = " rng "
+	# Everyone may draw random numbers and cut slices.
+	free = " rng slice "
 	# What only the user's side needs.
 	split("ssh yaml fanout provision probe launch rundir process", list, " ")
 	for (i in list)

@@ -7,6 +7,7 @@
 
 #include "lib/clock.h"
 #include "runtime/coll.h"
+#include "runtime/slice.h"
 #include "tests/unit/cluster.h"
 
 static const int worlds[] = { 1, 2, 3, 4, 5, 7, 8 };
@@ -116,7 +117,7 @@ static void check_allreduce(struct net *net, const struct group *group, size_t c
 
 static void check_halves(struct net *net, const struct group *group, size_t count)
 {
-	size_t length, start = coll_slice(count, group->count, group->index, &length);
+	size_t length, start = slice_start(count, group->count, group->index, &length);
 	float *x = filled(whole, net_rank(net), count);
 	float *wanted = whole_sums(group, count);
 	struct error err;
@@ -213,7 +214,7 @@ static void slices_cover_the_vector_once(void **state)
 			size_t end = 0, length, shortest = SIZE_MAX, longest = 0;
 
 			for (int i = 0; i < n; i++) {
-				assert_int_equal(coll_slice(count, n, i, &length), end);
+				assert_int_equal(slice_start(count, n, i, &length), end);
 				end += length;
 				shortest = length < shortest ? length : shortest;
 				longest = length > longest ? length : longest;

@@ -1,0 +1,11 @@
+/* How things are shared out: whoever cuts vectors, batches or data sets cuts them alike. */
+#ifndef DSTRAIN_RUNTIME_SLICE_H
+#define DSTRAIN_RUNTIME_SLICE_H
+
+#include <stddef.h>
+
+/* Slice i of `count` things for n takers: the first count % n slices are one longer. Returns where
+ * it starts. */
+size_t slice_start(size_t count, size_t n, size_t i, size_t *length);
+
+#endif
