@@ -37,13 +37,6 @@ void channel_polls(const struct channel *channel, struct pollfd *polls)
 	polls[2] = (struct pollfd){ .fd = process->err, .events = POLLIN };
 }
 
-static void close_end(int *fd)
-{
-	if (*fd >= 0)
-		close(*fd);
-	*fd = -1;
-}
-
 /* A pipe takes little at a time, and a checkpoint is long: what is written goes by halves, so that
  * few bytes are moved to the front. */
 static void write_out(struct channel *channel)
@@ -71,7 +64,7 @@ static void read_frames(struct channel *channel)
 		in->length += (size_t)got;
 		channel->heard = clock_now();
 	} else if (got == 0 || (errno != EAGAIN && errno != EINTR)) {
-		close_end(&channel->process.out);
+		file_close(&channel->process.out);
 		channel->ended = true;
 	}
 }
@@ -93,7 +86,7 @@ static void read_log(struct channel *channel)
 	ssize_t got = read(channel->process.err, at, 4096);
 
 	if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR))
-		close_end(&channel->process.err);
+		file_close(&channel->process.err);
 	if (got <= 0)
 		return;
 	if (file_write_all(channel->log, at, (size_t)got) < 0)
@@ -121,7 +114,7 @@ void channel_end_input(struct channel *channel)
 {
 	buf_release(&channel->out);
 	channel->written = 0;
-	close_end(&channel->process.in);
+	file_close(&channel->process.in);
 }
 
 bool channel_reap(struct channel *channel, double deadline)

@@ -60,6 +60,13 @@ int file_write_all(int fd, const void *bytes, size_t length)
 	return 0;
 }
 
+void file_close(int *fd)
+{
+	if (*fd >= 0)
+		close(*fd);
+	*fd = -1;
+}
+
 int dir_sync(const char *path, struct error *err)
 {
 	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);

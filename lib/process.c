@@ -17,6 +17,7 @@
 
 #include "lib/clock.h"
 #include "lib/error.h"
+#include "lib/file.h"
 #include "lib/memory.h"
 
 struct child {
@@ -35,8 +36,7 @@ struct pipes {
 static void close_pair(int pair[2])
 {
 	for (int i = 0; i < 2; i++)
-		if (pair[i] >= 0)
-			close(pair[i]);
+		file_close(&pair[i]);
 }
 
 static void pipes_close(struct pipes *pipes)
@@ -173,8 +173,7 @@ static void child_release(void *state)
 
 	child_kill(child, SIGKILL);
 	child_wait(child, INFINITY, &status);
-	if (child->pidfd >= 0)
-		close(child->pidfd);
+	file_close(&child->pidfd);
 	free(child);
 }
 
@@ -196,12 +195,6 @@ static int exec_failure(int fd)
 	return got == sizeof(reason) ? reason : 0;
 }
 
-static void close_end(int *fd)
-{
-	close(*fd);
-	*fd = -1;
-}
-
 /* Forks and waits until the program has replaced us there. */
 static int spawn(struct pipes *pipes, char *const argv[], char *const environment[], pid_t *pid,
 		 struct error *err)
@@ -214,10 +207,10 @@ static int spawn(struct pipes *pipes, char *const argv[], char *const environmen
 		become(pipes, argv, environment, parent);
 	if (*pid < 0)
 		return error_set(err, "cannot start '%s': %s", argv[0], strerror(errno));
-	close_end(&pipes->in[0]);
-	close_end(&pipes->out[1]);
-	close_end(&pipes->err[1]);
-	close_end(&pipes->failure[1]);
+	file_close(&pipes->in[0]);
+	file_close(&pipes->out[1]);
+	file_close(&pipes->err[1]);
+	file_close(&pipes->failure[1]);
 	reason = exec_failure(pipes->failure[0]);
 	if (reason == 0)
 		return 0;
@@ -275,13 +268,11 @@ void process_kill(struct process *process, int signal)
 
 void process_release(struct process *process)
 {
-	int streams[] = { process->in, process->out, process->err };
-
 	if (!process->ops)
 		return;
-	for (size_t i = 0; i < ARRAY_SIZE(streams); i++)
-		if (streams[i] >= 0)
-			close(streams[i]);
+	file_close(&process->in);
+	file_close(&process->out);
+	file_close(&process->err);
 	process->ops->release(process->state);
 	*process = (struct process){ 0 };
 }

@@ -8,10 +8,10 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "lib/clock.h"
 #include "lib/error.h"
+#include "lib/file.h"
 #include "lib/log.h"
 #include "lib/memory.h"
 #include "runtime/transport/handshake.h"
@@ -61,18 +61,11 @@ struct rendezvous *rendezvous_new(const struct net_env *env, struct tls_setup *s
 	return r;
 }
 
-static void stop_listening(struct rendezvous *r)
-{
-	if (r->listener >= 0)
-		close(r->listener);
-	r->listener = -1;
-}
-
 void rendezvous_free(struct rendezvous *r)
 {
 	if (!r)
 		return;
-	stop_listening(r);
+	file_close(&r->listener);
 	for (size_t i = 0; i < r->count; i++)
 		handshake_free(r->handshakes[i]);
 	if (r->refused)
@@ -306,7 +299,7 @@ int rendezvous_step(struct rendezvous *r, const struct pollfd *polls, rendezvous
 	dial_due(r);
 	if (r->missing)
 		return clock_now() < r->deadline ? 0 : too_late(r, err);
-	stop_listening(r); /* nobody else has any business here */
+	file_close(&r->listener); /* nobody else has any business here */
 	while (r->count)
 		drop(r, r->count - 1);
 	return 0;
