@@ -23,6 +23,16 @@ double clock_wall(void)
 	return read_clock(CLOCK_REALTIME);
 }
 
+void clock_cond_init(pthread_cond_t *cond)
+{
+	pthread_condattr_t monotonic;
+
+	pthread_condattr_init(&monotonic);
+	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+	pthread_cond_init(cond, &monotonic);
+	pthread_condattr_destroy(&monotonic);
+}
+
 struct timespec clock_timespec(double at)
 {
 	double whole = floor(at);

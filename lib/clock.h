@@ -2,12 +2,16 @@
 #ifndef DSTRAIN_LIB_CLOCK_H
 #define DSTRAIN_LIB_CLOCK_H
 
+#include <pthread.h>
+
 struct timespec;
 
-double clock_now(void);			   /* monotonic, seconds */
-double clock_wall(void);		   /* seconds since 1970 */
-struct timespec clock_timespec(double at); /* a monotonic deadline, for pthread waits */
-int clock_poll_ms(double deadline);	   /* time left, for poll(): never negative */
+double clock_now(void);	 /* monotonic, seconds */
+double clock_wall(void); /* seconds since 1970 */
+/* A condition whose timed waits take clock_timespec(deadline). */
+void clock_cond_init(pthread_cond_t *cond);
+struct timespec clock_timespec(double at);
+int clock_poll_ms(double deadline); /* time left, for poll(): never negative */
 void clock_sleep(double seconds);
 
 #endif

@@ -32,14 +32,10 @@ struct inproc {
 void *net_hub_new(int world)
 {
 	struct hub *hub = xcalloc(1, sizeof(*hub) + (size_t)world * sizeof(hub->boxes[0]));
-	pthread_condattr_t monotonic;
 
 	hub->world = world;
-	pthread_condattr_init(&monotonic);
-	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
 	pthread_mutex_init(&hub->lock, NULL);
-	pthread_cond_init(&hub->change, &monotonic);
-	pthread_condattr_destroy(&monotonic);
+	clock_cond_init(&hub->change);
 	return hub;
 }
 

@@ -416,19 +416,15 @@ void mailbox_stop(struct mailbox *box)
 struct mailbox *mailbox_new(const struct net_env *env, net_handler *deliver, void *arg)
 {
 	struct mailbox *box = xcalloc(1, sizeof(*box));
-	pthread_condattr_t monotonic;
 
 	box->env = *env;
 	memory_wipe(box->env.key, sizeof(box->env.key)); /* not this one's business */
 	box->deliver = deliver;
 	box->arg = arg;
 	box->holes = xcalloc((size_t)env->world, sizeof(*box->holes));
-	pthread_condattr_init(&monotonic);
-	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
 	pthread_mutex_init(&box->lock, NULL);
-	pthread_cond_init(&box->change, &monotonic);
+	clock_cond_init(&box->change);
 	pthread_cond_init(&box->news, NULL);
-	pthread_condattr_destroy(&monotonic);
 	return box;
 }
 
