@@ -127,24 +127,12 @@ size_t hosts_slots(const struct hosts *hosts)
 	return slots;
 }
 
-static void print_quoted(struct buf *out, const char *text)
-{
-	buf_addf(out, "\"");
-	for (; *text; text++) {
-		if ((unsigned char)*text < ' ')
-			buf_addf(out, "\\x%02x", (unsigned)*text);
-		else
-			buf_addf(out, *text == '"' || *text == '\\' ? "\\%c" : "%c", *text);
-	}
-	buf_addf(out, "\"");
-}
-
 static void print_text(struct buf *out, const char *key, const char *text)
 {
 	if (!text)
 		return;
 	buf_addf(out, "    %s: ", key);
-	print_quoted(out, text);
+	setting_quote(out, text);
 	buf_addf(out, "\n");
 }
 
@@ -155,7 +143,7 @@ static void print_list(struct buf *out, const char *key, char *const *texts, siz
 	buf_addf(out, "    %s: [", key);
 	for (size_t i = 0; i < count; i++) {
 		buf_addf(out, i ? ", " : "");
-		print_quoted(out, texts[i]);
+		setting_quote(out, texts[i]);
 	}
 	buf_addf(out, "]\n");
 }
@@ -186,7 +174,7 @@ void hosts_print(const struct hosts *hosts, struct buf *out)
 		const struct host *host = &hosts->entries[i];
 
 		buf_addf(out, "  - name: ");
-		print_quoted(out, host->name);
+		setting_quote(out, host->name);
 		buf_addf(out, "\n");
 		if (host->local)
 			buf_addf(out, "    local: yes\n");
@@ -202,7 +190,7 @@ void hosts_print(const struct hosts *hosts, struct buf *out)
 			const char *equals = strchr(host->env[j], '=');
 
 			buf_addf(out, "      %.*s: ", (int)(equals - host->env[j]), host->env[j]);
-			print_quoted(out, equals + 1);
+			setting_quote(out, equals + 1);
 			buf_addf(out, "\n");
 		}
 	}

@@ -259,14 +259,9 @@ static void inherit(struct settings *to, const struct settings *from)
 {
 	for (size_t i = 0; i < from->count; i++) {
 		const struct setting *entry = &from->entries[i];
-		struct setting *copy;
 
-		if (settings_find(to, entry->key))
-			continue;
-		copy = settings_add(to, entry->key, entry->kind, entry->place);
-		copy->value_place = entry->value_place;
-		for (size_t j = 0; j < entry->count; j++)
-			setting_add_value(copy, entry->values[j], strlen(entry->values[j]));
+		if (!settings_find(to, entry->key))
+			settings_copy(to, entry->key, entry);
 	}
 }
 

@@ -24,12 +24,7 @@ static bool starts(const char *text, const char *prefix)
 
 static void copy_setting(struct settings *to, const struct setting *from, const char *key)
 {
-	struct setting *copy = settings_add(to, key, from->kind, from->place);
-
-	copy->value_place = from->value_place;
-	yaml_show_dots(copy->key);
-	for (size_t i = 0; i < from->count; i++)
-		setting_add_value(copy, from->values[i], strlen(from->values[i]));
+	yaml_show_dots(settings_copy(to, key, from)->key);
 }
 
 /* What stands directly at `prefix`, without the hosts and groups there, over what is inherited. */

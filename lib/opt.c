@@ -131,12 +131,8 @@ static const struct setting *effective(const struct opt *row, struct settings *g
 	struct place nowhere = { .file = "default" };
 
 	if (found) {
-		struct setting *copy = settings_add(resolved, key, found->kind, found->value_place);
-
 		found->used = true;
-		for (size_t i = 0; i < found->count; i++)
-			setting_add_value(copy, found->values[i], strlen(found->values[i]));
-		return copy;
+		return settings_copy(resolved, key, found);
 	}
 	if (row->fallback) {
 		if (row->type == OPT_COUNTS) {

@@ -30,6 +30,17 @@ void setting_add_value(struct setting *setting, const char *value, size_t length
 	setting->values[setting->count++] = xstrndup(value, length);
 }
 
+struct setting *settings_copy(struct settings *settings, const char *key,
+			      const struct setting *from)
+{
+	struct setting *copy = settings_add(settings, key, from->kind, from->place);
+
+	copy->value_place = from->value_place;
+	for (size_t i = 0; i < from->count; i++)
+		setting_add_value(copy, from->values[i], strlen(from->values[i]));
+	return copy;
+}
+
 struct setting *settings_find(const struct settings *settings, const char *key)
 {
 	for (size_t i = 0; i < settings->count; i++)
@@ -117,25 +128,29 @@ void settings_set(struct settings *settings, const char *key, const char *text, 
 		setting_add_value(entry, text, length);
 }
 
+void setting_quote(struct buf *out, const char *text)
+{
+	buf_addf(out, "\"");
+	for (; *text; text++) {
+		if (*text == '"' || *text == '\\')
+			buf_addf(out, "\\%c", *text);
+		else if ((unsigned char)*text < ' ')
+			buf_addf(out, "\\x%02x", (unsigned)*text);
+		else
+			buf_add(out, text, 1);
+	}
+	buf_addf(out, "\"");
+}
+
 static void print_value(struct buf *out, const char *value)
 {
 	static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 				    "_./+-";
 
-	if (value[0] && value[0] != '-' && strspn(value, plain) == strlen(value)) {
+	if (value[0] && value[0] != '-' && strspn(value, plain) == strlen(value))
 		buf_addf(out, "%s", value);
-		return;
-	}
-	buf_addf(out, "\"");
-	for (; *value; value++) {
-		if (*value == '"' || *value == '\\')
-			buf_addf(out, "\\%c", *value);
-		else if ((unsigned char)*value < ' ')
-			buf_addf(out, "\\x%02x", (unsigned)*value);
-		else
-			buf_add(out, value, 1);
-	}
-	buf_addf(out, "\"");
+	else
+		setting_quote(out, value);
 }
 
 static void print_entry(const struct setting *entry, const char *name, size_t depth,

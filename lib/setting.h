@@ -44,6 +44,9 @@ struct problems {
 struct setting *settings_add(struct settings *settings, const char *key, enum setting_kind kind,
 			     struct place place);
 void setting_add_value(struct setting *setting, const char *value, size_t length);
+/* The same under `key`, values and places included; not marked as used. */
+struct setting *settings_copy(struct settings *settings, const char *key,
+			      const struct setting *from);
 struct setting *settings_find(const struct settings *settings, const char *key); /* may be NULL */
 /* Replaces or adds a scalar, or a list written "[a, b]". */
 void settings_set(struct settings *settings, const char *key, const char *text, struct place place);
@@ -51,6 +54,7 @@ void settings_set(struct settings *settings, const char *key, const char *text, 
 void settings_remove(struct settings *settings, const char *key);
 /* As YAML text, in the order of the entries, nested. */
 void settings_print(const struct settings *settings, struct buf *out);
+void setting_quote(struct buf *out, const char *text); /* one value, in double quotes */
 /* One problem for each entry that no table asked for; `known` holds all keys that tables offer. */
 void settings_report_unused(const struct settings *settings, const struct settings *known,
 			    struct problems *problems);
