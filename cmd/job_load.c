@@ -100,17 +100,12 @@ static void check_files(struct job_load *load)
 	}
 }
 
-/* "sync: local_sgd" becomes "sync: {strategy: local_sgd}", for --set sync.period=4 to go beside. */
+/* So that --set sync.period=4 can go beside "sync: local_sgd". */
 static void expand_names(struct settings *recipe)
 {
-	for (const struct job_section *s = job_sections; s->prefix; s++) {
-		struct setting *whole = s->registry ? settings_find(recipe, s->prefix) : NULL;
-
-		if (whole && whole->kind == SETTING_SCALAR) {
-			free(whole->key);
-			whole->key = xasprintf("%s.%s", s->prefix, s->key);
-		}
-	}
+	for (const struct job_section *s = job_sections; s->prefix; s++)
+		if (s->registry)
+			registry_expand(recipe, s->prefix, s->key);
 }
 
 static void read_flags(struct job_load *load, const struct flags *flags)

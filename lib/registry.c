@@ -38,14 +38,13 @@ static void report_unknown(const struct registry *registry, const struct setting
 			     registry->noun, setting->values[0], registry->category);
 }
 
-/* "sync: bsp" is short for "sync: {strategy: bsp}". */
-static void expand_scalar(struct settings *given, const char *prefix, const char *key)
+void registry_expand(struct settings *given, const char *prefix, const char *key)
 {
 	struct setting *whole = settings_find(given, prefix);
 
 	if (whole && whole->kind == SETTING_SCALAR) {
 		free(whole->key);
-		whole->key = xstrdup(key);
+		whole->key = xasprintf("%s.%s", prefix, key);
 	}
 }
 
@@ -61,7 +60,7 @@ void registry_read(const struct registry *registry, struct settings *given, cons
 	size_t before = problems->count;
 	const struct setting *name;
 
-	expand_scalar(given, prefix, full);
+	registry_expand(given, prefix, key);
 	opt_read(row, given, prefix, NULL, resolved, problems);
 	name = settings_find(resolved, full);
 	if (problems->count == before && name->kind == SETTING_SCALAR) {

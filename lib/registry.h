@@ -35,6 +35,9 @@ const struct entry *registry_find(const struct registry *registry, const char *n
  * optimizer). */
 #define PART_AS(part, type) ((const type *)(const void *)(part)->entry)
 
+/* "sync: bsp" is short for "sync: {strategy: bsp}": makes PREFIX, if a scalar, PREFIX.KEY. */
+void registry_expand(struct settings *given, const char *prefix, const char *key);
+
 /*
  * Reads "PREFIX.KEY" (or a scalar "PREFIX") as a name in `registry`, and the entry's options below
  * PREFIX. `fallback` is the default name; NULL: must be given. On a problem part->entry is NULL.
