@@ -56,7 +56,7 @@ static const struct opt csv_options[] = {
 };
 
 /* One file, read. */
-struct table {
+struct csv {
 	const char *path;
 	struct buf text; /* that the labels lie in */
 	size_t count, room, features, label_column;
@@ -65,13 +65,13 @@ struct table {
 	size_t *lines; /* [count], where each was */
 };
 
-static void table_release(struct table *table)
+static void csv_release(struct csv *csv)
 {
-	buf_release(&table->text);
-	free(table->x);
-	free(table->labels);
-	free(table->lines);
-	*table = (struct table){ 0 };
+	buf_release(&csv->text);
+	free(csv->x);
+	free(csv->labels);
+	free(csv->lines);
+	*csv = (struct csv){ 0 };
 }
 
 static int read_text(struct buf *text, const char *path, struct error *err)
@@ -120,121 +120,121 @@ static bool is_header(const struct csv_params *params, const struct record_reade
 	return true;
 }
 
-static int find_label(struct table *table, const char *label, const struct record_reader *first,
+static int find_label(struct csv *csv, const char *label, const struct record_reader *first,
 		      bool header, struct error *err)
 {
 	const char *const *names = (const char *const *)first->fields;
 	const char *near;
 	uint64_t number;
 
-	table->label_column = first->count - 1;
+	csv->label_column = first->count - 1;
 	if (!label)
 		return 0;
 	for (size_t i = 0; header && i < first->count; i++) {
-		table->label_column = i;
+		csv->label_column = i;
 		if (strcmp(first->fields[i], label) == 0)
 			return 0;
 	}
 	if (units_count(&number, label, err) == 0 && number >= 1 && number <= first->count) {
-		table->label_column = (size_t)number - 1;
+		csv->label_column = (size_t)number - 1;
 		return 0;
 	}
 	near = header ? suggest(label, names, first->count) : NULL;
 	if (near)
-		return error_set(err, "'%s' has no column '%s'; did you mean '%s'?", table->path,
+		return error_set(err, "'%s' has no column '%s'; did you mean '%s'?", csv->path,
 				 label, near);
-	return error_set(err, "'%s' has no column '%s' among its %zu%s", table->path, label,
+	return error_set(err, "'%s' has no column '%s' among its %zu%s", csv->path, label,
 			 first->count, header ? "" : " and no line that names them");
 }
 
-static void make_room(struct table *table)
+static void make_room(struct csv *csv)
 {
-	if (table->count < table->room)
+	if (csv->count < csv->room)
 		return;
-	table->room = table->room ? 2 * table->room : 256;
-	table->x = xrealloc(table->x, table->room, table->features * sizeof(*table->x));
-	table->labels = xrealloc(table->labels, table->room, sizeof(*table->labels));
-	table->lines = xrealloc(table->lines, table->room, sizeof(*table->lines));
+	csv->room = csv->room ? 2 * csv->room : 256;
+	csv->x = xrealloc(csv->x, csv->room, csv->features * sizeof(*csv->x));
+	csv->labels = xrealloc(csv->labels, csv->room, sizeof(*csv->labels));
+	csv->lines = xrealloc(csv->lines, csv->room, sizeof(*csv->lines));
 }
 
-static int add_record(struct table *table, const struct record_reader *record, struct error *err)
+static int add_record(struct csv *csv, const struct record_reader *record, struct error *err)
 {
 	float *x;
 
-	if (record->count != table->features + 1)
+	if (record->count != csv->features + 1)
 		return error_set(err, "%zu fields, but the first record has %zu", record->count,
-				 table->features + 1);
-	make_room(table);
-	x = table->x + table->count * table->features;
+				 csv->features + 1);
+	make_room(csv);
+	x = csv->x + csv->count * csv->features;
 	for (size_t i = 0; i < record->count; i++) {
-		if (i == table->label_column)
-			table->labels[table->count] = record->fields[i];
+		if (i == csv->label_column)
+			csv->labels[csv->count] = record->fields[i];
 		else if (parse_number(record->fields[i], x++, err) < 0)
 			return error_prefix(err, "column %zu", i + 1);
 	}
-	table->lines[table->count++] = record->line;
+	csv->lines[csv->count++] = record->line;
 	return 0;
 }
 
-static int read_records(struct table *table, const struct csv_params *params,
+static int read_records(struct csv *csv, const struct csv_params *params,
 			struct record_reader *reader, struct error *err)
 {
 	int got = record_next(reader, err);
 	bool header;
 
 	if (got == 0)
-		return error_set(err, "'%s' is empty", table->path);
+		return error_set(err, "'%s' is empty", csv->path);
 	if (got > 0) {
 		header = is_header(params, reader);
-		if (find_label(table, params->label, reader, header, err) < 0)
+		if (find_label(csv, params->label, reader, header, err) < 0)
 			return -1;
-		table->features = reader->count - 1;
-		if (table->features == 0)
+		csv->features = reader->count - 1;
+		if (csv->features == 0)
 			return error_set(err, "'%s' has one column only; is the delimiter a %s?",
-					 table->path, delimiter_names[params->delimiter]);
+					 csv->path, delimiter_names[params->delimiter]);
 		if (header)
 			got = record_next(reader, err);
 	}
 	while (got > 0) {
-		got = add_record(table, reader, err);
+		got = add_record(csv, reader, err);
 		if (got == 0)
 			got = record_next(reader, err);
 	}
 	if (got < 0)
-		return error_prefix(err, "%s:%zu", table->path, reader->line);
-	if (table->count == 0)
-		return error_set(err, "'%s' has no records below its header", table->path);
-	if (table->count > UINT32_MAX)
-		return error_set(err, "'%s' has more than %u records", table->path, UINT32_MAX);
+		return error_prefix(err, "%s:%zu", csv->path, reader->line);
+	if (csv->count == 0)
+		return error_set(err, "'%s' has no records below its header", csv->path);
+	if (csv->count > UINT32_MAX)
+		return error_set(err, "'%s' has more than %u records", csv->path, UINT32_MAX);
 	return 0;
 }
 
-static int table_read(struct table *table, const struct csv_params *params, enum data_part part,
-		      struct error *err)
+static int csv_read(struct csv *csv, const struct csv_params *params, enum data_part part,
+		    struct error *err)
 {
 	struct record_reader reader = { .delimiter = delimiters[params->delimiter] };
 	int status;
 
-	*table = (struct table){ .path = params->path[part] };
-	if (read_text(&table->text, table->path, err) < 0)
+	*csv = (struct csv){ .path = params->path[part] };
+	if (read_text(&csv->text, csv->path, err) < 0)
 		return -1;
-	reader.next = table->text.data;
-	reader.end = table->text.data + table->text.length;
-	status = read_records(table, params, &reader, err);
+	reader.next = csv->text.data;
+	reader.end = csv->text.data + csv->text.length;
+	status = read_records(csv, params, &reader, err);
 	record_release(&reader);
 	return status;
 }
 
-static int read_values(const struct table *table, struct dataset *out, struct error *err)
+static int read_values(const struct csv *csv, struct dataset *out, struct error *err)
 {
-	for (size_t i = 0; i < table->count; i++)
-		if (parse_number(table->labels[i], &out->targets[i], err) < 0)
-			return error_prefix(err, "%s:%zu: column %zu", table->path, table->lines[i],
-					    table->label_column + 1);
+	for (size_t i = 0; i < csv->count; i++)
+		if (parse_number(csv->labels[i], &out->targets[i], err) < 0)
+			return error_prefix(err, "%s:%zu: column %zu", csv->path, csv->lines[i],
+					    csv->label_column + 1);
 	return 0;
 }
 
-static int find_classes(struct label_classes *out, const struct table *train, size_t classes,
+static int find_classes(struct label_classes *out, const struct csv *train, size_t classes,
 			struct error *err)
 {
 	size_t at;
@@ -249,16 +249,16 @@ static int find_classes(struct label_classes *out, const struct table *train, si
 	return 0;
 }
 
-static int read_classes(const struct table *table, const struct table *train, size_t wanted,
+static int read_classes(const struct csv *csv, const struct csv *train, size_t wanted,
 			struct dataset *out, struct error *err)
 {
 	struct label_classes classes;
 	int status = find_classes(&classes, train, wanted, err);
 
-	for (size_t i = 0; status == 0 && i < table->count; i++) {
-		status = label_number(&classes, table->labels[i], &out->targets[i], err);
+	for (size_t i = 0; status == 0 && i < csv->count; i++) {
+		status = label_number(&classes, csv->labels[i], &out->targets[i], err);
 		if (status < 0)
-			error_prefix(err, "%s:%zu", table->path, table->lines[i]);
+			error_prefix(err, "%s:%zu", csv->path, csv->lines[i]);
 	}
 	out->classes = wanted ? wanted : classes.count;
 	label_classes_release(&classes);
@@ -266,7 +266,7 @@ static int read_classes(const struct table *table, const struct table *train, si
 }
 
 /* A column of `train` is done with before that of `out` is changed: they may be the same. */
-static void standardise(const struct table *train, struct dataset *out)
+static void standardise(const struct csv *train, struct dataset *out)
 {
 	size_t features = train->features;
 
@@ -287,30 +287,30 @@ static void standardise(const struct table *train, struct dataset *out)
 	}
 }
 
-/* Moves the samples of `table` to `out`, with the classes and the scale of `train`; may be the
+/* Moves the samples of `csv` to `out`, with the classes and the scale of `train`; may be the
  * same. */
-static int take_samples(const struct csv_params *params, struct table *table, struct table *train,
+static int take_samples(const struct csv_params *params, struct csv *csv, struct csv *train,
 			struct dataset *out, struct error *err)
 {
 	int status;
 
-	if (table->features != train->features)
-		return error_set(err, "'%s' has %zu features, but '%s' has %zu", table->path,
-				 table->features, train->path, train->features);
-	out->count = table->count;
-	out->shape = (struct shape){ .dim = { table->features }, .rank = 1 };
-	out->targets = xcalloc(table->count, sizeof(*out->targets));
+	if (csv->features != train->features)
+		return error_set(err, "'%s' has %zu features, but '%s' has %zu", csv->path,
+				 csv->features, train->path, train->features);
+	out->count = csv->count;
+	out->shape = (struct shape){ .dim = { csv->features }, .rank = 1 };
+	out->targets = xcalloc(csv->count, sizeof(*out->targets));
 	if (params->task == TASK_REGRESS)
-		status = read_values(table, out, err);
+		status = read_values(csv, out, err);
 	else
-		status = read_classes(table, train, params->classes, out, err);
+		status = read_classes(csv, train, params->classes, out, err);
 	if (status < 0)
 		return -1;
-	out->floats = xrealloc(table->x, table->count, table->features * sizeof(*table->x));
-	table->x = out->floats;
+	out->floats = xrealloc(csv->x, csv->count, csv->features * sizeof(*csv->x));
+	csv->x = out->floats;
 	if (params->standardise)
 		standardise(train, out);
-	table->x = NULL;
+	csv->x = NULL;
 	return 0;
 }
 
@@ -318,22 +318,22 @@ static int load(const void *params_of_format, enum data_part part, uint64_t seed
 		struct dataset *out, struct error *err)
 {
 	const struct csv_params *params = params_of_format;
-	struct table train = { 0 }, test = { 0 };
+	struct csv train = { 0 }, test = { 0 };
 	int status;
 
 	(void)seed;
 	*out = (struct dataset){ 0 };
 	if (!params->path[part])
 		return 0;
-	status = table_read(&train, params, DATA_TRAIN, err);
+	status = csv_read(&train, params, DATA_TRAIN, err);
 	if (status == 0 && part == DATA_TEST)
-		status = table_read(&test, params, DATA_TEST, err);
+		status = csv_read(&test, params, DATA_TEST, err);
 	if (status == 0)
 		status = take_samples(params, part == DATA_TEST ? &test : &train, &train, out, err);
 	if (status < 0)
 		dataset_release(out);
-	table_release(&train);
-	table_release(&test);
+	csv_release(&train);
+	csv_release(&test);
 	return status;
 }
 
