@@ -2,8 +2,6 @@
 #ifndef DSTRAIN_CMD_JOB_LOAD_H
 #define DSTRAIN_CMD_JOB_LOAD_H
 
-#include <stddef.h>
-
 #include "lib/setting.h"
 #include "runtime/job.h"
 

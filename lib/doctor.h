@@ -4,7 +4,6 @@
 
 #include <stddef.h>
 
-struct error;
 struct hosts;
 struct provision_files;
 

@@ -80,7 +80,7 @@ static int read_inline(struct hosts *hosts, const char *spec, struct error *err)
 
 int hosts_load(struct hosts *out, const char *spec, struct problems *problems, struct error *err)
 {
-	struct hosts hosts = { .origin = xstrdup(spec) };
+	struct hosts hosts = { 0 };
 	struct problems found = { 0 };
 	bool local = strcmp(spec, "local") == 0 || strncmp(spec, "local:", 6) == 0;
 	int status = !local && is_path(spec) ? hosts_read_file(&hosts, spec, &found, err)
@@ -225,6 +225,5 @@ void hosts_release(struct hosts *hosts)
 	for (size_t i = 0; i < hosts->count; i++)
 		host_release(&hosts->entries[i]);
 	free(hosts->entries);
-	free(hosts->origin);
 	*hosts = (struct hosts){ 0 };
 }

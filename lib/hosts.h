@@ -41,7 +41,6 @@ struct host {
 struct hosts {
 	struct host *entries;
 	size_t count;
-	char *origin; /* "hosts.yaml", "--hosts", "recipe" */
 };
 
 /*

@@ -2,7 +2,6 @@
 #include "lib/hosts_entry.h"
 
 #include <arpa/inet.h>
-#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -55,7 +54,13 @@ static const struct opt host_table[] = {
 /* Read by hand: one text or a list of them, and names of the user's own. */
 static const char *const other_keys[] = { "identity", "known_hosts", "env" };
 
-void names_release(struct names *names)
+/* What "node[01-08].site" stands for. */
+struct names {
+	char **items;
+	size_t count;
+};
+
+static void names_release(struct names *names)
 {
 	for (size_t i = 0; i < names->count; i++)
 		free(names->items[i]);
@@ -98,7 +103,8 @@ static int expand_range(struct names *out, const char *text, size_t before, stru
 	return 0;
 }
 
-int names_expand(struct names *out, const char *text, struct error *err)
+/* One name if there is no range. */
+static int names_expand(struct names *out, const char *text, struct error *err)
 {
 	size_t before = strcspn(text, "[");
 

@@ -5,9 +5,7 @@
 #include "lib/setting.h"
 
 struct error;
-struct host;
 struct hosts;
-struct opt;
 
 /*
  * Adds the host called `name`, or all of a range "node[01-08]", with what `given` says ("slots",
@@ -20,13 +18,5 @@ void hosts_add(struct hosts *hosts, const char *name, struct place place, struct
 /* Reads a YAML or MPI hosts file into `hosts`. */
 int hosts_read_file(struct hosts *hosts, const char *path, struct problems *problems,
 		    struct error *err);
-
-/* "node[01-08].site" to its names; one name if there is no range. */
-struct names {
-	char **items;
-	size_t count;
-};
-int names_expand(struct names *out, const char *text, struct error *err);
-void names_release(struct names *names);
 
 #endif

@@ -12,11 +12,6 @@ void log_level_set(enum log_level level)
 	shown = level;
 }
 
-bool log_shows(enum log_level level)
-{
-	return level <= shown;
-}
-
 void log_before_line(void (*clear)(void))
 {
 	clear_line = clear;

@@ -2,12 +2,9 @@
 #ifndef DSTRAIN_LIB_LOG_H
 #define DSTRAIN_LIB_LOG_H
 
-#include <stdbool.h>
-
 enum log_level { LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG };
 
 void log_level_set(enum log_level level); /* LOG_INFO at start */
-bool log_shows(enum log_level level);
 
 void log_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void log_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));

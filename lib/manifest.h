@@ -3,13 +3,11 @@
 #ifndef DSTRAIN_LIB_MANIFEST_H
 #define DSTRAIN_LIB_MANIFEST_H
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "lib/digest.h"
 
-struct buf;
 struct error;
 
 struct manifest_file {
@@ -20,7 +18,7 @@ struct manifest_file {
 
 struct manifest {
 	uint64_t step, steps_per_epoch, samples; /* completed; the data cursor is made from these */
-	uint64_t seed, job;
+	uint64_t seed;
 	uint32_t world;
 	double elapsed_s; /* of training, over all resumes */
 	char recipe_digest[DIGEST_HEX];

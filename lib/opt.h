@@ -51,7 +51,7 @@ void opt_defaults(const struct opt *table, void *params);
 
 void opt_release(const struct opt *table, void *params); /* frees what rows own */
 
-/* "size", "one of a|b", "number from 0 to 1" ...: the type and range of a row, for help. */
+/* "size", "a|b", "number from 0 to 1" ...: the type and range of a row, for help. */
 void opt_describe(const struct opt *row, struct buf *out);
 
 #endif

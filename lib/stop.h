@@ -2,8 +2,6 @@
 #ifndef DSTRAIN_LIB_STOP_H
 #define DSTRAIN_LIB_STOP_H
 
-#include <stdbool.h>
-
 /* Installs the handlers; SIGPIPE is ignored. Call once, before threads. */
 void stop_install(void);
 int stop_fd(void);		     /* readable when a signal came; for poll() */

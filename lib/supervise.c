@@ -5,7 +5,6 @@
  */
 #include "lib/supervise.h"
 
-#include <assert.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>

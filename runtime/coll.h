@@ -1,10 +1,10 @@
 /*
  * Collectives on a group: an ordered subset of the ranks. Every member calls the same collective
  * with the same sizes, in the same order for one group. All block until this rank's part is done
- * and fail within net_timeout_s, or at once after net_abort. A failure aborts the net: messages of
- * a half-done collective must not be taken for those of the next one. Results are bit-identical on
- * all members and from run to run: the order of additions depends on sizes, algorithm and group
- * alone.
+ * and fail within the net's timeout_s, or at once after net_abort. A failure aborts the net:
+ * messages of a half-done collective must not be taken for those of the next one. Results are
+ * bit-identical on all members and from run to run: the order of additions depends on sizes,
+ * algorithm and group alone.
  */
 #ifndef DSTRAIN_RUNTIME_COLL_H
 #define DSTRAIN_RUNTIME_COLL_H

@@ -2,9 +2,7 @@
 #ifndef DSTRAIN_RUNTIME_JOB_H
 #define DSTRAIN_RUNTIME_JOB_H
 
-#include <stdbool.h>
 #include <stddef.h>
-#include <stdint.h>
 
 #include "lib/opt.h"
 #include "lib/registry.h"

@@ -93,12 +93,7 @@ static int connect_peers(struct rank *rank, struct parts *parts, struct error *e
 	memcpy(env.key, plan->key, sizeof(env.key));
 	parts->net = net_open(&job->transport, &env, err);
 	memory_wipe(env.key, sizeof(env.key));
-	if (!parts->net)
-		return -1;
-	pthread_mutex_lock(&rank->lock);
-	rank->net = parts->net;
-	pthread_mutex_unlock(&rank->lock);
-	return 0;
+	return parts->net ? 0 : -1;
 }
 
 static int build_sync(struct rank *rank, struct parts *parts, struct error *err)
@@ -179,15 +174,12 @@ static int train(struct rank *rank, struct parts *parts, size_t *completed, stru
 			    err); /* nobody still waits for data of ours */
 }
 
-static void parts_release(struct rank *rank, struct parts *parts)
+static void parts_release(struct parts *parts)
 {
 	struct loop *loop = &parts->loop;
 
 	sync_free(loop->sync);
 	exchange_free(parts->exchange);
-	pthread_mutex_lock(&rank->lock);
-	rank->net = NULL;
-	pthread_mutex_unlock(&rank->lock);
 	net_close(parts->net);
 	optim_free(loop->optim);
 	model_free(loop->model);
@@ -240,6 +232,6 @@ void *rank_main(void *arg)
 		control_put_number(&frame, CONTROL_DONE, rank->rank, completed);
 		outbox_send(rank->env->outbox, &frame);
 	}
-	parts_release(rank, &parts);
+	parts_release(&parts);
 	return NULL;
 }

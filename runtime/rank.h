@@ -3,8 +3,6 @@
 #define DSTRAIN_RUNTIME_RANK_H
 
 #include <pthread.h>
-#include <stdbool.h>
-#include <stdint.h>
 
 #include "lib/buf.h"
 #include "runtime/gate.h"
@@ -35,8 +33,6 @@ struct rank {
 	struct gate gate; /* made by the worker, so that HOLD can come at any time */
 	struct buf model, optimizer, own; /* checkpoint files, complete before START */
 	pthread_t thread;
-	pthread_mutex_t lock;
-	struct net *net; /* lock; NULL while there is none */
 };
 
 /* The thread's main: reports READY, steps, DONE or FAILED through the outbox; returns NULL. */

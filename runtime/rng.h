@@ -10,15 +10,7 @@
 #include <stdint.h>
 
 /* What the numbers are for; the same seed gives unrelated numbers in each. */
-enum rng_purpose {
-	RNG_INIT = 1,
-	RNG_SHUFFLE,
-	RNG_SHARD,
-	RNG_DROPOUT,
-	RNG_DATA,
-	RNG_COMPRESS,
-	RNG_SYNC
-};
+enum rng_purpose { RNG_INIT = 1, RNG_SHUFFLE, RNG_SHARD, RNG_DROPOUT, RNG_DATA, RNG_COMPRESS };
 
 struct rng {
 	uint64_t seed;

@@ -297,7 +297,6 @@ static int take_plan(struct worker *worker, const struct control_frame *frame, s
 	for (uint32_t i = 0; i < worker->plan.ranks; i++) {
 		worker->ranks[i].rank = worker->plan.first_rank + i;
 		worker->ranks[i].listener = -1;
-		pthread_mutex_init(&worker->ranks[i].lock, NULL);
 		gate_init(&worker->ranks[i].gate, (size_t)worker->plan.start_step);
 	}
 	if (pthread_create(&thread, NULL, life, worker) != 0)

@@ -5,9 +5,7 @@
 #ifndef DSTRAIN_RUNTIME_COMPRESS_H
 #define DSTRAIN_RUNTIME_COMPRESS_H
 
-#include <stdbool.h>
 #include <stddef.h>
-#include <stdint.h>
 
 #include "lib/registry.h"
 #include "runtime/rng.h"

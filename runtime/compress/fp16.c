@@ -5,6 +5,7 @@
  */
 #include "runtime/compress/compress.h"
 
+#include <stdbool.h>
 #include <string.h>
 
 #include "lib/error.h"

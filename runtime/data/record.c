@@ -2,7 +2,6 @@
 #include "runtime/data/record.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 #include "lib/error.h"
 #include "lib/memory.h"

@@ -3,7 +3,6 @@
 #define DSTRAIN_RUNTIME_LAYER_H
 
 #include <stddef.h>
-#include <stdint.h>
 
 #include "lib/registry.h"
 #include "runtime/model/batch.h"
@@ -31,7 +30,6 @@ struct layer_call {
 	const void *params;
 	size_t batch;
 	size_t inputs, outputs; /* per sample */
-	struct shape input_shape;
 	const float *const *weight;
 	float *const *grad;
 	void *scratch;

@@ -3,7 +3,6 @@
  * One output per class: max over j of z_j + [j != target], minus z_target (Crammer and Singer, "On
  * the algorithmic implementation of multiclass kernel-based vector machines", 2001).
  */
-#include <math.h>
 #include <string.h>
 
 #include "lib/error.h"

@@ -179,7 +179,6 @@ static struct layer_call make_call(const struct model *model, size_t i, const st
 		.batch = batch->count,
 		.inputs = stage->inputs,
 		.outputs = stage->outputs,
-		.input_shape = stage->input,
 		.scratch = stage->scratch,
 		.training = batch->training,
 		.rng = rng_make(model->seed, RNG_DROPOUT, i, batch->step),

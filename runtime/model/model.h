@@ -38,7 +38,7 @@ int model_new(struct model **out, const struct part *preset, const struct model_
 size_t model_count(const struct model *model); /* parameters */
 const struct tensor *model_tensors(const struct model *model, size_t *count);
 void model_init(const struct model *model, float *weight); /* from the seed alone */
-/* What a sample's loss is and whether accuracy means something, for messages. */
+/* The name in the registry of losses; lives as long as the program. */
 const char *model_loss_name(const struct model *model);
 
 /* Fills *score. Activations stay inside the model until the next forward. */

@@ -20,7 +20,6 @@ enum handshake_result {
 };
 
 struct handshake {
-	struct handshake *next; /* the owner's */
 	const struct hello *mine;
 	struct stream stream;
 	struct hello theirs; /* once done */

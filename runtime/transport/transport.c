@@ -82,16 +82,6 @@ const char *net_host(const struct net *net, int rank)
 	return net->env.peers[rank].host;
 }
 
-uint32_t net_view(const struct net *net)
-{
-	return net->env.view;
-}
-
-double net_timeout_s(const struct net *net)
-{
-	return net->env.timeout_s;
-}
-
 static void check_message(const struct net *net, int peer, const void *bytes, size_t length)
 {
 	assert(peer >= 0 && peer < net->env.world && peer != net->env.rank);

@@ -108,8 +108,6 @@ struct net *net_open(const struct part *transport, const struct net_env *env, st
 int net_rank(const struct net *net);
 int net_world(const struct net *net);
 const char *net_host(const struct net *net, int rank);
-uint32_t net_view(const struct net *net);
-double net_timeout_s(const struct net *net);
 
 /* `request` is filled here; a zero-length message is allowed (bytes may then be NULL). */
 void net_post_send(struct net *net, int peer, uint64_t tag, const void *bytes, size_t length,
@@ -117,7 +115,7 @@ void net_post_send(struct net *net, int peer, uint64_t tag, const void *bytes, s
 /* The message must have exactly `length` bytes, or the wait fails. */
 void net_post_recv(struct net *net, int peer, uint64_t tag, void *bytes, size_t length,
 		   struct net_request *request);
-/* Within net_timeout_s. */
+/* Blocks, within net_env.timeout_s. */
 int net_wait(struct net *net, struct net_request *request, struct error *err);
 /* Waits for all, also when one fails (abort makes that quick); the first error counts. */
 int net_wait_all(struct net *net, struct net_request *requests, size_t count, struct error *err);

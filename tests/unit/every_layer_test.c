@@ -42,7 +42,6 @@ static void bench_init(struct bench *b, const struct entry *entry, struct shape 
 		.batch = batch,
 		.inputs = shape_count(&shape),
 		.outputs = shape_count(&b->plan.output),
-		.input_shape = shape,
 		.weight = (const float *const *)b->tensor,
 		.grad = b->grad,
 		.scratch = xaligned(batch * b->plan.scratch_bytes),
