@@ -123,10 +123,11 @@ static int start(struct train *train)
 	}
 	log_info("resuming from step %llu", (unsigned long long)train->restore.step);
 	say_changes(train);
-	if (!train->flags->dry_run)
-		return go_on(train);
-	train_dry_run(train);
-	return EXIT_DONE;
+	if (train->flags->dry_run) {
+		train_dry_run(train);
+		return EXIT_DONE;
+	}
+	return go_on(train);
 }
 
 static int resume(const struct flags *flags)

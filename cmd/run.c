@@ -1,5 +1,4 @@
 /* dstrain run: from a recipe to a trained model. */
-
 #include "cmd/cmd.h"
 #include "cmd/job_load.h"
 #include "cmd/train.h"
@@ -7,27 +6,30 @@
 #include "lib/log.h"
 #include "lib/stop.h"
 
+static int fail(int status, const struct error *why)
+{
+	log_error("%s", why->text);
+	return status;
+}
+
 static int start(struct train *train)
 {
 	const struct job_params *params = &train->load->job.params;
 	const struct flags *flags = train->flags;
 	struct error err;
 
-	if (train_hosts(train, params->hosts, &err) < 0) {
-		log_error("%s", err.text);
-		return EXIT_USAGE;
+	if (train_hosts(train, params->hosts, &err) < 0)
+		return fail(EXIT_USAGE, &err);
+	if (train_files(train, &err) < 0)
+		return fail(EXIT_FAILED, &err);
+	if (flags->dry_run) {
+		train_dry_run(train);
+		return EXIT_DONE;
 	}
-	if (train_files(train, &err) < 0 ||
-	    (!flags->dry_run &&
-	     (rundir_create(&train->rundir, flags->run_dir, params->name, &err) < 0 ||
-	      train_record(train, &err) < 0))) {
-		log_error("%s", err.text);
-		return EXIT_FAILED;
-	}
-	if (!flags->dry_run)
-		return train_launch(train);
-	train_dry_run(train);
-	return EXIT_DONE;
+	if (rundir_create(&train->rundir, flags->run_dir, params->name, &err) < 0 ||
+	    train_record(train, &err) < 0)
+		return fail(EXIT_FAILED, &err);
+	return train_launch(train);
 }
 
 static int run(const struct flags *flags)

@@ -13,6 +13,8 @@
 #include "runtime/slice.h"
 #include "runtime/sync/sync.h"
 
+enum { EVAL_SAMPLES = 256 }; /* evaluated at once, where a batch is as large */
+
 static void ready(void *arg, size_t offset, size_t count)
 {
 	sync_ready(arg, offset, count);
@@ -35,14 +37,13 @@ static void evaluate(struct loop *loop, size_t completed)
 	struct score sum = { 0 };
 	size_t length;
 	size_t at = slice_start(loop->test->count, loop->world.count, loop->world.index, &length);
-	uint32_t index[256];
+	uint32_t index[EVAL_SAMPLES];
 
 	while (length > 0) {
 		struct score part = { 0 };
-		size_t count = length < loop->most ? length : loop->most;
+		size_t most = loop->most < EVAL_SAMPLES ? loop->most : EVAL_SAMPLES;
+		size_t count = length < most ? length : most;
 
-		if (count > sizeof(index) / sizeof(index[0]))
-			count = sizeof(index) / sizeof(index[0]);
 		for (size_t i = 0; i < count; i++)
 			index[i] = (uint32_t)(at + i);
 		loop->batch.count = loop->batch.total = count;
