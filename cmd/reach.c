@@ -59,6 +59,7 @@ static void add_facts(struct json *facts)
 	json_add_real(facts, "wall_s", clock_wall());
 }
 
+/* The socket stays open until the process ends. */
 static int listen_as(const struct json *wanted, struct json *facts, struct error *err)
 {
 	char *reached = address_reached_by();

@@ -17,6 +17,8 @@
 #include "lib/memory.h"
 #include "lib/ssh.h"
 
+enum { READ_BYTES = 1 << 18, LINE_BYTES = 4096 };
+
 int channel_open(struct channel *channel, const char *log_path, struct error *err)
 {
 	channel->heard = clock_now();
@@ -58,7 +60,7 @@ static void write_out(struct channel *channel)
 static void read_frames(struct channel *channel)
 {
 	struct buf *in = &channel->reader.in;
-	ssize_t got = read(channel->process.out, buf_reserve(in, 1 << 18), 1 << 18);
+	ssize_t got = read(channel->process.out, buf_reserve(in, READ_BYTES), READ_BYTES);
 
 	if (got > 0) {
 		in->length += (size_t)got;
@@ -82,8 +84,8 @@ static void keep_line(struct channel *channel, const char *line, size_t length)
 static void read_log(struct channel *channel)
 {
 	struct buf *line = &channel->line;
-	char *at = buf_reserve(line, 4096), *end;
-	ssize_t got = read(channel->process.err, at, 4096);
+	char *at = buf_reserve(line, LINE_BYTES), *end;
+	ssize_t got = read(channel->process.err, at, LINE_BYTES);
 
 	if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR))
 		file_close(&channel->process.err);
@@ -96,7 +98,7 @@ static void read_log(struct channel *channel)
 		keep_line(channel, line->data, (size_t)(end - line->data));
 		buf_consume(line, (size_t)(end - line->data) + 1);
 	}
-	if (line->length > 4096)
+	if (line->length > LINE_BYTES) /* longer ones are not kept */
 		buf_consume(line, line->length);
 }
 

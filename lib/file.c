@@ -15,6 +15,8 @@
 #include "lib/error.h"
 #include "lib/memory.h"
 
+enum { READ_BYTES = 1 << 16 };
+
 int file_read(struct buf *out, const char *path, size_t limit, struct error *err)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -23,7 +25,7 @@ int file_read(struct buf *out, const char *path, size_t limit, struct error *err
 
 	if (fd < 0)
 		return error_set(err, "cannot open '%s': %s", path, strerror(errno));
-	while ((got = read(fd, buf_reserve(out, 65536), 65536)) != 0) {
+	while ((got = read(fd, buf_reserve(out, READ_BYTES), READ_BYTES)) != 0) {
 		if (got < 0 && errno == EINTR)
 			continue;
 		if (got < 0) {

@@ -1,4 +1,4 @@
-/* A host while a run lasts: its SSH sessions, its cache directory, the programs started there. */
+/* A host while a run lasts: its SSH session, its cache directory, the programs started there. */
 #include "lib/site.h"
 
 #include <pthread.h>

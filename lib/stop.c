@@ -7,6 +7,8 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include "lib/memory.h"
+
 static volatile int first_signal;
 static int ends[2] = { -1, -1 };
 
@@ -30,7 +32,7 @@ void stop_install(void)
 	if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) < 0)
 		return;
 	sigemptyset(&action.sa_mask);
-	for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
+	for (size_t i = 0; i < ARRAY_SIZE(signals); i++)
 		sigaction(signals[i], &action, NULL);
 	signal(SIGPIPE, SIG_IGN);
 }

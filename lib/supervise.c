@@ -30,6 +30,8 @@
 #define REAP_S	 1.0 /* for the status of those that did */
 #define SECOND_S 1.0 /* within which a second signal aborts */
 
+enum { GLANCE_MS = 20 }; /* at workers that are to end */
+
 /* What is known of a rank. */
 struct seat {
 	struct control_address address;
@@ -441,7 +443,7 @@ static bool move_rest(struct watch *w, bool *unsent)
 	*unsent = false;
 	for (size_t i = 0; i < w->s->count; i++)
 		channel_polls(&w->s->channels[i], &w->polls[i * CHANNEL_POLLS]);
-	poll(w->polls, w->s->count * CHANNEL_POLLS, 20);
+	poll(w->polls, w->s->count * CHANNEL_POLLS, GLANCE_MS);
 	for (size_t i = 0; i < w->s->count; i++) {
 		struct channel *channel = &w->s->channels[i];
 

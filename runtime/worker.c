@@ -1,7 +1,8 @@
 /*
  * A worker process: control messages on stdin and stdout, ranks as threads. The main thread only
  * listens and says that it lives; a second one reads recipe and data, then starts the ranks. End of
- * file on stdin means that the orchestrator is gone: the process ends at once, with all threads.
+ * file on stdin ends the process at once, with all threads: the orchestrator is done with it, or is
+ * gone.
  */
 #define _DEFAULT_SOURCE /* sysconf(_SC_PHYS_PAGES) */
 #include "runtime/worker.h"
@@ -30,6 +31,10 @@
 #include "runtime/outbox.h"
 #include "runtime/rank.h"
 
+#define ALONE_S (15 * CONTROL_SILENT_S) /* the orchestrator may be busy with a slow disk */
+
+enum { READ_BYTES = 1 << 16, PROC_FILE_BYTES = 1 << 20 };
+
 struct worker {
 	struct outbox *outbox;
 	struct control_plan plan;
@@ -40,7 +45,7 @@ struct worker {
 	pthread_cond_t changed;
 	struct control_address *peers; /* lock; NULL until PEERS */
 	bool started;		       /* lock */
-	bool may_end;		       /* lock: every rank reported DONE */
+	bool ended;		       /* lock: the ranks have, in whatever way */
 };
 
 static void send_failure(struct worker *worker, const char *text)
@@ -86,7 +91,7 @@ static uint64_t proc_number(const char *path, const char *key)
 	unsigned long long value = 0;
 	const char *at;
 
-	if (file_read(&text, path, 1 << 20, &ignored) == 0) {
+	if (file_read(&text, path, PROC_FILE_BYTES, &ignored) == 0) {
 		at = strstr(buf_text(&text), key);
 		if (at)
 			sscanf(at + strlen(key), "%llu", &value);
@@ -279,7 +284,7 @@ static void *life(void *arg)
 	dataset_release(&test);
 	job_release(&job);
 	pthread_mutex_lock(&worker->lock);
-	worker->may_end = true;
+	worker->ended = true;
 	pthread_mutex_unlock(&worker->lock);
 	return NULL;
 }
@@ -398,7 +403,7 @@ static _Noreturn void leave(struct worker *worker)
 	bool ended;
 
 	pthread_mutex_lock(&worker->lock);
-	ended = worker->may_end;
+	ended = worker->ended;
 	pthread_mutex_unlock(&worker->lock);
 	_exit(ended ? 0 : 1);
 }
@@ -441,7 +446,7 @@ _Noreturn void worker_main(int in, int out)
 		ssize_t got;
 
 		if (poll(&poll_in, 1, clock_poll_ms(beat + CONTROL_BEAT_S)) > 0) {
-			got = read(in, buf_reserve(&reader.in, 65536), 65536);
+			got = read(in, buf_reserve(&reader.in, READ_BYTES), READ_BYTES);
 			if (got == 0 || (got < 0 && errno != EINTR && errno != EAGAIN))
 				leave(&worker);
 			if (got > 0) {
@@ -454,8 +459,9 @@ _Noreturn void worker_main(int in, int out)
 			beat = clock_now();
 			send_beat(&worker);
 		}
-		if (clock_now() > heard + 15 * CONTROL_SILENT_S) {
-			log_error("the orchestrator has been silent for a minute; ending");
+		if (clock_now() > heard + ALONE_S) {
+			log_error("the orchestrator has been silent for %g seconds; ending",
+				  ALONE_S);
 			_exit(1);
 		}
 	}

@@ -3,7 +3,7 @@
 #define DSTRAIN_RUNTIME_WORKER_H
 
 /* Serves the orchestrator at the other end of `in` and `out` until it closes `in` or says ABORT.
- * Does not return: ends the process, all threads with it. 0: asked to end after DONE; 1 else. */
+ * Does not return: ends the process, all threads with it. 0: its ranks had ended before; 1 else. */
 _Noreturn void worker_main(int in, int out);
 
 #endif
