@@ -20,7 +20,7 @@ enum {
 	ROUND_PIECES = 16,	    /* then the other channels' turn comes */
 };
 
-static void close_stream(struct stream *stream)
+static void close_stream(struct ssh_stream *stream)
 {
 	if (stream->fd >= 0)
 		close(stream->fd);
@@ -29,7 +29,7 @@ static void close_stream(struct stream *stream)
 	buf_release(&stream->pending);
 }
 
-void channel_drop(struct channel *channel)
+void ssh_channel_drop(struct ssh_channel *channel)
 {
 	bool last;
 
@@ -45,12 +45,12 @@ void channel_drop(struct channel *channel)
 	free(channel);
 }
 
-void channel_end(struct channel *channel, const struct process_status *status)
+void ssh_channel_end(struct ssh_channel *channel, const struct process_status *status)
 {
 	close_stream(&channel->in);
 	close_stream(&channel->out);
 	close_stream(&channel->err);
-	channel->state = CHANNEL_ENDED;
+	channel->state = SSH_CHANNEL_ENDED;
 	pthread_mutex_lock(&channel->lock);
 	channel->ended = true;
 	channel->status = *status;
@@ -59,7 +59,7 @@ void channel_end(struct channel *channel, const struct process_status *status)
 }
 
 /* What a failed libssh2 call means: 0 if it is only to be repeated later. */
-static int later(struct channel *channel, int rc)
+static int later(struct ssh_channel *channel, int rc)
 {
 	if (rc != LIBSSH2_ERROR_EAGAIN)
 		return -1;
@@ -68,49 +68,50 @@ static int later(struct channel *channel, int rc)
 }
 
 /* Only a server that has opened some channels before may have run out of them. */
-static bool has_neighbours(const struct channel *channel)
+static bool has_neighbours(const struct ssh_channel *channel)
 {
-	for (const struct channel *other = channel->ssh->channels; other; other = other->next)
-		if (other != channel && other->state == CHANNEL_RUNNING)
+	for (const struct ssh_channel *other = channel->ssh->channels; other; other = other->next)
+		if (other != channel && other->state == SSH_CHANNEL_RUNNING)
 			return true;
 	return false;
 }
 
-static int refuse(struct channel *channel, const char *what)
+static int refuse(struct ssh_channel *channel, const char *what)
 {
 	struct process_status status = { 0 };
 
 	snprintf(status.reason, sizeof(status.reason), "the server refuses %s: %s", what,
 		 ssh_reason(channel->ssh));
 	pthread_mutex_lock(&channel->lock);
-	channel->refused = channel->kind == CHANNEL_COMMAND && has_neighbours(channel);
+	channel->refused = channel->kind == SSH_CHANNEL_COMMAND && has_neighbours(channel);
 	pthread_mutex_unlock(&channel->lock);
-	channel_end(channel, &status);
+	ssh_channel_end(channel, &status);
 	return 0;
 }
 
-static int step_open(struct channel *channel)
+static int step_open(struct ssh_channel *channel)
 {
 	LIBSSH2_SESSION *session = channel->ssh->session;
 	int rc;
 
-	if (channel->kind == CHANNEL_TUNNEL)
+	if (channel->kind == SSH_CHANNEL_TUNNEL)
 		channel->remote = libssh2_channel_direct_tcpip_ex(session, channel->target,
 								  channel->port, "127.0.0.1", 0);
 	else
 		channel->remote = libssh2_channel_open_session(session);
 	rc = channel->remote ? 0 : libssh2_session_last_errno(session);
 	if (rc == LIBSSH2_ERROR_CHANNEL_FAILURE)
-		return refuse(channel, channel->kind == CHANNEL_TUNNEL ? "to connect further"
-								       : "to open a channel");
+		return refuse(channel, channel->kind == SSH_CHANNEL_TUNNEL ? "to connect further"
+									   : "to open a channel");
 	if (rc < 0)
 		return later(channel, rc);
-	channel->state = channel->kind == CHANNEL_COMMAND ? CHANNEL_STARTING : CHANNEL_RUNNING;
+	channel->state =
+		channel->kind == SSH_CHANNEL_COMMAND ? SSH_CHANNEL_STARTING : SSH_CHANNEL_RUNNING;
 	channel->ssh->progress = true;
 	return 0;
 }
 
-static int step_start(struct channel *channel)
+static int step_start(struct ssh_channel *channel)
 {
 	int rc = libssh2_channel_process_startup(channel->remote, "exec", 4, channel->target,
 						 (unsigned)strlen(channel->target));
@@ -119,13 +120,13 @@ static int step_start(struct channel *channel)
 		return refuse(channel, "to run a command");
 	if (rc < 0)
 		return later(channel, rc);
-	channel->state = CHANNEL_RUNNING;
+	channel->state = SSH_CHANNEL_RUNNING;
 	channel->ssh->progress = true;
 	return 0;
 }
 
 /* From the local end, if the last piece is gone. */
-static void fill(struct stream *in)
+static void fill(struct ssh_stream *in)
 {
 	ssize_t got;
 
@@ -138,7 +139,7 @@ static void fill(struct stream *in)
 		in->ended = true;
 }
 
-static int send_end(struct channel *channel)
+static int send_end(struct ssh_channel *channel)
 {
 	int rc = libssh2_channel_send_eof(channel->remote);
 
@@ -149,9 +150,9 @@ static int send_end(struct channel *channel)
 }
 
 /* Local to remote, as far as the server's window and our own queue allow. */
-static int push(struct channel *channel)
+static int push(struct ssh_channel *channel)
 {
-	struct stream *in = &channel->in;
+	struct ssh_stream *in = &channel->in;
 
 	for (int piece = 0; piece < ROUND_PIECES; piece++) {
 		ssize_t wrote;
@@ -179,7 +180,7 @@ static int push(struct channel *channel)
 }
 
 /* To the local end; false if it takes no more now. Where nobody listens, bytes are dropped. */
-static bool drain(struct channel *channel, struct stream *out)
+static bool drain(struct ssh_channel *channel, struct ssh_stream *out)
 {
 	while (out->pending.length) {
 		ssize_t sent = out->fd < 0 ? (ssize_t)out->pending.length
@@ -202,7 +203,7 @@ static bool drain(struct channel *channel, struct stream *out)
 }
 
 /* Remote to local. What the local end does not take stays with the server: its window closes. */
-static int pull(struct channel *channel, struct stream *out, int id)
+static int pull(struct ssh_channel *channel, struct ssh_stream *out, int id)
 {
 	for (int piece = 0; piece < ROUND_PIECES && !out->ended; piece++) {
 		ssize_t got;
@@ -224,33 +225,33 @@ static int pull(struct channel *channel, struct stream *out, int id)
 	return 0;
 }
 
-static bool is_over(struct channel *channel)
+static bool is_over(struct ssh_channel *channel)
 {
-	if (channel->kind == CHANNEL_TUNNEL)
+	if (channel->kind == SSH_CHANNEL_TUNNEL)
 		return channel->out.ended || channel->in.ended;
 	return channel->out.ended && channel->err.ended;
 }
 
-static int step_run(struct channel *channel)
+static int step_run(struct ssh_channel *channel)
 {
 	int rc;
 
-	if (channel->kind != CHANNEL_IDLE && push(channel) < 0)
+	if (channel->kind != SSH_CHANNEL_IDLE && push(channel) < 0)
 		return -1;
 	if (pull(channel, &channel->out, 0) < 0)
 		return -1;
-	if (channel->kind == CHANNEL_COMMAND &&
+	if (channel->kind == SSH_CHANNEL_COMMAND &&
 	    pull(channel, &channel->err, SSH_EXTENDED_DATA_STDERR) < 0)
 		return -1;
 	if (!is_over(channel))
 		return 0;
 	/* A program may close its streams and go on: only the server knows when it has ended. */
-	if (channel->kind == CHANNEL_COMMAND) {
+	if (channel->kind == SSH_CHANNEL_COMMAND) {
 		rc = libssh2_channel_wait_closed(channel->remote);
 		if (rc < 0)
 			return later(channel, rc);
 	}
-	channel->state = CHANNEL_CLOSING;
+	channel->state = SSH_CHANNEL_CLOSING;
 	channel->ssh->progress = true;
 	return 0;
 }
@@ -273,7 +274,7 @@ static int signal_number(const char *name)
 	return 0;
 }
 
-static struct process_status exit_status(struct channel *channel)
+static struct process_status exit_status(struct ssh_channel *channel)
 {
 	struct process_status status = { 0 };
 	char *name = NULL;
@@ -291,7 +292,7 @@ static struct process_status exit_status(struct channel *channel)
 	return status;
 }
 
-static int step_close(struct channel *channel)
+static int step_close(struct ssh_channel *channel)
 {
 	struct process_status status;
 	int rc = libssh2_channel_close(channel->remote);
@@ -302,44 +303,45 @@ static int step_close(struct channel *channel)
 	if (channel->cut && status.exited && status.code == 0)
 		status = (struct process_status){ .signal = SIGKILL }; /* no status came */
 	libssh2_channel_free(channel->remote);
-	channel_end(channel, &status);
+	ssh_channel_end(channel, &status);
 	channel->ssh->progress = true;
 	return 0;
 }
 
 /* What those outside ask for: end of input, or the end. */
-static void take_orders(struct channel *channel)
+static void take_orders(struct ssh_channel *channel)
 {
 	bool no_input, unwanted;
 
 	pthread_mutex_lock(&channel->lock);
 	no_input = channel->no_input;
 	unwanted = channel->unwanted;
-	if (channel->state == CHANNEL_RUNNING && !channel->started) {
+	if (channel->state == SSH_CHANNEL_RUNNING && !channel->started) {
 		channel->started = true;
 		pthread_cond_broadcast(&channel->changed);
 	}
 	pthread_mutex_unlock(&channel->lock);
-	if (no_input && channel->state == CHANNEL_RUNNING)
+	if (no_input && channel->state == SSH_CHANNEL_RUNNING)
 		close_stream(&channel->in);
-	if (unwanted && channel->state > CHANNEL_OPENING && channel->state < CHANNEL_CLOSING) {
+	if (unwanted && channel->state > SSH_CHANNEL_OPENING &&
+	    channel->state < SSH_CHANNEL_CLOSING) {
 		close_stream(&channel->in);
 		close_stream(&channel->out);
 		close_stream(&channel->err);
 		channel->cut = true;
-		channel->state = CHANNEL_CLOSING;
+		channel->state = SSH_CHANNEL_CLOSING;
 	}
 }
 
-int channel_step(struct channel *channel)
+int ssh_channel_step(struct ssh_channel *channel)
 {
 	take_orders(channel);
 	switch (channel->state) {
-	case CHANNEL_OPENING: return step_open(channel);
-	case CHANNEL_STARTING: return step_start(channel);
-	case CHANNEL_RUNNING: return step_run(channel);
-	case CHANNEL_CLOSING: return step_close(channel);
-	case CHANNEL_ENDED: break;
+	case SSH_CHANNEL_OPENING: return step_open(channel);
+	case SSH_CHANNEL_STARTING: return step_start(channel);
+	case SSH_CHANNEL_RUNNING: return step_run(channel);
+	case SSH_CHANNEL_CLOSING: return step_close(channel);
+	case SSH_CHANNEL_ENDED: break;
 	}
 	return 0;
 }

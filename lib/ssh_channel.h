@@ -11,38 +11,38 @@
 struct _LIBSSH2_CHANNEL;
 struct ssh;
 
-enum channel_kind {
-	CHANNEL_COMMAND,
-	CHANNEL_TUNNEL,
-	CHANNEL_IDLE, /* runs nothing: libssh2 answers the server only through a channel */
+enum ssh_channel_kind {
+	SSH_CHANNEL_COMMAND,
+	SSH_CHANNEL_TUNNEL,
+	SSH_CHANNEL_IDLE, /* runs nothing: libssh2 answers the server only through a channel */
 };
 
-enum channel_state {
-	CHANNEL_OPENING,
-	CHANNEL_STARTING,
-	CHANNEL_RUNNING,
-	CHANNEL_CLOSING,
-	CHANNEL_ENDED,
+enum ssh_channel_state {
+	SSH_CHANNEL_OPENING,
+	SSH_CHANNEL_STARTING,
+	SSH_CHANNEL_RUNNING,
+	SSH_CHANNEL_CLOSING,
+	SSH_CHANNEL_ENDED,
 };
 
 /* One direction: our end of a local socket, and bytes that the other side did not take yet. */
-struct stream {
+struct ssh_stream {
 	int fd; /* -1: nobody wants it any more */
 	struct buf pending;
 	bool ended;
 };
 
-struct channel {
-	struct channel *next; /* the pump's; under the session's lock while it arrives */
-	enum channel_kind kind;
+struct ssh_channel {
+	struct ssh_channel *next; /* the pump's; under the session's lock while it arrives */
+	enum ssh_channel_kind kind;
 	char *target; /* what to execute, or the address to dial */
 	int port;
 	struct ssh *ssh;
 
 	/* The pump's alone. */
 	struct _LIBSSH2_CHANNEL *remote;
-	enum channel_state state;
-	struct stream in, out, err;
+	enum ssh_channel_state state;
+	struct ssh_stream in, out, err;
 	bool end_sent;
 	bool cut; /* closed before it ended by itself */
 
@@ -57,8 +57,8 @@ struct channel {
 };
 
 /* One round of whatever can be done now; -1: the connection is lost. */
-int channel_step(struct channel *channel);
-void channel_end(struct channel *channel, const struct process_status *status);
-void channel_drop(struct channel *channel); /* by one of its owners */
+int ssh_channel_step(struct ssh_channel *channel);
+void ssh_channel_end(struct ssh_channel *channel, const struct process_status *status);
+void ssh_channel_drop(struct ssh_channel *channel); /* by one of its owners */
 
 #endif

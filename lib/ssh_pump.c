@@ -29,9 +29,10 @@ static void wake_pump(int fd)
 }
 
 /* Closed without a word: whoever holds the other end sees the end of file. */
-static struct channel *channel_new(struct ssh *ssh, enum channel_kind kind, const char *target)
+static struct ssh_channel *ssh_channel_new(struct ssh *ssh, enum ssh_channel_kind kind,
+					   const char *target)
 {
-	struct channel *channel = xcalloc(1, sizeof(*channel));
+	struct ssh_channel *channel = xcalloc(1, sizeof(*channel));
 	pthread_condattr_t monotonic;
 
 	channel->kind = kind;
@@ -55,7 +56,7 @@ static bool take_arrivals(struct ssh *ssh)
 	pthread_mutex_lock(&ssh->lock);
 	closing = ssh->closing;
 	while (ssh->arrivals) {
-		struct channel *channel = ssh->arrivals;
+		struct ssh_channel *channel = ssh->arrivals;
 
 		ssh->arrivals = channel->next;
 		channel->next = ssh->channels;
@@ -79,7 +80,7 @@ static void attend_server(struct ssh *ssh)
 	ssize_t got = recv(ssh->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
 
 	if (got > 0)
-		ssh->channels = channel_new(ssh, CHANNEL_IDLE, "");
+		ssh->channels = ssh_channel_new(ssh, SSH_CHANNEL_IDLE, "");
 	else if (got == 0)
 		lose(ssh, "closed by the other side");
 	else if (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR)
@@ -89,21 +90,21 @@ static void attend_server(struct ssh *ssh)
 /* Every channel gets its turn; but libssh2 opens only one at a time. */
 static void step_all(struct ssh *ssh)
 {
-	struct channel **link = &ssh->channels;
+	struct ssh_channel **link = &ssh->channels;
 	bool opening = false;
 
 	if (!ssh->channels)
 		attend_server(ssh);
 	while (*link && !ssh->lost[0]) {
-		struct channel *channel = *link;
-		bool wait = channel->state == CHANNEL_OPENING && opening;
+		struct ssh_channel *channel = *link;
+		bool wait = channel->state == SSH_CHANNEL_OPENING && opening;
 
-		opening |= channel->state == CHANNEL_OPENING;
-		if (!wait && channel_step(channel) < 0)
+		opening |= channel->state == SSH_CHANNEL_OPENING;
+		if (!wait && ssh_channel_step(channel) < 0)
 			lose(ssh, ssh_reason(ssh));
-		if (channel->state == CHANNEL_ENDED) {
+		if (channel->state == SSH_CHANNEL_ENDED) {
 			*link = channel->next;
-			channel_drop(channel);
+			ssh_channel_drop(channel);
 		} else {
 			link = &channel->next;
 		}
@@ -119,9 +120,9 @@ static void poll_for(struct ssh *ssh, size_t *count, int fd, short events)
 	ssh->polls[(*count)++] = (struct pollfd){ .fd = fd, .events = events };
 }
 
-static void poll_streams(struct ssh *ssh, size_t *count, struct channel *channel)
+static void poll_streams(struct ssh *ssh, size_t *count, struct ssh_channel *channel)
 {
-	struct stream *in = &channel->in;
+	struct ssh_stream *in = &channel->in;
 
 	if (!in->ended && in->pending.length == 0)
 		poll_for(ssh, count, in->fd, POLLIN);
@@ -144,8 +145,8 @@ static void await_work(struct ssh *ssh)
 		events |= POLLOUT;
 	poll_for(ssh, &count, ssh->wake, POLLIN);
 	poll_for(ssh, &count, events ? ssh->fd : -1, events);
-	for (struct channel *channel = ssh->channels; channel; channel = channel->next)
-		if (channel->state == CHANNEL_RUNNING)
+	for (struct ssh_channel *channel = ssh->channels; channel; channel = channel->next)
+		if (channel->state == SSH_CHANNEL_RUNNING)
 			poll_streams(ssh, &count, channel);
 	poll(ssh->polls, count, ssh->progress ? 0 : -1);
 	if (ssh->polls[0].revents && read(ssh->wake, &drained, sizeof(drained)) < 0)
@@ -167,11 +168,11 @@ static void end_all(struct ssh *ssh)
 		snprintf(status.reason, sizeof(status.reason), "connection to '%s' closed",
 			 ssh->host->name);
 	while (ssh->channels) {
-		struct channel *channel = ssh->channels;
+		struct ssh_channel *channel = ssh->channels;
 
 		ssh->channels = channel->next;
-		channel_end(channel, &status);
-		channel_drop(channel);
+		ssh_channel_end(channel, &status);
+		ssh_channel_drop(channel);
 	}
 }
 
@@ -219,7 +220,7 @@ void ssh_pump_stop(struct ssh *ssh)
 }
 
 /* Waits until it ended; true if it did before the deadline. */
-static bool await_end(struct channel *channel, double deadline, bool start_is_enough)
+static bool await_end(struct ssh_channel *channel, double deadline, bool start_is_enough)
 {
 	double last = clock_now() + 1e6; /* within what a timespec holds */
 	struct timespec until = clock_timespec(deadline < last ? deadline : last);
@@ -234,9 +235,9 @@ static bool await_end(struct channel *channel, double deadline, bool start_is_en
 	return reached;
 }
 
-static int channel_wait(void *state, double deadline, struct process_status *status)
+static int remote_wait(void *state, double deadline, struct process_status *status)
 {
-	struct channel *channel = state;
+	struct ssh_channel *channel = state;
 
 	if (!await_end(channel, deadline, false))
 		return 0;
@@ -244,7 +245,7 @@ static int channel_wait(void *state, double deadline, struct process_status *sta
 	return 1;
 }
 
-static void order(struct channel *channel, bool no_input, bool unwanted)
+static void order(struct ssh_channel *channel, bool no_input, bool unwanted)
 {
 	pthread_mutex_lock(&channel->lock);
 	channel->no_input |= no_input;
@@ -253,21 +254,21 @@ static void order(struct channel *channel, bool no_input, bool unwanted)
 	wake_pump(channel->wake);
 }
 
-static void channel_kill(void *state, int signal)
+static void remote_kill(void *state, int signal)
 {
 	order(state, true, signal == SIGKILL);
 }
 
-static void channel_release(void *state)
+static void remote_release(void *state)
 {
 	order(state, true, true);
-	channel_drop(state);
+	ssh_channel_drop(state);
 }
 
-static const struct process_ops channel_ops = {
-	.wait = channel_wait,
-	.kill = channel_kill,
-	.release = channel_release,
+static const struct process_ops remote_ops = {
+	.wait = remote_wait,
+	.kill = remote_kill,
+	.release = remote_release,
 };
 
 static int make_pair(int *ours, int *theirs, struct error *err)
@@ -287,7 +288,7 @@ static int make_pair(int *ours, int *theirs, struct error *err)
 
 /* Hands it to the pump, and waits until it runs. -1 with *refused: the server does not want more
  * channels. The caller keeps its own reference in any case. */
-static int launch(struct channel *channel, double deadline, bool *refused, struct error *err)
+static int launch(struct ssh_channel *channel, double deadline, bool *refused, struct error *err)
 {
 	struct ssh *ssh = channel->ssh;
 	int status = 0;
@@ -303,7 +304,7 @@ static int launch(struct channel *channel, double deadline, bool *refused, struc
 	}
 	pthread_mutex_unlock(&ssh->lock);
 	if (status < 0) {
-		channel_end(channel, &(struct process_status){ 0 });
+		ssh_channel_end(channel, &(struct process_status){ 0 });
 		return -1;
 	}
 	wake_pump(ssh->wake);
@@ -320,14 +321,14 @@ static int launch(struct channel *channel, double deadline, bool *refused, struc
 static int start_here(struct ssh *ssh, const char *command, double deadline, struct process *out,
 		      bool *refused, struct error *err)
 {
-	struct channel *channel = channel_new(ssh, CHANNEL_COMMAND, command);
+	struct ssh_channel *channel = ssh_channel_new(ssh, SSH_CHANNEL_COMMAND, command);
 	int status;
 
-	*out = (struct process){ -1, -1, -1, &channel_ops, channel };
+	*out = (struct process){ -1, -1, -1, &remote_ops, channel };
 	if (make_pair(&out->in, &channel->in.fd, err) < 0 ||
 	    make_pair(&out->out, &channel->out.fd, err) < 0 ||
 	    make_pair(&out->err, &channel->err.fd, err) < 0) {
-		channel_end(channel, &(struct process_status){ 0 });
+		ssh_channel_end(channel, &(struct process_status){ 0 });
 		status = -1;
 	} else {
 		status = launch(channel, deadline, refused, err);
@@ -385,14 +386,14 @@ int ssh_start(struct ssh *ssh, const char *command, struct process *out, struct 
 
 int ssh_tunnel(struct ssh *ssh, const struct host *to, double deadline, int *fd, struct error *err)
 {
-	struct channel *channel = channel_new(ssh, CHANNEL_TUNNEL, to->address);
+	struct ssh_channel *channel = ssh_channel_new(ssh, SSH_CHANNEL_TUNNEL, to->address);
 	bool refused = false;
 	int status;
 
 	channel->port = to->port;
 	channel->err.ended = true;
 	if (make_pair(fd, &channel->in.fd, err) < 0) {
-		channel_drop(channel);
+		ssh_channel_drop(channel);
 		return -1;
 	}
 	channel->out.fd = fcntl(channel->in.fd, F_DUPFD_CLOEXEC, 3);
@@ -402,6 +403,6 @@ int ssh_tunnel(struct ssh *ssh, const struct host *to, double deadline, int *fd,
 		*fd = -1;
 		order(channel, true, true);
 	}
-	channel_drop(channel);
+	ssh_channel_drop(channel);
 	return status;
 }

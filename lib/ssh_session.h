@@ -11,7 +11,7 @@
 #include "lib/hosts.h"
 
 struct _LIBSSH2_SESSION;
-struct channel;
+struct ssh_channel;
 struct error;
 struct pollfd;
 struct process;
@@ -32,16 +32,16 @@ struct ssh {
 	bool pumping; /* its thread exists */
 	pthread_t thread;
 	int wake; /* eventfd */
-	struct channel *channels;
+	struct ssh_channel *channels;
 	struct pollfd *polls;
 	size_t poll_room;
 	bool progress, waits; /* in this round bytes moved; libssh2 waits for the server */
 
 	pthread_mutex_t lock;
-	struct channel *arrivals; /* under lock: channels for the pump to take over */
-	bool closing;		  /* under lock */
-	bool stopped;		  /* under lock: the pump takes no more channels */
-	struct ssh *sibling;	  /* under lock: when the server opens no more channels here */
+	struct ssh_channel *arrivals; /* under lock: channels for the pump to take over */
+	bool closing;		      /* under lock */
+	bool stopped;		      /* under lock: the pump takes no more channels */
+	struct ssh *sibling;	      /* under lock: when the server opens no more channels here */
 };
 
 /* A non-blocking TCP connection, resolved and made before the deadline. */
