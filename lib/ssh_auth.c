@@ -71,6 +71,7 @@ static enum key_kind classify(const char *path)
 		kind = KEY_ENCRYPTED;
 	else if (strstr(buf_text(&text), "BEGIN RSA"))
 		kind = KEY_RSA;
+	memory_wipe(text.data, text.length);
 	buf_release(&text);
 	return kind;
 }
