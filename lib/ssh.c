@@ -2,7 +2,6 @@
 #include "lib/ssh.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +13,7 @@
 
 #include "lib/clock.h"
 #include "lib/error.h"
+#include "lib/file.h"
 #include "lib/memory.h"
 #include "lib/ssh_session.h"
 
@@ -236,8 +236,7 @@ void ssh_close(struct ssh *ssh)
 		while (libssh2_session_free(ssh->session) == LIBSSH2_ERROR_EAGAIN)
 			;
 	}
-	if (ssh->fd >= 0)
-		close(ssh->fd);
+	file_close(&ssh->fd);
 	ssh_close(ssh->jump);
 	host_release(&ssh->jump_host);
 	buf_release(&ssh->outgoing);

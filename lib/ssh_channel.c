@@ -11,6 +11,7 @@
 
 #include <libssh2.h>
 
+#include "lib/file.h"
 #include "lib/memory.h"
 #include "lib/ssh_session.h"
 
@@ -22,9 +23,7 @@ enum {
 
 static void close_stream(struct ssh_stream *stream)
 {
-	if (stream->fd >= 0)
-		close(stream->fd);
-	stream->fd = -1;
+	file_close(&stream->fd);
 	stream->ended = true;
 	buf_release(&stream->pending);
 }
@@ -192,8 +191,7 @@ static bool drain(struct ssh_channel *channel, struct ssh_stream *out)
 		if (sent < 0 && errno == EINTR)
 			continue;
 		if (sent < 0) {
-			close(out->fd);
-			out->fd = -1;
+			file_close(&out->fd);
 			continue;
 		}
 		buf_consume(&out->pending, (size_t)sent);

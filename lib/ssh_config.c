@@ -1,7 +1,6 @@
 /* What ~/.ssh/config and /etc/ssh/ssh_config say about a host name; see ssh_config(5). */
 #include "lib/ssh_config.h"
 
-#include <ctype.h>
 #include <glob.h>
 #include <pwd.h>
 #include <stdlib.h>
@@ -79,7 +78,7 @@ static char *account(size_t offset)
 	return xstrdup(text);
 }
 
-char *ssh_home(void)
+static char *home_dir(void)
 {
 	const char *home = getenv("HOME");
 	char *owned =
@@ -102,7 +101,7 @@ char *ssh_expand_home(const char *path)
 
 	if (path[0] != '~' || (path[1] && path[1] != '/'))
 		return xstrdup(path);
-	home = ssh_home();
+	home = home_dir();
 	full = xasprintf("%s%s", home, path + 1);
 	free(home);
 	return full;
@@ -334,7 +333,7 @@ static const char *value_or(const struct settings *settings, const char *key, co
 
 static void expand_all(struct settings *settings, const char *name, const char *user)
 {
-	char *local = ssh_login_name(), *home = ssh_home();
+	char *local = ssh_login_name(), *home = home_dir();
 	struct token tokens[] = { { '%', "%" },	 { 'h', name }, { 'n', name }, { 'u', local },
 				  { 'd', home }, { 'r', NULL }, { 'p', NULL }, { 0 } };
 

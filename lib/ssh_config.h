@@ -26,7 +26,6 @@ void ssh_config_release(struct ssh_config *config);
 
 /* `*` and `?` as in host patterns. */
 bool ssh_pattern_match(const char *pattern, const char *text);
-char *ssh_home(void);			 /* caller frees */
 char *ssh_login_name(void);		 /* caller frees */
 char *ssh_expand_home(const char *path); /* "~/x"; caller frees */
 

@@ -1,6 +1,5 @@
 /* Names to TCP connections, within a deadline. */
 #include <errno.h>
-#include <fcntl.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -65,14 +64,10 @@ static void *look_up(void *arg)
 static struct lookup *lookup_start(const struct host *host)
 {
 	struct lookup *lookup = xcalloc(1, sizeof(*lookup));
-	pthread_condattr_t monotonic;
 	pthread_t thread;
 
 	pthread_mutex_init(&lookup->lock, NULL);
-	pthread_condattr_init(&monotonic);
-	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-	pthread_cond_init(&lookup->changed, &monotonic);
-	pthread_condattr_destroy(&monotonic);
+	clock_cond_init(&lookup->changed);
 	lookup->name = xstrdup(host->address);
 	snprintf(lookup->port, sizeof(lookup->port), "%u", (unsigned)host->port);
 	lookup->owners = 2;
@@ -136,13 +131,12 @@ static int finish_connect(int fd, double deadline)
 /* The descriptor, or -1 with errno. */
 static int connect_one(const struct addrinfo *to, double deadline)
 {
-	int fd = socket(to->ai_family, to->ai_socktype, to->ai_protocol);
+	int fd = socket(to->ai_family, to->ai_socktype | SOCK_CLOEXEC | SOCK_NONBLOCK,
+			to->ai_protocol);
 	int reason = 0;
 
 	if (fd < 0)
 		return -1;
-	fcntl(fd, F_SETFD, FD_CLOEXEC);
-	fcntl(fd, F_SETFL, O_NONBLOCK);
 	if (connect(fd, to->ai_addr, to->ai_addrlen) < 0)
 		reason = errno == EINPROGRESS ? finish_connect(fd, deadline) : errno;
 	if (reason == 0) {

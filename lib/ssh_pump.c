@@ -15,6 +15,7 @@
 
 #include "lib/clock.h"
 #include "lib/error.h"
+#include "lib/file.h"
 #include "lib/memory.h"
 #include "lib/ssh.h"
 #include "lib/ssh_channel.h"
@@ -33,7 +34,6 @@ static struct ssh_channel *ssh_channel_new(struct ssh *ssh, enum ssh_channel_kin
 					   const char *target)
 {
 	struct ssh_channel *channel = xcalloc(1, sizeof(*channel));
-	pthread_condattr_t monotonic;
 
 	channel->kind = kind;
 	channel->target = xstrdup(target);
@@ -42,10 +42,7 @@ static struct ssh_channel *ssh_channel_new(struct ssh *ssh, enum ssh_channel_kin
 	channel->wake = fcntl(ssh->wake, F_DUPFD_CLOEXEC, 3);
 	channel->owners = 1;
 	pthread_mutex_init(&channel->lock, NULL);
-	pthread_condattr_init(&monotonic);
-	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-	pthread_cond_init(&channel->changed, &monotonic);
-	pthread_condattr_destroy(&monotonic);
+	clock_cond_init(&channel->changed);
 	return channel;
 }
 
@@ -215,8 +212,7 @@ void ssh_pump_stop(struct ssh *ssh)
 		wake_pump(ssh->wake);
 		pthread_join(ssh->thread, NULL);
 	}
-	if (ssh->wake >= 0)
-		close(ssh->wake);
+	file_close(&ssh->wake);
 }
 
 /* Waits until it ended; true if it did before the deadline. */
@@ -275,12 +271,8 @@ static int make_pair(int *ours, int *theirs, struct error *err)
 {
 	int pair[2];
 
-	if (socketpair(AF_UNIX, SOCK_STREAM, 0, pair) < 0)
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) < 0)
 		return error_set(err, "cannot make a socket pair: %s", strerror(errno));
-	for (int i = 0; i < 2; i++) {
-		fcntl(pair[i], F_SETFD, FD_CLOEXEC);
-		fcntl(pair[i], F_SETFL, O_NONBLOCK);
-	}
 	*ours = pair[0];
 	*theirs = pair[1];
 	return 0;
@@ -399,8 +391,7 @@ int ssh_tunnel(struct ssh *ssh, const struct host *to, double deadline, int *fd,
 	channel->out.fd = fcntl(channel->in.fd, F_DUPFD_CLOEXEC, 3);
 	status = launch(channel, deadline, &refused, err);
 	if (status < 0) {
-		close(*fd);
-		*fd = -1;
+		file_close(fd);
 		order(channel, true, true);
 	}
 	ssh_channel_drop(channel);
