@@ -1,6 +1,7 @@
 /* Commands run to their end over SSH, and files sent by one. */
 #include <errno.h>
 #include <fcntl.h>
+#include <math.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,6 +18,7 @@
 #include "lib/process.h"
 #include "lib/ssh.h"
 #include "lib/ssh_session.h"
+#include "lib/stop.h"
 
 enum {
 	PIECE_BYTES = 65536,
@@ -24,6 +26,8 @@ enum {
 	SAID_BYTES = 600,	 /* of stderr in an error */
 	STALL_S = 60,		 /* an upload without a byte moved */
 };
+
+#define GLANCE_S 0.5 /* between looks for the user's signals, which are for another thread */
 
 /* One command in progress. */
 struct talk {
@@ -40,12 +44,6 @@ struct talk {
 	uint64_t sent, size;
 	const struct ssh_upload *upload;
 };
-
-static void close_end(int *fd)
-{
-	close(*fd);
-	*fd = -1;
-}
 
 /* The next piece of the file, if the last one is gone. */
 static int refill(struct talk *talk, struct error *err)
@@ -72,14 +70,14 @@ static int send_some(struct talk *talk, struct error *err)
 	if (refill(talk, err) < 0)
 		return -1;
 	if (talk->left == 0) {
-		close_end(&talk->process.in);
+		file_close(&talk->process.in);
 		return 0;
 	}
 	sent = send(talk->process.in, talk->input, talk->left, MSG_NOSIGNAL | MSG_DONTWAIT);
 	if (sent < 0 && (errno == EAGAIN || errno == EINTR))
 		return 0;
 	if (sent < 0) { /* it wants no more; its exit status will say why */
-		close_end(&talk->process.in);
+		file_close(&talk->process.in);
 		return 0;
 	}
 	talk->input += sent;
@@ -100,7 +98,7 @@ static int receive(int *fd, struct buf *out, struct error *err)
 	if (got > 0)
 		out->length += (size_t)got;
 	else if (got == 0 || (errno != EAGAIN && errno != EINTR))
-		close_end(fd);
+		file_close(fd);
 	out->data[out->length] = '\0';
 	if (out->length > OUTPUT_BYTES)
 		return error_set(err, "the command prints more than %d MiB", OUTPUT_BYTES >> 20);
@@ -117,9 +115,11 @@ static int converse(struct talk *talk, struct process_status *status, struct err
 					  { .fd = process->out, .events = POLLIN },
 					  { .fd = process->err, .events = POLLIN } };
 
+		if (talk->upload && stop_signal()) /* files are long; commands are short */
+			return error_set(err, "interrupted");
 		if (clock_now() >= talk->deadline)
 			return error_set(err, "%s does not end in time", talk->what);
-		if (poll(ready, 3, clock_poll_ms(talk->deadline)) < 0)
+		if (poll(ready, 3, clock_poll_ms(fmin(talk->deadline, clock_now() + GLANCE_S))) < 0)
 			continue;
 		if (ready[0].revents && send_some(talk, err) < 0)
 			return -1;
@@ -269,8 +269,7 @@ int ssh_upload(struct ssh *ssh, const struct ssh_upload *upload, struct error *e
 	else if (file_size(&talk.size, upload->local_path, err) == 0 &&
 		 upload_script(&script, upload, talk.size, err) == 0)
 		status = run(ssh, script, &talk, err);
-	if (talk.file >= 0)
-		close(talk.file);
+	file_close(&talk.file);
 	buf_release(&output);
 	free(talk.piece);
 	free(script);

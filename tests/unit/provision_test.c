@@ -1,6 +1,10 @@
 /* Hosts get what they lack, once, or say why they cannot. */
 #include "tests/unit/sshd.h"
 
+#include <signal.h>
+
+#include "lib/stop.h"
+
 static void a_host_is_provisioned_once(void **state)
 {
 	struct host host = make_host("h", server_port);
@@ -103,12 +107,36 @@ static void a_host_that_cannot_be_provisioned_says_why(void **state)
 	provision_files_release(&files);
 }
 
+/* The last test: a signal that came stays. */
+static void a_signal_ends_an_upload(void **state)
+{
+	struct host host = make_host("h", server_port);
+	struct ssh *ssh = connect_to(&host);
+	struct provision_files files = { 0 };
+	char *cache = NULL;
+	uint64_t sent;
+	struct error err;
+
+	(void)state;
+	shell("rm -rf %s/cache", directory);
+	assert_int_equal(provision_collect(&files, NULL, 0, &err), 0);
+	stop_install();
+	raise(SIGTERM);
+	assert_int_equal(provision_host(ssh, &host, &files, NULL, &cache, &sent, &err), -1);
+	assert_string_equal(err.text, "h: interrupted");
+	assert_null(cache);
+	provision_files_release(&files);
+	ssh_close(ssh);
+	host_release(&host);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_host_is_provisioned_once),
 		cmocka_unit_test(equal_files_travel_once_under_each_of_their_names),
 		cmocka_unit_test(a_host_that_cannot_be_provisioned_says_why),
+		cmocka_unit_test(a_signal_ends_an_upload),
 	};
 
 	if (!file_exists("/usr/sbin/sshd")) {
