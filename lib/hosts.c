@@ -86,12 +86,8 @@ int hosts_load(struct hosts *out, const char *spec, struct problems *problems, s
 	int status = !local && is_path(spec) ? hosts_read_file(&hosts, spec, &found, err)
 					     : read_inline(&hosts, spec, err);
 
-	buf_add(&problems->text, buf_text(&found.text), found.text.length);
-	problems->count += found.count;
-	if (status == 0 && found.count)
-		status = error_set(err, "'%s' has %zu problem%s", spec, found.count,
-				   found.count > 1 ? "s" : "");
-	problems_release(&found);
+	if (problems_move(problems, &found, spec, err) < 0)
+		status = -1;
 	if (status == 0)
 		*out = hosts;
 	else

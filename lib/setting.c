@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/error.h"
 #include "lib/memory.h"
 #include "lib/suggest.h"
 
@@ -291,6 +292,18 @@ void problems_add(struct problems *problems, struct place place, const char *for
 	else
 		buf_addf(&problems->text, "%s: %s\n", place.file, text);
 	problems->count++;
+}
+
+int problems_move(struct problems *to, struct problems *found, const char *name, struct error *err)
+{
+	size_t count = found->count;
+
+	buf_add(&to->text, found->text.data, found->text.length);
+	to->count += count;
+	problems_release(found);
+	if (count == 0)
+		return 0;
+	return error_set(err, "'%s' has %zu problem%s", name, count, count > 1 ? "s" : "");
 }
 
 void problems_release(struct problems *problems)

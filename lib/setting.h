@@ -7,6 +7,8 @@
 
 #include "lib/buf.h"
 
+struct error;
+
 struct place {
 	const char *file; /* borrowed; "--set" and the like for what no file says */
 	int line, column; /* from 1; line 0: no position within the file */
@@ -62,6 +64,8 @@ void settings_release(struct settings *settings);
 
 void problems_add(struct problems *problems, struct place place, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
+/* Moves all that was found in the file `name` to `to`; -1 with their number in err, 0 if none. */
+int problems_move(struct problems *to, struct problems *found, const char *name, struct error *err);
 void problems_release(struct problems *problems);
 
 #endif

@@ -320,9 +320,7 @@ static void read_documents(struct reading *r, yaml_parser_t *parser, const char 
 static int read_all(struct reading *reading, const char *text, size_t length,
 		    struct problems *problems, struct error *err)
 {
-	struct problems *found = &reading->found;
 	yaml_parser_t parser;
-	size_t count;
 
 	if (length > YAML_BYTES)
 		return error_set(err, "'%s' is larger than %d bytes", reading->name, YAML_BYTES);
@@ -332,15 +330,7 @@ static int read_all(struct reading *reading, const char *text, size_t length,
 	yaml_parser_set_input_string(&parser, (const unsigned char *)text, length);
 	read_documents(reading, &parser, text, length);
 	yaml_parser_delete(&parser);
-
-	buf_add(&problems->text, buf_text(&found->text), found->text.length);
-	problems->count += found->count;
-	count = found->count;
-	problems_release(found);
-	if (count)
-		return error_set(err, "'%s' has %zu problem%s", reading->name, count,
-				 count > 1 ? "s" : "");
-	return 0;
+	return problems_move(problems, &reading->found, reading->name, err);
 }
 
 int yaml_read(struct settings *out, const char *text, size_t length, const char *name,
