@@ -10,10 +10,8 @@
 
 COMPRESSORS(DECLARE)
 
-static const struct entry *const entries[] = { COMPRESSORS(ENTRY) NULL };
-
 const struct registry compressors = {
 	.category = "compress",
 	.noun = "compression scheme",
-	.entries = entries,
+	.entries = (const struct entry *const[]){ COMPRESSORS(ENTRY) NULL },
 };

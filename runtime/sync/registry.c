@@ -10,10 +10,8 @@
 
 STRATEGIES(DECLARE)
 
-static const struct entry *const entries[] = { STRATEGIES(ENTRY) NULL };
-
 const struct registry sync_strategies = {
 	.category = "sync",
 	.noun = "sync strategy",
-	.entries = entries,
+	.entries = (const struct entry *const[]){ STRATEGIES(ENTRY) NULL },
 };

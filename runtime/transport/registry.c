@@ -8,6 +8,8 @@
 
 TRANSPORTS(DECLARE)
 
-static const struct entry *const entries[] = { TRANSPORTS(ENTRY) NULL };
-
-const struct registry transports = { "transport", "transport", entries };
+const struct registry transports = {
+	.category = "transport",
+	.noun = "transport",
+	.entries = (const struct entry *const[]){ TRANSPORTS(ENTRY) NULL },
+};
