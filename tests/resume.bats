@@ -10,7 +10,7 @@ slowly() {
 		name: slow
 		hosts: local:2
 		data: {format: synthetic, samples: 3200, features: 64, classes: 10, noise: 2}
-		model: {preset: mlp, hidden: [256, 128]}
+		model: {preset: mlp, hidden: [512, 256]}
 		train: {steps: 250, batch: 128, optimizer: {name: sgd, lr: 0.05, momentum: 0.9}}
 		checkpoint: {every: 30, keep: 2}
 	END
@@ -30,6 +30,15 @@ interrupted() { # STEPS STATUS COMMAND...
 
 signal() { # NAME
 	kill -"$1" "$orchestrator"
+}
+
+flip_byte() { # FILE OFFSET
+	python3 -c 'import sys
+with open(sys.argv[1], "r+b") as file:
+	file.seek(int(sys.argv[2]))
+	byte = file.read(1)[0]
+	file.seek(int(sys.argv[2]))
+	file.write(bytes([byte ^ 255]))' "$@"
 }
 
 kill_a_worker() {
@@ -135,7 +144,7 @@ interrupted_again() { # STATUS SIGNAL STEPS
 @test "a damaged checkpoint is skipped with the reason, the one before is used" {
 	train --quiet --run-dir whole
 	train --quiet
-	printf '\377' | dd of=run/checkpoints/step-62/model.safetensors bs=1 seek=700 conv=notrunc status=none
+	flip_byte run/checkpoints/step-62/model.safetensors 700
 	run ./dstrain resume run
 	assert_success
 	assert_output --partial "skipping checkpoint step-62: the checksum of 'model.safetensors' is wrong"

@@ -34,7 +34,7 @@ cd "$2"
 mount -c --bind home /root
 mount -c --bind tmp /tmp
 mount -c --bind ssh /etc/ssh
-mount -c --bind hosts /etc/hosts
+[ ! -e /etc/hosts ] || mount -c --bind hosts /etc/hosts
 mount -c --bind shadow /etc/shadow
 mount -t tmpfs -o mode=1777 shm /dev/shm
 mount -t tmpfs -o mode=755 run /run
