@@ -120,12 +120,12 @@ static int make_plan(struct start *start, struct error *err)
 	plan->view = 1;
 	plan->world = (uint32_t)hosts_slots(launch->hosts);
 	plan->loopback_allowed = launch->hosts->count == 1;
-	plan->files = (uint32_t)files->name_count;
-	plan->paths = xcalloc(files->name_count, sizeof(*plan->paths));
-	plan->digests = xcalloc(files->name_count, sizeof(*plan->digests));
-	for (size_t i = 0; i < files->name_count; i++) {
-		plan->paths[i] = files->names[i].path;
-		plan->digests[i] = files->entries[files->names[i].file].digest;
+	plan->files = (uint32_t)files->count - 1; /* without the program itself */
+	plan->paths = xcalloc(files->count, sizeof(*plan->paths));
+	plan->digests = xcalloc(files->count, sizeof(*plan->digests));
+	for (size_t i = 1; i < files->count; i++) {
+		plan->paths[i - 1] = files->entries[i].path;
+		plan->digests[i - 1] = files->entries[i].digest;
 	}
 	if (random_bytes(plan->key, sizeof(plan->key), err) < 0)
 		return -1;

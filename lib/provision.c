@@ -8,6 +8,7 @@
 #include <sys/utsname.h>
 
 #include "lib/buf.h"
+#include "lib/digest.h"
 #include "lib/error.h"
 #include "lib/file.h"
 #include "lib/hosts.h"
@@ -18,32 +19,18 @@ enum { QUERY_S = 60 };
 
 static const char marker[] = "dstrain-cache";
 
-/* The same bytes under two names travel once. */
-static int add_file(struct provision_files *files, const char *path, size_t *at, struct error *err)
+static int add_file(struct provision_files *files, const char *path, struct error *err)
 {
 	struct provision_file file = { 0 };
 
 	if (digest_file(file.digest, path, err) < 0 || file_size(&file.bytes, path, err) < 0)
 		return -1;
-	for (*at = 1; *at < files->count; ++*at)
-		if (strcmp(files->entries[*at].digest, file.digest) == 0)
-			return 0;
-	*at = files->count++;
+	for (size_t i = 1; i < files->count; i++)
+		if (strcmp(files->entries[i].digest, file.digest) == 0)
+			return 0; /* the same bytes under two names travel once */
 	file.path = xstrdup(path);
-	files->entries = xrealloc(files->entries, files->count, sizeof(*files->entries));
-	files->entries[*at] = file;
-	return 0;
-}
-
-static int add_name(struct provision_files *files, const char *path, struct error *err)
-{
-	struct provision_name name;
-
-	if (add_file(files, path, &name.file, err) < 0)
-		return -1;
-	name.path = xstrdup(path);
-	files->names = xrealloc(files->names, files->name_count + 1, sizeof(*files->names));
-	files->names[files->name_count++] = name;
+	files->entries = xrealloc(files->entries, files->count + 1, sizeof(*files->entries));
+	files->entries[files->count++] = file;
 	return 0;
 }
 
@@ -51,11 +38,10 @@ int provision_collect(struct provision_files *out, char *const *paths, size_t co
 		      struct error *err)
 {
 	struct provision_files files = { 0 };
-	size_t program;
-	int status = add_file(&files, "/proc/self/exe", &program, err);
+	int status = add_file(&files, "/proc/self/exe", err);
 
 	for (size_t i = 0; i < count && status == 0; i++)
-		status = add_name(&files, paths[i], err);
+		status = add_file(&files, paths[i], err);
 	if (status == 0)
 		*out = files;
 	else
@@ -67,10 +53,7 @@ void provision_files_release(struct provision_files *files)
 {
 	for (size_t i = 0; i < files->count; i++)
 		free(files->entries[i].path);
-	for (size_t i = 0; i < files->name_count; i++)
-		free(files->names[i].path);
 	free(files->entries);
-	free(files->names);
 	*files = (struct provision_files){ 0 };
 }
 

@@ -5,31 +5,20 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "lib/digest.h"
-
 struct error;
 struct host;
 struct ssh;
 
 /* A file that workers need. */
 struct provision_file {
-	char *path; /* here */
-	char digest[DIGEST_HEX];
+	char *path;	 /* here */
+	char digest[65]; /* SHA-256, hex */
 	uint64_t bytes;
 };
 
-/* A path that the recipe gives to one of the files. */
-struct provision_name {
-	char *path;
-	size_t file; /* of entries */
-};
-
 struct provision_files {
-	struct provision_file *entries; /* [0] is this program; no two are equal */
+	struct provision_file *entries; /* [0] is this program */
 	size_t count;
-	struct provision_name
-		*names; /* of the others: equal files have one entry, but each a name */
-	size_t name_count;
 };
 
 /* Digests this program (/proc/self/exe) and the given files. A missing one is an error. */

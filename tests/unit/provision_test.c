@@ -50,25 +50,6 @@ static void a_host_is_provisioned_once(void **state)
 	host_release(&host);
 }
 
-static void equal_files_travel_once_under_each_of_their_names(void **state)
-{
-	char *paths[] = { xasprintf("%s/id_rsa.pub", directory), xasprintf("%s/twin", directory) };
-	struct provision_files files = { 0 };
-	struct error err;
-
-	(void)state;
-	shell("cp %s %s", paths[0], paths[1]);
-	assert_int_equal(provision_collect(&files, paths, 2, &err), 0);
-	assert_int_equal(files.count, 2);
-	assert_int_equal(files.name_count, 2);
-	for (size_t i = 0; i < files.name_count; i++) {
-		assert_string_equal(files.names[i].path, paths[i]);
-		assert_int_equal(files.names[i].file, 1);
-		free(paths[i]);
-	}
-	provision_files_release(&files);
-}
-
 static void a_host_that_cannot_be_provisioned_says_why(void **state)
 {
 	static const struct {
@@ -134,7 +115,6 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_host_is_provisioned_once),
-		cmocka_unit_test(equal_files_travel_once_under_each_of_their_names),
 		cmocka_unit_test(a_host_that_cannot_be_provisioned_says_why),
 		cmocka_unit_test(a_signal_ends_an_upload),
 	};
