@@ -469,8 +469,8 @@ static void leave(struct watch *w, bool abort)
 	}
 	deadline = clock_now() + REAP_S;
 	for (size_t i = 0; i < w->s->count; i++)
-		if (!channel_reap(&w->s->channels[i], w->s->channels[i].ended ? deadline : 0))
-			channel_kill(&w->s->channels[i]);
+		channel_reap(&w->s->channels[i], w->s->channels[i].ended ? deadline : 0);
+	channels_kill(w->s->channels, w->s->count);
 }
 
 /* Who is to blame: whoever died or fell silent comes before whoever complained about it. */
