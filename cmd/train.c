@@ -69,7 +69,7 @@ static struct progress *open_progress(const struct train *train, struct error *e
 	struct progress_env env = { .metrics_path = path,
 				    .world = (uint32_t)hosts_slots(&train->hosts),
 				    .live = !flags->quiet && !flags->verbose &&
-					    terminal_is(STDERR_FILENO),
+					    terminal_rewrites(STDERR_FILENO),
 				    .quiet = flags->quiet,
 				    .start_step = train->restore.step,
 				    .elapsed_s = train->restore.elapsed_s };

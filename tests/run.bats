@@ -105,6 +105,14 @@ r = json.load(open("out")); assert r["result"] == "failed" and r["exit_status"] 
 	END
 }
 
+@test "80 columns show all of the live line, and a dumb terminal plain lines" {
+	script -qec "stty cols 80; ./dstrain run recipe.yaml --run-dir run --set train.epochs=30" typescript >/dev/null
+	grep -aqE 'epoch [0-9]+/30 step [0-9]+/930 loss [0-9.]+ [0-9.]+ % left [0-9.a-z]+ [0-9]+/s [0-9.]+ .?B/s' typescript
+	script -qec "TERM=dumb ./dstrain run recipe.yaml --run-dir dumb" typescript >/dev/null
+	! grep -q $'\e' typescript || fail "escape sequences"
+	grep -q "dstrain: epoch 2/2" typescript
+}
+
 @test "any number of ranks loses the same over 200 steps" {
 	[ -e $images/train-images-idx3-ubyte.gz ] || skip "no such data: dataset-fashion-mnist"
 	sed '/^transport/d' "$BATS_TEST_DIRNAME/../recipes/fashion-mnist-mlp.yaml" >recipe.yaml
