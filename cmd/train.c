@@ -17,7 +17,6 @@
 #include "lib/progress.h"
 #include "lib/stop.h"
 #include "lib/terminal.h"
-#include "lib/units.h"
 #include "runtime/transport/transport.h"
 
 int train_hosts(struct train *train, const char *fallback, struct error *err)
@@ -180,34 +179,6 @@ int train_launch(struct train *train)
 	collect_release(&collect);
 	buf_release(&recipe);
 	return status;
-}
-
-void train_dry_run(const struct train *train)
-{
-	uint64_t bytes = 0;
-	char text[32];
-	size_t rank = 0;
-
-	for (size_t i = 0; i < train->files.count; i++)
-		bytes += train->files.entries[i].bytes;
-	for (size_t i = 0; i < train->hosts.count; i++) {
-		const struct host *host = &train->hosts.entries[i];
-
-		if (host->local)
-			printf("%s: rank %zu to %zu here\n", host->name, rank,
-			       rank + host->slots - 1);
-		else
-			printf("%s: rank %zu to %zu as '%s' at %s port %u\n", host->name, rank,
-			       rank + host->slots - 1, host->user, host->address, host->port);
-		rank += host->slots;
-	}
-	printf("files for each host, where it lacks them (%s):\n",
-	       units_show_bytes(text, sizeof(text), (double)bytes));
-	for (size_t i = 0; i < train->files.count; i++)
-		printf("  %.12s  %s\n", train->files.entries[i].digest,
-		       train->files.entries[i].path);
-	printf("command on each host: CACHE/bin/%.12s.../dstrain worker\n",
-	       train->files.entries[0].digest);
 }
 
 void train_release(struct train *train)

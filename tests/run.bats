@@ -185,7 +185,12 @@ r = json.load(open("out")); assert r["result"] == "failed" and r["exit_status"] 
 @test "--dry-run says what it would do and touches nothing" {
 	run train --dry-run
 	assert_success
-	assert_output --partial "rank 0 to 1 here"
+	assert_output "local: ranks 0 to 1 here"
+	run train --dry-run --json --hosts local:2,a@node
+	assert_equal "$(python3 -c 'import json, sys
+it = json.load(sys.stdin)
+print(it["world"], [h["first_rank"] for h in it["hosts"]], it["hosts"][1]["user"], it["files"][0]["path"])' <<<"$output")" \
+		"3 [0, 2] a $PWD/dstrain"
 	[ ! -e run ]
 	[ ! -e runs ]
 }
