@@ -109,8 +109,10 @@ static void add_silence(struct ward *ward, struct patient *patient)
 	said[got > 0 ? got : 0] = '\0';
 	said[strcspn(said, "\r\n")] = '\0';
 	add(ward, patient->host, FINDING_PROBLEM,
-	    "this program needs the glibc it was built with or a newer one; build it on the oldest "
-	    "host",
+	    strstr(said, "ermission denied")
+		    ? "let XDG_CACHE_HOME there name a directory that is not mounted noexec"
+		    : "this program needs the glibc it was built with or a newer one; build it on "
+		      "the oldest host",
 	    "dstrain does not run there: %s", said[0] ? said : "it says nothing");
 }
 

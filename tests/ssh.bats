@@ -155,6 +155,9 @@ worker_pid() {
 @test "an unknown host key is refused with its fingerprint and the command that accepts it" {
 	fingerprint=$(ssh-keygen -lf known_hosts | awk 'NR == 1 { print $2 }')
 	sed -i 1d known_hosts
+	mkdir "own keys"
+	mv known_hosts "own keys/known"
+	sed -i "s#^known_hosts:.*#known_hosts: $PWD/own keys/known#" hosts.yaml
 	run train
 	assert_failure 1
 	assert_output --partial "h1: its host key is not known: ssh-ed25519 $fingerprint"
@@ -233,6 +236,22 @@ worker_pid() {
 	lab exec h1 rm -rf /root/.cache
 	assert_failure 1
 	assert_output --partial 'another dstrain runs there: release '
+}
+
+@test "a login shell that runs nothing is quoted" {
+	lab exec h2 sh -c 'sed "s#^\(root:.*:\).*#\1/usr/sbin/nologin#" /etc/passwd >/tmp/passwd; mount --bind /tmp/passwd /etc/passwd'
+	run train
+	lab exec h2 umount /etc/passwd
+	assert_failure 1
+	assert_output --partial "h2: This account is currently not available. (the remote command: exit status 1)"
+}
+
+@test "a cache directory from which no program may run is said" {
+	lab exec h2 sh -c 'rm -rf /root/.cache; mkdir /root/.cache; mount -t tmpfs -o noexec none /root/.cache'
+	run user hosts check --hosts hosts.yaml
+	lab exec h2 umount /root/.cache
+	assert_failure 1
+	assert_output --regexp "problem h2: dstrain does not run there: .*Permission denied; fix: .*noexec"
 }
 
 @test "a login shell that talks, and one that is not bash, do no harm" {
