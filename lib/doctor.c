@@ -161,7 +161,10 @@ static void examine(struct ward *ward, struct patient *patient)
 	problem = json_get_text(patient->facts, "problem");
 	if (problem)
 		add(ward, patient->host, FINDING_PROBLEM,
-		    "set `network:` or `data_addr:` of this host in the hosts file", "%s", problem);
+		    strstr(problem, "`network:`")
+			    ? NULL
+			    : "set `network:` or `data_addr:` of this host in the hosts file",
+		    "%s", problem);
 }
 
 /* Tells a patient what to be and whom to reach: one line for itself, one for each other. */

@@ -207,7 +207,7 @@ print(it["world"], [h["first_rank"] for h in it["hosts"]], it["hosts"][1]["user"
 	echo precious >run/thesis
 	run train
 	assert_failure 1
-	assert_output --partial "'run' is not empty"
+	assert_output "dstrain: error: 'run' is not empty; choose another directory"
 	assert_equal "$(ls -A run)" thesis
 }
 
@@ -287,6 +287,14 @@ print(it["world"], [h["first_rank"] for h in it["hosts"]], it["hosts"][1]["user"
 	assert_failure 2
 	assert_output --partial "nowhere.yaml"
 	[ ! -e run ]
+}
+
+@test "of very many hosts that fail, the first are told" {
+	run train --hosts '127.0.0.[1-30]' --set transport.timeout=5s
+	assert_failure 1
+	assert_line "dstrain: error: 30 of 30 hosts cannot be used"
+	assert_equal "$(grep -c '^  127' <<<"$output")" 20
+	assert_line '  and 10 more; see `dstrain hosts check`'
 }
 
 @test "stdout that is closed does not put the table anywhere else" {
