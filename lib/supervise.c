@@ -112,14 +112,15 @@ static int take_hello(struct watch *w, struct channel *channel, const struct con
 		return error_set(err, "a second hello");
 	if (control_get_hello(&channel->hello, frame, err) < 0)
 		return -1;
+	w->s->plan_of(w->s->arg, (size_t)(channel - w->s->channels), &plan);
 	if (strcmp(channel->hello.digest, w->s->digest) != 0)
 		return error_set(err,
 				 "another dstrain runs there: release %s, digest %.12s; here "
-				 "it is release %s, digest %.12s",
+				 "it is release %s, digest %.12s; if its copy was changed, remove "
+				 "'%s/bin/%s' there",
 				 channel->hello.release, channel->hello.digest, DSTRAIN_VERSION,
-				 w->s->digest);
+				 w->s->digest, plan.cache_dir, w->s->digest);
 	compare_kernels(w, channel);
-	w->s->plan_of(w->s->arg, (size_t)(channel - w->s->channels), &plan);
 	control_put_plan(&channel->out, &plan);
 	return 0;
 }

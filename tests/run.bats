@@ -289,11 +289,18 @@ print(it["world"], [h["first_rank"] for h in it["hosts"]], it["hosts"][1]["user"
 	[ ! -e run ]
 }
 
+@test "a range of ports that is too small" {
+	run train --set transport.port=40123
+	assert_failure 1
+	assert_output --regexp "port 40123: Address already in use; transport.port has to leave a free one for each rank"
+}
+
 @test "of very many hosts that fail, the first are told" {
-	run train --hosts '127.0.0.[1-30]' --set transport.timeout=5s
+	run train --hosts '127.0.0.[1-30]'
 	assert_failure 1
 	assert_line "dstrain: error: 30 of 30 hosts cannot be used"
 	assert_equal "$(grep -c '^  127' <<<"$output")" 20
+	# shellcheck disable=SC2016 # as it stands there
 	assert_line '  and 10 more; see `dstrain hosts check`'
 }
 

@@ -236,6 +236,22 @@ worker_pid() {
 	lab exec h1 rm -rf /root/.cache
 	assert_failure 1
 	assert_output --partial 'another dstrain runs there: release '
+	assert_output --partial "; if its copy was changed, remove '/root/.cache/dstrain/bin/"
+}
+
+@test "the same data under two names is found on the hosts" {
+	cp "$BATS_FILE_TMPDIR/train.csv" "one more.csv"
+	train --quiet --set "data.test=$PWD/one more.csv"
+}
+
+@test "damaged data in a host's cache is not trained on, and sent again" {
+	train --quiet
+	lab exec h2 sh -c 'for f in /root/.cache/dstrain/data/*; do tr 0-4 5-9 <$f >/tmp/x; cat /tmp/x >$f; done'
+	run user run "$recipe" --hosts hosts.yaml --run-dir again
+	assert_failure 1
+	assert_output --regexp "rank [1-3] on 'h2': '/root/.cache/dstrain/data/[0-9a-f]+' is damaged and was removed; start again to have it sent anew"
+	user run "$recipe" --hosts hosts.yaml --run-dir again --quiet
+	assert_equal "$(losses again)" "$(losses run)"
 }
 
 @test "a login shell that runs nothing is quoted" {
