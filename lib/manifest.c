@@ -46,6 +46,11 @@ int manifest_write(const struct manifest *manifest, const char *dir, struct erro
 	json_add_count(json, "step", manifest->step);
 	json_add_count(json, "steps_per_epoch", manifest->steps_per_epoch);
 	json_add_count(json, "samples", manifest->samples);
+	if (manifest->steps_per_epoch) { /* the data cursor, for other programs: ours is the step */
+		json_add_count(json, "epochs_done", manifest->step / manifest->steps_per_epoch);
+		json_add_count(json, "steps_into_epoch",
+			       manifest->step % manifest->steps_per_epoch);
+	}
 	json_add_count(json, "seed", manifest->seed);
 	json_add_count(json, "world", manifest->world);
 	json_add_real(json, "elapsed_s", manifest->elapsed_s);

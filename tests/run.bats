@@ -22,6 +22,24 @@ images=/usr/share/datasets/fashion-mnist
 	assert_success
 }
 
+@test "the manifest says what is in a checkpoint, and where in the data it was" {
+	train
+	python3 - run <<-'END'
+		import hashlib, json, os, sys
+		at = sys.argv[1] + "/checkpoints/step-62/"
+		manifest = json.load(open(at + "manifest.json"))
+		assert (manifest["step"], manifest["world"], manifest["seed"]) == (62, 2, 42)
+		assert (manifest["epochs_done"], manifest["steps_into_epoch"]) == (2, 0)
+		recipe = open(sys.argv[1] + "/recipe.yaml", "rb").read()
+		assert manifest["recipe_sha256"] == hashlib.sha256(recipe).hexdigest()
+		assert [f["name"] for f in manifest["files"]] == ["model.safetensors", "optimizer.safetensors"]
+		for file in manifest["files"]:
+		    content = open(at + file["name"], "rb").read()
+		    assert file["bytes"] == len(content)
+		    assert file["sha256"] == hashlib.sha256(content).hexdigest()
+	END
+}
+
 @test "the recorded recipe and hosts train the same" {
 	train --set train.steps=20
 	./dstrain run run/recipe.yaml --hosts run/hosts.yaml --run-dir again
