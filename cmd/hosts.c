@@ -15,11 +15,64 @@
 #include "lib/stop.h"
 #include "lib/terminal.h"
 
-static int show(const struct hosts *hosts)
+static void add_list(struct json *to, const char *key, char *const *texts, size_t count)
+{
+	struct json *list = json_array_new();
+
+	for (size_t i = 0; i < count; i++)
+		json_add_text(list, NULL, texts[i]);
+	json_add(to, key, list);
+}
+
+static void add_ssh(struct json *json, const struct host *host)
+{
+	static const char *const checks[] = { [HOST_KEY_STRICT] = "strict",
+					      [HOST_KEY_ACCEPT_NEW] = "accept-new",
+					      [HOST_KEY_NO_CHECK] = "no" };
+
+	json_add_text(json, "address", host->address);
+	json_add_count(json, "port", host->port);
+	json_add_text(json, "user", host->user);
+	add_list(json, "identity", host->identities, host->identity_count);
+	json_add_bool(json, "identities_only", host->identities_only);
+	add_list(json, "known_hosts", host->known_hosts, host->known_hosts_count);
+	json_add_text(json, "host_key", host->host_key);
+	json_add_text(json, "host_key_alias", host->host_key_alias);
+	json_add_text(json, "host_key_check", checks[host->host_key_check]);
+	json_add_text(json, "proxy_jump", host->proxy_jump);
+	json_add_real(json, "connect_timeout", host->connect_timeout_s);
+}
+
+static struct json *host_json(const struct host *host)
+{
+	struct json *json = json_object_new();
+
+	json_add_text(json, "name", host->name);
+	json_add_bool(json, "local", host->local);
+	if (!host->local)
+		add_ssh(json, host);
+	json_add_count(json, "slots", host->slots);
+	json_add_text(json, "network", host->network);
+	json_add_text(json, "data_addr", host->data_addr);
+	json_add_text(json, "group", host->group);
+	add_list(json, "env", host->env, host->env_count);
+	return json;
+}
+
+static int show(const struct hosts *hosts, const struct flags *flags)
 {
 	struct buf text = { 0 };
 
-	hosts_print(hosts, &text);
+	if (flags->json) {
+		struct json *list = json_array_new();
+
+		for (size_t i = 0; i < hosts->count; i++)
+			json_add(list, NULL, host_json(&hosts->entries[i]));
+		json_print(list, 2, &text);
+		json_free(list);
+	} else {
+		hosts_print(hosts, &text);
+	}
 	fputs(buf_text(&text), stdout);
 	buf_release(&text);
 	return EXIT_DONE;
@@ -108,7 +161,7 @@ static int hosts(const struct flags *flags)
 	else if (hosts_load(&loaded, flags->hosts, &problems, &err) < 0)
 		log_error("%s", err.text);
 	else
-		status = strcmp(word, "show") == 0 ? show(&loaded) : check(&loaded, flags);
+		status = strcmp(word, "show") == 0 ? show(&loaded, flags) : check(&loaded, flags);
 	fputs(buf_text(&problems.text), stderr);
 	problems_release(&problems);
 	hosts_release(&loaded);

@@ -17,7 +17,6 @@
 #include "lib/progress.h"
 #include "lib/stop.h"
 #include "lib/terminal.h"
-#include "lib/units.h"
 #include "runtime/transport/transport.h"
 
 int train_hosts(struct train *train, const char *fallback, struct error *err)
@@ -69,7 +68,7 @@ static struct progress *open_progress(const struct train *train, struct error *e
 	struct progress_env env = { .metrics_path = path,
 				    .world = (uint32_t)hosts_slots(&train->hosts),
 				    .live = !flags->quiet && !flags->verbose &&
-					    terminal_is(STDERR_FILENO),
+					    terminal_rewrites(STDERR_FILENO),
 				    .quiet = flags->quiet,
 				    .start_step = train->restore.step,
 				    .elapsed_s = train->restore.elapsed_s };
@@ -180,34 +179,6 @@ int train_launch(struct train *train)
 	collect_release(&collect);
 	buf_release(&recipe);
 	return status;
-}
-
-void train_dry_run(const struct train *train)
-{
-	uint64_t bytes = 0;
-	char text[32];
-	size_t rank = 0;
-
-	for (size_t i = 0; i < train->files.count; i++)
-		bytes += train->files.entries[i].bytes;
-	for (size_t i = 0; i < train->hosts.count; i++) {
-		const struct host *host = &train->hosts.entries[i];
-
-		if (host->local)
-			printf("%s: rank %zu to %zu here\n", host->name, rank,
-			       rank + host->slots - 1);
-		else
-			printf("%s: rank %zu to %zu as '%s' at %s port %u\n", host->name, rank,
-			       rank + host->slots - 1, host->user, host->address, host->port);
-		rank += host->slots;
-	}
-	printf("files for each host, where it lacks them (%s):\n",
-	       units_show_bytes(text, sizeof(text), (double)bytes));
-	for (size_t i = 0; i < train->files.count; i++)
-		printf("  %.12s  %s\n", train->files.entries[i].digest,
-		       train->files.entries[i].path);
-	printf("command on each host: CACHE/bin/%.12s.../dstrain worker\n",
-	       train->files.entries[0].digest);
 }
 
 void train_release(struct train *train)

@@ -11,6 +11,7 @@
 
 #include "lib/clock.h"
 #include "lib/error.h"
+#include "lib/fanout.h"
 #include "lib/file.h"
 #include "lib/hosts.h"
 #include "lib/log.h"
@@ -18,6 +19,9 @@
 #include "lib/ssh.h"
 
 enum { READ_BYTES = 1 << 18, LINE_BYTES = 4096 };
+
+#define KILL_S	   0.75 /* for hosts to end workers that do not react */
+#define KILL_WIDTH 64	/* hosts at once */
 
 int channel_open(struct channel *channel, const char *log_path, struct error *err)
 {
@@ -126,29 +130,65 @@ bool channel_reap(struct channel *channel, double deadline)
 	return channel->gone;
 }
 
-/* Only the process that said hello: same pid, and still our program. */
-static void kill_remote(struct channel *channel)
-{
-	char *script = xasprintf("case $(readlink /proc/%u/exe) in "
-				 "*/dstrain/bin/%s/dstrain*) kill -9 %u;; esac",
-				 channel->hello.pid, channel->hello.digest, channel->hello.pid);
-	struct ssh_command command = { .command = script, .timeout_s = 1.5 };
-	struct buf output = { 0 };
-	struct error err;
+/* Workers of one host that have to be ended over SSH. */
+struct prey {
+	const struct channel *first;
+	struct buf pids;
+};
 
-	if (ssh_run(channel->ssh, &command, &output, &err) < 0)
-		log_debug("%s", err.text);
+/* Only the processes that said hello: same pid, and still our program. */
+static int kill_remote(void *arg, size_t i, struct error *err)
+{
+	const struct prey *prey = (struct prey *)arg + i;
+	char *script = xasprintf("for p in %s; do case $(readlink /proc/$p/exe) in "
+				 "*/dstrain/bin/%s/dstrain*) kill -9 $p;; esac; done",
+				 buf_text(&prey->pids), prey->first->hello.digest);
+	struct ssh_command command = { .command = script, .timeout_s = KILL_S };
+	struct buf output = { 0 };
+	int status = ssh_run(prey->first->ssh, &command, &output, err);
+
 	buf_release(&output);
 	free(script);
+	return status;
 }
 
-void channel_kill(struct channel *channel)
+/* All hosts at once: one that does not answer takes its time for nothing. */
+static void kill_all_remote(struct prey *preys, size_t count)
 {
-	if (channel->gone || !channel->process.ops)
-		return;
-	if (channel->ssh && channel->hello.pid)
-		kill_remote(channel);
-	process_kill(&channel->process, SIGKILL);
+	int *status = xcalloc(count, sizeof(*status));
+	struct error *errors = xcalloc(count, sizeof(*errors));
+
+	if (count)
+		fanout(count, count < KILL_WIDTH ? count : KILL_WIDTH, kill_remote, preys, status,
+		       errors, NULL);
+	for (size_t i = 0; i < count; i++) {
+		if (status[i] < 0)
+			log_debug("%s", errors[i].text);
+		buf_release(&preys[i].pids);
+	}
+	free(errors);
+	free(status);
+}
+
+void channels_kill(struct channel *channels, size_t count)
+{
+	struct prey *preys = xcalloc(count, sizeof(*preys));
+	size_t hosts = 0;
+
+	for (size_t i = 0; i < count; i++) {
+		const struct channel *channel = &channels[i];
+
+		if (channel->gone || !channel->process.ops || !channel->ssh || !channel->hello.pid)
+			continue;
+		if (hosts == 0 || preys[hosts - 1].first->ssh != channel->ssh)
+			preys[hosts++].first = channel;
+		buf_addf(&preys[hosts - 1].pids, "%u ", channel->hello.pid);
+	}
+	kill_all_remote(preys, hosts);
+	for (size_t i = 0; i < count; i++)
+		if (!channels[i].gone && channels[i].process.ops)
+			process_kill(&channels[i].process, SIGKILL);
+	free(preys);
 }
 
 void channel_close(struct channel *channel)

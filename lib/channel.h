@@ -47,8 +47,8 @@ void channel_move(struct channel *channel, const struct pollfd *polls);
 void channel_end_input(struct channel *channel); /* the worker gets end of file */
 /* Waits until the process ended; true if it did by the deadline. */
 bool channel_reap(struct channel *channel, double deadline);
-/* Best effort to end a worker that does not react; over SSH through a second command. */
-void channel_kill(struct channel *channel);
+/* Best effort to end those that are not gone, in a second; over SSH through one more command. */
+void channels_kill(struct channel *channels, size_t count);
 void channel_close(struct channel *channel); /* zeroed is fine */
 
 #endif

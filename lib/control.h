@@ -18,7 +18,7 @@ enum { CONTROL_VERSION = 1, CONTROL_LARGEST = 1 << 24, CONTROL_CHUNK = 1 << 18 }
 enum { CONTROL_KEY_BYTES = 32 };
 
 #define CONTROL_BEAT_S	 0.5 /* each side says something at least this often */
-#define CONTROL_SILENT_S 4.0 /* after which a worker counts as lost */
+#define CONTROL_SILENT_S 3.0 /* after which a worker counts as lost */
 
 enum control_type {
 	/* worker to orchestrator */

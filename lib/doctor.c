@@ -110,8 +110,10 @@ static void add_silence(struct ward *ward, struct patient *patient)
 	said[got > 0 ? got : 0] = '\0';
 	said[strcspn(said, "\r\n")] = '\0';
 	add(ward, patient->host, FINDING_PROBLEM,
-	    "this program needs the glibc it was built with or a newer one; build it on the oldest "
-	    "host",
+	    strstr(said, "ermission denied")
+		    ? "let XDG_CACHE_HOME there name a directory that is not mounted noexec"
+		    : "this program needs the glibc it was built with or a newer one; build it on "
+		      "the oldest host",
 	    "dstrain does not run there: %s", said[0] ? said : "it says nothing");
 }
 
@@ -160,7 +162,10 @@ static void examine(struct ward *ward, struct patient *patient)
 	problem = json_get_text(patient->facts, "problem");
 	if (problem)
 		add(ward, patient->host, FINDING_PROBLEM,
-		    "set `network:` or `data_addr:` of this host in the hosts file", "%s", problem);
+		    strstr(problem, "`network:`")
+			    ? NULL
+			    : "set `network:` or `data_addr:` of this host in the hosts file",
+		    "%s", problem);
 }
 
 /* Tells a patient what to be and whom to reach: one line for itself, one for each other. */

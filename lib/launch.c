@@ -15,6 +15,8 @@
 #include "lib/site.h"
 #include "lib/stop.h"
 
+enum { FAILURES_TOLD = 20 };
+
 struct start {
 	struct launch *launch;
 	struct sites sites;
@@ -22,6 +24,22 @@ struct start {
 	size_t channel_count;
 	struct control_plan plan; /* what all workers are told; texts borrowed */
 };
+
+/* One line for each of the first ones. */
+static void report_failures(struct launch *launch, const int *status, const struct error *errors,
+			    size_t failed)
+{
+	size_t told = 0;
+
+	for (size_t i = 0; told < failed && told < FAILURES_TOLD; i++)
+		if (status[i] < 0) {
+			buf_addf(&launch->report, "  %s\n", errors[i].text);
+			told++;
+		}
+	if (told < failed)
+		buf_addf(&launch->report, "  and %zu more; see `dstrain hosts check`\n",
+			 failed - told);
+}
 
 /* All hosts or none: everything wrong is told at once. */
 static int open_sites(struct start *start, struct error *err)
@@ -36,11 +54,10 @@ static int open_sites(struct start *start, struct error *err)
 	for (size_t i = count; i-- > 0;)
 		if (status[i] < 0)
 			*err = errors[i];
-	for (size_t i = 0; i < count && failed > 1; i++)
-		if (status[i] < 0)
-			buf_addf(&launch->report, "  %s\n", errors[i].text);
-	if (failed > 1)
+	if (failed > 1) {
+		report_failures(launch, status, errors, failed);
 		error_set(err, "%zu of %zu hosts cannot be used", failed, count);
+	}
 	free(status);
 	free(errors);
 	return failed ? -1 : 0;

@@ -210,6 +210,35 @@ static uint64_t epochs(const struct progress *progress)
 	return epoch_of(progress, progress->totals.steps);
 }
 
+/* Fits 80 columns for all but the longest runs; what matters least stands last. */
+static void write_short(const struct progress *progress, const char *rate, const char *left,
+			struct buf *line)
+{
+	const struct progress_totals *t = &progress->totals;
+
+	buf_addf(line, "epoch %llu/%llu step %llu/%llu loss %.4f",
+		 (unsigned long long)epoch_of(progress, t->step),
+		 (unsigned long long)epochs(progress), (unsigned long long)t->step,
+		 (unsigned long long)t->steps, t->last_loss);
+	if (t->eval_count && progress->accuracy)
+		buf_addf(line, " %.2f %%", 100 * t->evals[t->eval_count - 1].accuracy);
+	buf_addf(line, " left %s %.0f/s %s", left, samples_per_s(progress), rate);
+}
+
+static void write_long(const struct progress *progress, const char *rate, const char *left,
+		       struct buf *line)
+{
+	const struct progress_totals *t = &progress->totals;
+
+	buf_addf(line, "epoch %llu/%llu  step %llu/%llu  loss %.4f",
+		 (unsigned long long)epoch_of(progress, t->step),
+		 (unsigned long long)epochs(progress), (unsigned long long)t->step,
+		 (unsigned long long)t->steps, t->last_loss);
+	if (t->eval_count && progress->accuracy)
+		buf_addf(line, "  accuracy %.2f %%", 100 * t->evals[t->eval_count - 1].accuracy);
+	buf_addf(line, "  %.0f samples/s  %s  left %s", samples_per_s(progress), rate, left);
+}
+
 static void show_live(struct progress *progress)
 {
 	const struct progress_totals *t = &progress->totals;
@@ -217,21 +246,21 @@ static void show_live(struct progress *progress)
 	double done = (double)(t->step - progress->env.start_step);
 	double left = done > 0 ? seconds / done * (double)(t->steps - t->step) : 0;
 	double rate = (double)(t->bytes_sent - progress->shown_bytes) / (now - progress->shown);
-	char rate_text[32], left_text[32], accuracy[48] = "", line[256];
+	size_t width = terminal_width(STDERR_FILENO) - 1;
+	char rate_text[32], left_text[32];
+	struct buf line = { 0 };
 
 	progress->rate_bytes_per_s = 0.8 * progress->rate_bytes_per_s + 0.2 * rate;
-	if (t->eval_count && progress->accuracy)
-		snprintf(accuracy, sizeof(accuracy), "  accuracy %.2f %%",
-			 100 * t->evals[t->eval_count - 1].accuracy);
-	snprintf(line, sizeof(line),
-		 "epoch %llu/%llu  step %llu/%llu  loss %.4f%s  %.0f samples/s  %s  left %s",
-		 (unsigned long long)epoch_of(progress, t->step),
-		 (unsigned long long)epochs(progress), (unsigned long long)t->step,
-		 (unsigned long long)t->steps, t->last_loss, accuracy, samples_per_s(progress),
-		 units_show_rate(rate_text, sizeof(rate_text), progress->rate_bytes_per_s),
-		 units_show_seconds(left_text, sizeof(left_text), left));
+	units_show_rate(rate_text, sizeof(rate_text), progress->rate_bytes_per_s);
+	units_show_seconds(left_text, sizeof(left_text), left);
+	write_long(progress, rate_text, left_text, &line);
+	if (line.length > width) {
+		line.length = 0;
+		write_short(progress, rate_text, left_text, &line);
+	}
 	/* One that wraps could not be rewritten. */
-	fprintf(stderr, "\r\033[K%.*s", (int)terminal_width(STDERR_FILENO) - 1, line);
+	fprintf(stderr, "\r\033[K%.*s", (int)width, buf_text(&line));
+	buf_release(&line);
 	line_is_shown = true;
 	progress->shown = now;
 	progress->shown_bytes = t->bytes_sent;

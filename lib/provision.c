@@ -26,8 +26,8 @@ static int add_file(struct provision_files *files, const char *path, struct erro
 	if (digest_file(file.digest, path, err) < 0 || file_size(&file.bytes, path, err) < 0)
 		return -1;
 	for (size_t i = 1; i < files->count; i++)
-		if (strcmp(files->entries[i].digest, file.digest) == 0)
-			return 0; /* the same bytes under two names travel once */
+		if (strcmp(files->entries[i].path, path) == 0)
+			return 0;
 	file.path = xstrdup(path);
 	files->entries = xrealloc(files->entries, files->count + 1, sizeof(*files->entries));
 	files->entries[files->count++] = file;
@@ -213,6 +213,15 @@ static int send_missing(struct ssh *ssh, const struct provision_files *files, co
 	return status;
 }
 
+/* The same bytes under two names travel once. */
+static bool is_repeated(const struct provision_files *files, size_t i)
+{
+	for (size_t k = 0; k < i; k++)
+		if (strcmp(files->entries[k].digest, files->entries[i].digest) == 0)
+			return true;
+	return false;
+}
+
 int provision_host(struct ssh *ssh, const struct host *host, const struct provision_files *files,
 		   const struct provision_progress *progress, char **cache_dir, uint64_t *sent,
 		   struct error *err)
@@ -222,9 +231,11 @@ int provision_host(struct ssh *ssh, const struct host *host, const struct provis
 	char *directory = NULL;
 	int status = query(ssh, host, files, present, &directory, err);
 
-	for (size_t i = 0; i < files->count; i++)
+	for (size_t i = 0; i < files->count; i++) {
+		present[i] |= is_repeated(files, i);
 		if (!present[i])
 			tally.bytes += files->entries[i].bytes;
+	}
 	if (status == 0)
 		status = send_missing(ssh, files, present, directory, &tally, err);
 	if (status == 0) {

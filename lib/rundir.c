@@ -96,15 +96,22 @@ static int make_named(struct rundir *rundir, const char *name, struct error *err
 
 static int make_given(struct rundir *rundir, const char *path, struct error *err)
 {
+	char *recipe;
 	int status;
 
 	if (dir_make(path, err) < 0)
 		return -1;
 	status = take(rundir, path, err);
-	if (status > 0)
-		return error_set(err, "'%s' is not empty; to go on with it: dstrain resume %s",
-				 path, path);
-	return status;
+	if (status <= 0)
+		return status;
+	recipe = path_join(path, "recipe.yaml");
+	if (file_exists(recipe))
+		error_set(err, "'%s' is not empty; to go on with it: dstrain resume %s", path,
+			  path);
+	else
+		error_set(err, "'%s' is not empty; choose another directory", path);
+	free(recipe);
+	return -1;
 }
 
 int rundir_create(struct rundir *out, const char *path, const char *name, struct error *err)

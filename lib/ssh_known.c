@@ -278,6 +278,20 @@ static int say_changed(const struct known_key *known, const char *name,
 			 name);
 }
 
+/* As a shell takes it; "~/" is left for the shell to expand. */
+static char *quoted_path(const char *path)
+{
+	static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+				    "0123456789/._-+:@,%=";
+	bool home = strncmp(path, "~/", 2) == 0;
+
+	const char *rest = home ? path + 2 : path;
+
+	if (rest[strspn(rest, plain)] == '\0' || strchr(rest, '\''))
+		return xstrdup(path);
+	return xasprintf("%s'%s'", home ? "~/" : "", rest);
+}
+
 /* The command that would accept the key. */
 static char *accept_command(const struct host *host, const struct shown_key *shown,
 			    const char *file)
@@ -285,15 +299,17 @@ static char *accept_command(const struct host *host, const struct shown_key *sho
 	const char *kind = strstr(shown->type, "ed25519") ? "ed25519"
 			   : strstr(shown->type, "ecdsa") ? "ecdsa"
 							  : "rsa";
-	char *rename, *command;
+	char *rename, *command, *quoted;
 
 	if (host->proxy_jump)
 		return xasprintf("ssh -o StrictHostKeyChecking=accept-new -J %s -p %u %s@%s true",
 				 host->proxy_jump, (unsigned)host->port, host->user, host->address);
 	rename = host->host_key_alias ? xasprintf(" | sed 's/^[^ ]*/%s/'", host->host_key_alias)
 				      : xstrdup("");
+	quoted = quoted_path(file);
 	command = xasprintf("ssh-keyscan -t %s -p %u %s%s >> %s", kind, (unsigned)host->port,
-			    host->address, rename, file);
+			    host->address, rename, quoted);
+	free(quoted);
 	free(rename);
 	return command;
 }

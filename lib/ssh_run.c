@@ -158,7 +158,7 @@ static int judge(const struct talk *talk, const struct process_status *status, s
 
 	if (status->exited && status->code == 0)
 		return 0;
-	quote_errors(&talk->errors, said, sizeof(said));
+	quote_errors(talk->errors.length ? &talk->errors : talk->output, said, sizeof(said));
 	if (status->reason[0])
 		snprintf(how, sizeof(how), "%s", status->reason);
 	else if (status->exited)

@@ -113,17 +113,18 @@ static int take_hello(struct watch *w, struct channel *channel, const struct con
 		return error_set(err, "a second hello");
 	if (control_get_hello(&channel->hello, frame, err) < 0)
 		return -1;
+	w->s->plan_of(w->s->arg, (size_t)(channel - w->s->channels), &plan);
 	if (strcmp(channel->hello.digest, w->s->digest) != 0) {
 		error_set(err,
-			  "another dstrain runs there: release %s, digest %.12s; here "
-			  "it is release %s, digest %.12s",
+			  "another dstrain runs there: release %s, digest %.12s; here it is "
+			  "release %s, digest %.12s; if its copy was changed, remove '%s/bin/%s' "
+			  "there",
 			  channel->hello.release, channel->hello.digest, DSTRAIN_VERSION,
-			  w->s->digest);
+			  w->s->digest, plan.cache_dir, w->s->digest);
 		control_hello_release(&channel->hello); /* nothing it says is used */
 		return -1;
 	}
 	compare_kernels(w, channel);
-	w->s->plan_of(w->s->arg, (size_t)(channel - w->s->channels), &plan);
 	control_put_plan(&channel->out, &plan);
 	return 0;
 }
@@ -473,8 +474,8 @@ static void leave(struct watch *w, bool abort)
 	}
 	deadline = clock_now() + REAP_S;
 	for (size_t i = 0; i < w->s->count; i++)
-		if (!channel_reap(&w->s->channels[i], w->s->channels[i].ended ? deadline : 0))
-			channel_kill(&w->s->channels[i]);
+		channel_reap(&w->s->channels[i], w->s->channels[i].ended ? deadline : 0);
+	channels_kill(w->s->channels, w->s->count);
 }
 
 /* Who is to blame: whoever died or fell silent comes before whoever complained about it. */

@@ -13,6 +13,13 @@ bool terminal_is(int fd)
 	return isatty(fd);
 }
 
+bool terminal_rewrites(int fd)
+{
+	const char *term = getenv("TERM");
+
+	return term && term[0] && strcmp(term, "dumb") != 0 && terminal_is(fd);
+}
+
 size_t terminal_width(int fd)
 {
 	struct winsize size = { 0 };
@@ -24,11 +31,11 @@ size_t terminal_width(int fd)
 
 static bool wants_color(int fd)
 {
-	const char *no_color = getenv("NO_COLOR"), *term = getenv("TERM");
+	const char *no_color = getenv("NO_COLOR");
 
 	if (no_color && no_color[0])
 		return false;
-	return term && strcmp(term, "dumb") != 0 && terminal_is(fd);
+	return terminal_rewrites(fd);
 }
 
 struct style terminal_style(int fd, enum terminal_color color)

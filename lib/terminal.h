@@ -15,7 +15,8 @@ struct style {
 };
 
 bool terminal_is(int fd);
-size_t terminal_width(int fd); /* columns; 80 if it is no terminal or does not say */
+bool terminal_rewrites(int fd); /* a terminal, and not a dumb one: a line can be erased */
+size_t terminal_width(int fd);	/* columns; 80 if it is no terminal or does not say */
 /* COLOR_AUTO: a terminal that is not "dumb", and NO_COLOR is unset or empty. */
 struct style terminal_style(int fd, enum terminal_color color);
 

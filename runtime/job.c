@@ -10,6 +10,8 @@
 #include "runtime/model/model.h"
 #include "runtime/transport/transport.h"
 
+enum { NAME_BYTES = 200 }; /* file systems allow 255, and "-2" may follow */
+
 #define ROW(field) offsetof(struct job_params, field)
 
 static const struct opt top_options[] = {
@@ -89,15 +91,25 @@ static int check_port_range(const char *text)
 	return fields == 2 && low > 0 && low <= high && high <= 65535 ? 0 : -1;
 }
 
+static bool names_a_directory(const char *name)
+{
+	if (!name || name[0] == '.' || strlen(name) > NAME_BYTES)
+		return false;
+	for (; *name; name++)
+		if (*name == '/' || (unsigned char)*name < ' ')
+			return false;
+	return true;
+}
+
 static void check_values(const struct job *job, const struct settings *resolved,
 			 struct problems *problems)
 {
 	const char *name = job->params.name;
 	const struct setting *where = settings_find(resolved, "name");
 
-	if (name && (strchr(name, '/') || name[0] == '.'))
+	if (!names_a_directory(name))
 		problems_add(problems, where->value_place,
-			     "name: '%s' cannot be the name of a directory", name);
+			     "name: '%s' cannot be the name of a directory", name ? name : "");
 	where = settings_find(resolved, "transport.port");
 	if (job->params.port && check_port_range(job->params.port) < 0)
 		problems_add(problems, where->value_place,

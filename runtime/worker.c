@@ -112,10 +112,25 @@ static void send_beat(struct worker *worker)
 	outbox_send(worker->outbox, &frame);
 }
 
+/* A file of the cache that is not what its name says would train something else. */
+static int check_cached(const char *path, const char *digest, struct error *err)
+{
+	char is[DIGEST_HEX];
+
+	if (digest_file(is, path, err) < 0)
+		return -1;
+	if (strcmp(is, digest) == 0)
+		return 0;
+	unlink(path);
+	return error_set(err, "'%s' is damaged and was removed; start again to have it sent anew",
+			 path);
+}
+
 /* On a host that was provisioned, a data file lies in the cache under its digest. */
-static void map_files(const struct control_plan *plan, struct job *job)
+static int map_files(const struct control_plan *plan, struct job *job, struct error *err)
 {
 	size_t count;
+	int status = 0;
 	char ***files = job_files(job, &count);
 
 	for (size_t i = 0; i < count && plan->cache_dir[0]; i++) {
@@ -124,10 +139,12 @@ static void map_files(const struct control_plan *plan, struct job *job)
 				continue;
 			free(*files[i]);
 			*files[i] = xasprintf("%s/data/%s", plan->cache_dir, plan->digests[k]);
+			status |= check_cached(*files[i], plan->digests[k], err);
 			break;
 		}
 	}
 	free(files);
+	return status;
 }
 
 static int read_job(struct worker *worker, struct job *job, struct error *err)
@@ -142,7 +159,8 @@ static int read_job(struct worker *worker, struct job *job, struct error *err)
 		if (problems.count)
 			status = error_set(err, "%s", buf_text(&problems.text));
 	}
-	map_files(&worker->plan, job);
+	if (status == 0)
+		status = map_files(&worker->plan, job, err);
 	settings_release(&given);
 	settings_release(&resolved);
 	problems_release(&problems);
@@ -155,6 +173,7 @@ static int listen_in_range(const struct job *job, const char *address, uint16_t 
 {
 	const struct transport *transport = PART_AS(&job->transport, struct transport);
 	unsigned low = 0, high = 0;
+	struct error why;
 
 	if (sscanf(job->params.port, "%5u-%5u", &low, &high) < 2)
 		high = low;
@@ -163,7 +182,10 @@ static int listen_in_range(const struct job *job, const char *address, uint16_t 
 		if (transport->listen(job->transport.params, address, port, listener, err) == 0)
 			return 0;
 	}
-	return -1;
+	why = *err;
+	return high ? error_set(err, "%s; transport.port has to leave a free one for each rank",
+				why.text)
+		    : -1;
 }
 
 /* Opens every rank's listening socket, and tells where. */

@@ -316,6 +316,18 @@ print(*got) if isinstance(got, list) else print(got)' "$1"
 	assert_equal "$(json 'it["recipe"]["train"]["optimizer"]["lr"]' <<<"$output")" 0.1
 }
 
+@test "a name that cannot be a directory's" {
+	for name in a/b .. .hidden '' '"\t"' "$(printf 'x%.0s' {1..201})"; do
+		recipe <<<"name: ${name:-\"\"}"
+		run "$DSTRAIN" check r.yaml
+		assert_equal "$status" 2
+		assert_line --regexp "^r.yaml:[0-9]+:7: name: .*cannot be the name of a directory"
+	done
+	recipe <<<'name: größe 2'
+	run "$DSTRAIN" check r.yaml
+	refute_output --partial "name:"
+}
+
 @test "hosts are checked, too" {
 	recipe <<<$'hosts: missing.yaml'
 	refused "r.yaml:3:8: cannot open 'missing.yaml': No such file or directory"

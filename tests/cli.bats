@@ -232,6 +232,18 @@ complete_words() {
 	done
 }
 
+@test "whatever has --json prints JSON" {
+	for command in "run r.yaml --dry-run" "check r.yaml" "hosts show" "hosts check"; do
+		# shellcheck disable=SC2086 # words
+		run --separate-stderr "$DSTRAIN" $command --hosts local:2 --json
+		assert_success
+		python3 -m json.tool >/dev/null <<<"$output"
+	done
+	run "$DSTRAIN" hosts show --json --hosts 'a[1-2]:3'
+	assert_equal "$(python3 -c 'import json, sys; print([(h["name"], h["port"], h["slots"]) for h in json.load(sys.stdin)])' <<<"$output")" \
+		"[('a1', 22, 3), ('a2', 22, 3)]"
+}
+
 @test "completion for an unknown shell is a usage error" {
 	run "$DSTRAIN" completion tcsh
 	assert_failure 2

@@ -76,7 +76,7 @@ worker_of() { # RANK
 	begin_endless 20 --hosts local:3
 	kill -STOP "$(worker_of 1)"
 	assert_ends 3 7
-	assert_said --partial "error: rank 1 on 'local' did not answer for 4 seconds"
+	assert_said --partial "error: rank 1 on 'local' did not answer for 3 seconds"
 }
 
 @test "without orchestrator no worker lives on" {

@@ -123,6 +123,14 @@ r = json.load(open("out")); assert r["result"] == "failed" and r["exit_status"] 
 	END
 }
 
+@test "80 columns show all of the live line, and a dumb terminal plain lines" {
+	script -qec "stty cols 80; ./dstrain run recipe.yaml --run-dir run --set train.epochs=30" typescript >/dev/null
+	grep -aqE 'epoch [0-9]+/30 step [0-9]+/930 loss [0-9.]+ [0-9.]+ % left [0-9.a-z]+ [0-9]+/s [0-9.]+ .?B/s' typescript
+	script -qec "TERM=dumb ./dstrain run recipe.yaml --run-dir dumb" typescript >/dev/null
+	! grep -q $'\e' typescript || fail "escape sequences"
+	grep -q "dstrain: epoch 2/2" typescript
+}
+
 @test "any number of ranks loses the same over 200 steps" {
 	[ -e $images/train-images-idx3-ubyte.gz ] || skip "no such data: dataset-fashion-mnist"
 	sed '/^transport/d' "$BATS_TEST_DIRNAME/../recipes/fashion-mnist-mlp.yaml" >recipe.yaml
@@ -195,7 +203,12 @@ r = json.load(open("out")); assert r["result"] == "failed" and r["exit_status"] 
 @test "--dry-run says what it would do and touches nothing" {
 	run train --dry-run
 	assert_success
-	assert_output --partial "rank 0 to 1 here"
+	assert_output "local: ranks 0 to 1 here"
+	run train --dry-run --json --hosts local:2,a@node
+	assert_equal "$(python3 -c 'import json, sys
+it = json.load(sys.stdin)
+print(it["world"], [h["first_rank"] for h in it["hosts"]], it["hosts"][1]["user"], it["files"][0]["path"])' <<<"$output")" \
+		"3 [0, 2] a $PWD/dstrain"
 	[ ! -e run ]
 	[ ! -e runs ]
 }
@@ -212,7 +225,7 @@ r = json.load(open("out")); assert r["result"] == "failed" and r["exit_status"] 
 	echo precious >run/thesis
 	run train
 	assert_failure 1
-	assert_output --partial "'run' is not empty"
+	assert_output "dstrain: error: 'run' is not empty; choose another directory"
 	assert_equal "$(ls -A run)" thesis
 }
 
@@ -292,6 +305,21 @@ r = json.load(open("out")); assert r["result"] == "failed" and r["exit_status"] 
 	assert_failure 2
 	assert_output --partial "nowhere.yaml"
 	[ ! -e run ]
+}
+
+@test "a range of ports that is too small" {
+	run train --set transport.port=40123
+	assert_failure 1
+	assert_output --regexp "port 40123: Address already in use; transport.port has to leave a free one for each rank"
+}
+
+@test "of very many hosts that fail, the first are told" {
+	run train --hosts '127.0.0.[1-30]'
+	assert_failure 1
+	assert_line "dstrain: error: 30 of 30 hosts cannot be used"
+	assert_equal "$(grep -c '^  127' <<<"$output")" 20
+	# shellcheck disable=SC2016 # as it stands there
+	assert_line '  and 10 more; see `dstrain hosts check`'
 }
 
 @test "stdout that is closed does not put the table anywhere else" {

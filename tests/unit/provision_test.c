@@ -9,7 +9,7 @@ static void a_host_is_provisioned_once(void **state)
 {
 	struct host host = make_host("h", server_port);
 	struct ssh *ssh = connect_to(&host);
-	char *paths[] = { xasprintf("%s/id_rsa", directory), xasprintf("%s/id_rsa", directory),
+	char *paths[] = { xasprintf("%s/id_rsa", directory), xasprintf("%s/copy", directory),
 			  xasprintf("%s/id_rsa.pub", directory) };
 	struct provision_files files = { 0 };
 	char *cache = NULL, here[DIGEST_HEX], *program, *copy;
@@ -18,13 +18,14 @@ static void a_host_is_provisioned_once(void **state)
 
 	(void)state;
 	shell("rm -rf %s/cache", directory);
+	shell("cp %s %s", paths[0], paths[1]);
 	if (provision_collect(&files, paths, 3, &err) < 0)
 		fail_msg("%s", err.text);
-	assert_int_equal(files.count, 3); /* this program, and two files under three names */
+	assert_int_equal(files.count, 4); /* the same bytes under two names travel once */
 	if (provision_host(ssh, &host, &files, NULL, &cache, &sent, &err) < 0)
 		fail_msg("%s", err.text);
 	assert_int_equal(sent,
-			 files.entries[0].bytes + files.entries[1].bytes + files.entries[2].bytes);
+			 files.entries[0].bytes + files.entries[1].bytes + files.entries[3].bytes);
 	program = xasprintf("%s/bin/%s/dstrain", cache, files.entries[0].digest);
 	copy = xasprintf("%s/data/%s", cache, files.entries[1].digest);
 	assert_int_equal(access(program, X_OK), 0);
@@ -64,7 +65,7 @@ static void a_host_that_cannot_be_provisioned_says_why(void **state)
 		  "sh -c \"$SSH_ORIGINAL_COMMAND\"; rm -rf \"/tmp/it's\"",
 		  "h: its cache directory '/tmp/it's/dstrain' is not a plain absolute path" },
 		{ "ForceCommand echo This account is not available.; exit 1",
-		  "h: the remote command: exit status 1" },
+		  "h: This account is not available. (the remote command: exit status 1)" },
 	};
 	struct provision_files files = { 0 };
 	struct error err;

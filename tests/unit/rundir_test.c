@@ -70,8 +70,11 @@ static void a_directory_with_something_in_it_is_not_taken(void **state)
 	assert_int_equal(mkdir("full", 0700), 0);
 	assert_int_equal(file_write("full/.hidden", "", 0, &err), 0);
 	assert_int_equal(rundir_create(&run, "full", "x", &err), -1);
-	assert_non_null(strstr(err.text, "'full' is not empty"));
-	assert_non_null(strstr(err.text, "dstrain resume full"));
+	assert_string_equal(err.text, "'full' is not empty; choose another directory");
+	assert_int_equal(file_write("full/recipe.yaml", "", 0, &err), 0);
+	assert_int_equal(file_write("full/metrics.jsonl", "{}", 2, &err), 0);
+	assert_int_equal(rundir_create(&run, "full", "x", &err), -1);
+	assert_string_equal(err.text, "'full' is not empty; to go on with it: dstrain resume full");
 	assert_false(file_exists("full/lock"));
 	assert_true(file_exists("full/.hidden"));
 	assert_int_equal(rundir_create(&run, "full/.hidden", "x", &err), -1); /* a file */
