@@ -103,7 +103,8 @@ static void check_hosts(struct job_load *load)
 
 	if (!spec || spec->kind != SETTING_SCALAR)
 		return;
-	if (hosts_load(&hosts, spec->values[0], &load->problems, &err) < 0 &&
+	if ((hosts_load(&hosts, spec->values[0], &load->problems, &err) < 0 ||
+	     job_load_fits(load, hosts_slots(&hosts), &err) < 0) &&
 	    load->problems.count == before)
 		problems_add(&load->problems, spec->value_place, "%s", err.text);
 	hosts_release(&hosts);

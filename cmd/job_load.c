@@ -141,6 +141,16 @@ int job_load(struct job_load *load, const char *path, const struct flags *flags)
 	return load->problems.count ? -1 : 0;
 }
 
+int job_load_fits(const struct job_load *load, size_t ranks, struct error *err)
+{
+	size_t batch = load->job.params.batch; /* 0: it was refused already */
+
+	return batch >= ranks || batch == 0
+		       ? 0
+		       : error_set(err, "train.batch: %zu is fewer samples than the %zu ranks",
+				   batch, ranks);
+}
+
 void job_load_report(const struct job_load *load)
 {
 	fputs(buf_text(&load->problems.text), stderr);

@@ -5,6 +5,7 @@
 #include "lib/setting.h"
 #include "runtime/job.h"
 
+struct error;
 struct flags;
 
 struct job_load {
@@ -20,6 +21,8 @@ struct job_load {
  * be zeroed, and is releasable whatever happened. Borrows `path` and `flags`.
  */
 int job_load(struct job_load *load, const char *path, const struct flags *flags);
+/* Whether the recipe can be trained by so many ranks. */
+int job_load_fits(const struct job_load *load, size_t ranks, struct error *err);
 void job_load_report(const struct job_load *load); /* all problems, on stderr */
 void job_load_release(struct job_load *load);
 

@@ -28,7 +28,7 @@ int train_hosts(struct train *train, const char *fallback, struct error *err)
 	if (problems.count)
 		fputs(buf_text(&problems.text), stderr);
 	problems_release(&problems);
-	return status;
+	return status < 0 ? -1 : job_load_fits(train->load, hosts_slots(&train->hosts), err);
 }
 
 int train_files(struct train *train, struct error *err)

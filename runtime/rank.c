@@ -35,9 +35,6 @@ static int build_model(struct rank *rank, struct parts *parts, struct error *err
 				 .classes = train->classes,
 				 .seed = job->params.seed };
 
-	if (job->params.batch < plan->world)
-		return error_set(err, "train.batch: %zu is fewer samples than the %u ranks",
-				 job->params.batch, plan->world);
 	if (job->params.batch > train->count)
 		return error_set(err, "train.batch: %zu is more than the %zu training samples",
 				 job->params.batch, train->count);

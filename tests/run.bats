@@ -262,7 +262,10 @@ print(it["world"], [h["first_rank"] for h in it["hosts"]], it["hosts"][1]["user"
 
 @test "fewer samples in a batch than ranks is an error of the recipe" {
 	run train --hosts local:4 --set train.batch=3
-	assert_failure
+	assert_failure 2
+	assert_output --partial "train.batch: 3 is fewer samples than the 4 ranks"
+	run ./dstrain check recipe.yaml --hosts local:4 --set train.batch=3
+	assert_failure 2
 	assert_output --partial "train.batch: 3 is fewer samples than the 4 ranks"
 }
 
