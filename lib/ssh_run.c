@@ -35,6 +35,7 @@ struct talk {
 	const char *input; /* what to send next */
 	size_t left;
 	struct buf *output, errors;
+	size_t before; /* bytes of output that are not from here */
 	double deadline;
 	const char *what; /* for errors */
 
@@ -133,11 +134,10 @@ static int converse(struct talk *talk, struct process_status *status, struct err
 	return error_set(err, "%s does not end in time", talk->what);
 }
 
-/* The end of what it said on stderr, on one line and safe for a terminal. */
-static void quote_errors(const struct buf *errors, char *out, size_t size)
+/* The end of what it said, on one line and safe for a terminal. */
+static void quote_said(const char *from, size_t length, char *out, size_t size)
 {
-	const char *from = buf_text(errors);
-	size_t length = errors->length, used = 0;
+	size_t used = 0;
 
 	while (length && strchr("\r\n", from[length - 1]))
 		length--;
@@ -158,7 +158,11 @@ static int judge(const struct talk *talk, const struct process_status *status, s
 
 	if (status->exited && status->code == 0)
 		return 0;
-	quote_errors(talk->errors.length ? &talk->errors : talk->output, said, sizeof(said));
+	if (talk->errors.length)
+		quote_said(talk->errors.data, talk->errors.length, said, sizeof(said));
+	else
+		quote_said(buf_text(talk->output) + talk->before,
+			   talk->output->length - talk->before, said, sizeof(said));
 	if (status->reason[0])
 		snprintf(how, sizeof(how), "%s", status->reason);
 	else if (status->exited)
@@ -217,6 +221,7 @@ int ssh_run(struct ssh *ssh, const struct ssh_command *command, struct buf *outp
 	struct talk talk = { .input = command->input,
 			     .left = command->input ? command->input_length : 0,
 			     .output = output,
+			     .before = output->length,
 			     .deadline = clock_now() + command->timeout_s,
 			     .what = "the remote command",
 			     .file = -1 };
