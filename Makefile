@@ -1,12 +1,17 @@
 # dstrain: `make demo` trains Fashion-MNIST on this machine, `make check` runs every test.
 # Both install from Debian what is missing; `make all install` installs nothing but dstrain.
-# Knobs: V=1 shows commands, SAN=address|thread adds sanitizers, WERROR=1 makes warnings errors.
+# Knobs: V=1 shows commands, SAN=address|thread adds sanitizers, WERROR=1 makes warnings errors;
+# CUDA=1 is refused until there is code for GPUs: a build that ignored it would mislead.
 
 CC      ?= gcc
 PREFIX  ?= /usr/local
 SAN     ?=
 OUT     := build$(if $(SAN),-$(SAN))
 VERSION := 0.1.0
+
+ifneq ($(filter 1 yes,$(CUDA)),)
+$(error CUDA=$(CUDA): this release trains on processors only; build without it)
+endif
 
 comma    := ,
 STD      := -std=c11 -D_POSIX_C_SOURCE=200809L
