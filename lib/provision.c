@@ -76,7 +76,10 @@ static void write_query(const struct provision_files *files, struct buf *script)
 		 "echo %s\n"
 		 "uname -m\n"
 		 "printf '%%s\\n' \"$c\"\n"
-		 "mkdir -p \"$c/bin/%s\" \"$c/data\" || exit 1\n"
+		 "mkdir -p \"$c/bin/%s\" && mkdir -p \"$c/data\" || {\n"
+		 "echo make it writable, or set XDG_CACHE_HOME there to what is >&2\n"
+		 "exit 1\n"
+		 "}\n"
 		 "have() { [ -f \"$c/$2\" ] && [ $(wc -c <\"$c/$2\") -eq $3 ] && echo have $1; }\n",
 		 marker, files->entries[0].digest);
 	for (size_t i = 0; i < files->count; i++) {

@@ -225,6 +225,7 @@ worker_pid() {
 	assert_failure 1
 	assert_output --partial 'h1: '
 	assert_output --partial '/root/.cache'
+	assert_output --partial 'make it writable, or set XDG_CACHE_HOME there'
 }
 
 @test "another dstrain on the host is refused with both versions" {
