@@ -44,7 +44,7 @@ struct watch {
 	struct seat *seats; /* [world] */
 	struct pollfd *polls;
 	uint32_t listening, ready, held, done;
-	bool peers_sent, started;
+	bool started;
 	double beat;	      /* when ours was last sent */
 	double polled;	      /* when the streams were last looked at */
 	double signalled;     /* when the last signal came; 0: none did */
@@ -140,7 +140,6 @@ static void send_peers(struct watch *w)
 	send_all(w, &frame);
 	buf_release(&frame);
 	free(peers);
-	w->peers_sent = true;
 }
 
 static int take_listening(struct watch *w, struct channel *channel, struct seat *seat,
@@ -370,11 +369,16 @@ static void take_all(struct watch *w, struct channel *channel)
 	}
 }
 
+/* A worker that is neither heard nor known to have ended. */
+static bool is_silent(const struct watch *w, const struct channel *channel)
+{
+	return !channel->ended && w->polled > channel->heard + CONTROL_SILENT_S;
+}
+
 static void check_life(struct watch *w, struct channel *channel)
 {
-	bool silent = w->polled > channel->heard + CONTROL_SILENT_S;
-
-	if (channel->failed || w->done == w->s->world || (!channel->ended && !silent))
+	if (channel->failed || w->done == w->s->world ||
+	    (!channel->ended && !is_silent(w, channel)))
 		return;
 	channel->failed = true;
 	w->failed = w->polled - BLAME_S; /* no better explanation will come */
@@ -430,12 +434,6 @@ static void poll_once(struct watch *w)
 	}
 }
 
-/* A worker that is neither heard nor known to have ended. */
-static bool is_silent(const struct watch *w, const struct channel *channel)
-{
-	return channel->failed && !channel->ended && w->polled > channel->heard + CONTROL_SILENT_S;
-}
-
 /* Moves what is still to be said both ways. False: nobody is left to talk with. */
 static bool move_rest(struct watch *w, bool *unsent)
 {
@@ -449,7 +447,7 @@ static bool move_rest(struct watch *w, bool *unsent)
 		struct channel *channel = &w->s->channels[i];
 
 		channel_move(channel, &w->polls[i * CHANNEL_POLLS]);
-		if (channel->ended || is_silent(w, channel))
+		if (channel->ended || (channel->failed && is_silent(w, channel)))
 			continue;
 		open = true;
 		*unsent |= channel->out.length > 0;
