@@ -14,22 +14,7 @@
 #include "lib/memory.h"
 #include "lib/setting.h"
 #include "runtime/data/data.h"
-
-static char scratch[] = "/tmp/dstrain-format-XXXXXX";
-
-static inline int scratch_make(void **state)
-{
-	(void)state;
-	return mkdtemp(scratch) ? chdir(scratch) : -1;
-}
-
-static inline int scratch_remove(void **state)
-{
-	struct error err;
-
-	(void)state;
-	return dir_remove(scratch, &err);
-}
+#include "tests/unit/scratch.h"
 
 /* A new file each time, not flushed as file_write does: tests write thousands. */
 static inline void scratch_write(const char *name, const void *bytes, size_t length)

@@ -12,6 +12,7 @@
 #include "lib/file.h"
 #include "lib/hosts.h"
 #include "lib/setting.h"
+#include "tests/unit/scratch.h"
 
 struct outcome {
 	struct hosts hosts;
@@ -403,21 +404,10 @@ static void printing_loads_back_to_the_same(void **state)
 	outcome_release(&second);
 }
 
-static char directory[] = "/tmp/dstrain-hosts-XXXXXX";
-
 static int enter(void **state)
 {
-	(void)state;
 	setenv("DSTRAIN_SSH_CONFIG", "/dev/null", 1);
-	return mkdtemp(directory) && chdir(directory) == 0 ? 0 : -1;
-}
-
-static int leave(void **state)
-{
-	struct error err;
-
-	(void)state;
-	return chdir("/") == 0 ? dir_remove(directory, &err) : -1;
+	return scratch_make(state);
 }
 
 int main(void)
@@ -440,5 +430,5 @@ int main(void)
 		cmocka_unit_test(printing_loads_back_to_the_same),
 	};
 
-	return cmocka_run_group_tests(tests, enter, leave);
+	return cmocka_run_group_tests(tests, enter, scratch_remove);
 }

@@ -10,22 +10,7 @@
 #include "lib/error.h"
 #include "lib/file.h"
 #include "lib/rundir.h"
-
-static char root[] = "/tmp/rundir_test.XXXXXX";
-
-static int enter_root(void **state)
-{
-	(void)state;
-	return mkdtemp(root) ? chdir(root) : -1;
-}
-
-static int remove_root(void **state)
-{
-	struct error err;
-
-	(void)state;
-	return chdir("/") < 0 ? -1 : dir_remove(root, &err);
-}
+#include "tests/unit/scratch.h"
 
 static void names_are_unique(void **state)
 {
@@ -140,5 +125,5 @@ int main(void)
 		cmocka_unit_test(only_a_run_directory_is_opened),
 	};
 
-	return cmocka_run_group_tests(tests, enter_root, remove_root);
+	return cmocka_run_group_tests(tests, scratch_make, scratch_remove);
 }

@@ -10,6 +10,7 @@
 #include "lib/file.h"
 #include "lib/memory.h"
 #include "lib/ssh_config.h"
+#include "tests/unit/scratch.h"
 
 static void write_text(const char *name, const char *text)
 {
@@ -178,21 +179,10 @@ static void what_cannot_be_read_is_said(void **state)
 	free(dir);
 }
 
-static char directory[] = "/tmp/dstrain-config-XXXXXX";
-
 static int enter(void **state)
 {
-	(void)state;
 	setenv("DSTRAIN_SSH_CONFIG", "config", 1);
-	return mkdtemp(directory) && chdir(directory) == 0 ? 0 : -1;
-}
-
-static int leave(void **state)
-{
-	struct error err;
-
-	(void)state;
-	return chdir("/") == 0 ? dir_remove(directory, &err) : -1;
+	return scratch_make(state);
 }
 
 int main(void)
@@ -208,5 +198,5 @@ int main(void)
 		cmocka_unit_test(what_cannot_be_read_is_said),
 	};
 
-	return cmocka_run_group_tests(tests, enter, leave);
+	return cmocka_run_group_tests(tests, enter, scratch_remove);
 }
