@@ -181,6 +181,25 @@ void net_serve(struct net *net, net_handler *handler, void *arg)
 	pthread_mutex_unlock(&net->serve_lock);
 }
 
+const struct net_shared *net_shared(const struct net *net)
+{
+	return net->transport->shared ? net->transport->shared(net->state) : NULL;
+}
+
+int net_shared_use(struct net *net, size_t sent, size_t received, struct error *err)
+{
+	if (fault_strikes(net))
+		return error_set(err, "injected fault");
+	atomic_fetch_add(&net->payload_sent, sent);
+	atomic_fetch_add(&net->payload_received, received);
+	return 0;
+}
+
+int net_check(struct net *net, int peer, struct error *err)
+{
+	return net->transport->check(net->state, peer, err);
+}
+
 void net_abort(struct net *net, const char *why)
 {
 	pthread_mutex_lock(&net->abort_lock);

@@ -65,6 +65,18 @@ struct net_request {
 };
 
 /*
+ * Memory that the ranks of one host have in common, NET_PLACE_BYTES for each of them. Zeroed at
+ * first, mapped somewhere else by each rank; pages that nobody touches cost nothing.
+ */
+struct net_shared {
+	unsigned char *bytes; /* [count * NET_PLACE_BYTES], aligned to pages */
+	int count;
+	const int *places; /* [world]: each rank's number among those of this host, or -1 */
+};
+
+#define NET_PLACE_BYTES ((size_t)4 << 20)
+
+/*
  * A transport. Calls come from any thread unless said otherwise. On failure a call fills `err`
  * with what the user should read, naming the peer's rank and host.
  */
@@ -95,6 +107,11 @@ struct transport {
 	void (*close)(void *state);
 	/* Optional: bytes put on the wire so far that are not payload. */
 	uint64_t (*header_sent)(void *state);
+	/* Optional, both or neither. What this rank shares with others of its host, or NULL; the
+	 * same answer from open to close. */
+	const struct net_shared *(*shared)(void *state);
+	/* -1 with the reason once `peer` is lost, and after abort. Cheap. */
+	int (*check)(void *state, int peer, struct error *err);
 };
 
 extern const struct registry transports;
@@ -126,6 +143,15 @@ int net_tell(struct net *net, int peer, uint64_t tag, const void *bytes, size_t 
 /* Set before the first message can come; NULL drops them. Afterwards the handler that was set
  * before runs no more. Not to be called by a handler. */
 void net_serve(struct net *net, net_handler *handler, void *arg);
+
+/*
+ * Shared memory, for collectives: NULL if this rank has it in common with nobody. Before it carries
+ * something, net_shared_use counts the payload, and fails where a fault is injected. Who waits
+ * there asks net_check now and then about those whom it waits for.
+ */
+const struct net_shared *net_shared(const struct net *net);
+int net_shared_use(struct net *net, size_t sent, size_t received, struct error *err);
+int net_check(struct net *net, int peer, struct error *err);
 
 void net_abort(struct net *net, const char *why); /* `why` is copied; the first one counts */
 struct net_bytes net_bytes(const struct net *net);
