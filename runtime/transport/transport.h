@@ -125,6 +125,7 @@ struct net *net_open(const struct part *transport, const struct net_env *env, st
 int net_rank(const struct net *net);
 int net_world(const struct net *net);
 const char *net_host(const struct net *net, int rank);
+double net_timeout(const struct net *net); /* seconds that a wait may take */
 
 /* `request` is filled here; a zero-length message is allowed (bytes may then be NULL). */
 void net_post_send(struct net *net, int peer, uint64_t tag, const void *bytes, size_t length,
