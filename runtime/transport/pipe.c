@@ -20,11 +20,21 @@ enum {
 _Static_assert((PIPE_BYTES & (PIPE_BYTES - 1)) == 0, "the place of a byte is its number, masked");
 _Static_assert(ATOMIC_LLONG_LOCK_FREE == 2 && ATOMIC_INT_LOCK_FREE == 2, "no locks between us");
 
+static bool sleeps(struct pipe_sleeper *sleeper)
+{
+	for (int i = 0; i < PIPE_THREADS; i++)
+		if (atomic_load(&sleeper->asleep[i]))
+			return true;
+	return false;
+}
+
+/* Wakes the other side if it sleeps and nobody has done so. */
 static void ring(const struct pipe_end *end)
 {
 	const uint64_t one = 1;
 
-	if (write(end->bell, &one, sizeof(one)) < 0 && errno != EAGAIN)
+	if (sleeps(end->other) && !atomic_exchange(&end->other->rung, 1) &&
+	    write(end->bell, &one, sizeof(one)) < 0)
 		log_debug("cannot wake a rank of this host: %s", strerror(errno));
 }
 
@@ -92,8 +102,7 @@ static void show(struct pipe_end *end)
 {
 	end->shown = end->at;
 	atomic_store(&end->memory->written, end->at);
-	if (atomic_load(&end->other->sleeps) && atomic_exchange(&end->other->sleeps, 0))
-		ring(end);
+	ring(end);
 }
 
 /* As pipe_write, of one part; the last bytes may not be shown yet. */
@@ -130,9 +139,24 @@ long pipe_write(struct pipe_end *end, const struct iovec *parts, int count, stru
 	return put < 0 ? -1 : (long)(end->at - start);
 }
 
-void pipe_sleeps(struct pipe_sleeper *self)
+void pipe_sleeps(struct pipe_sleeper *self, enum pipe_thread thread)
 {
-	atomic_store(&self->sleeps, 1);
+	atomic_store(&self->asleep[thread], 1);
+	atomic_store(&self->rung, 0); /* a peer may have ended between the mark and the ring */
+}
+
+void pipe_awake(struct pipe_sleeper *self, enum pipe_thread thread)
+{
+	atomic_store(&self->asleep[thread], 0);
+}
+
+void pipe_answer(struct pipe_sleeper *self, int bell)
+{
+	uint64_t rings;
+
+	if (read(bell, &rings, sizeof(rings)) < 0 && errno != EAGAIN)
+		log_debug("cannot read an eventfd: %s", strerror(errno));
+	atomic_store(&self->rung, 0);
 }
 
 bool pipe_has_input(const struct pipe_end *end)

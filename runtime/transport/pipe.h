@@ -25,8 +25,12 @@ struct pipe_memory {
 	alignas(PIPE_LINE) unsigned char bytes[PIPE_BYTES];
 };
 
+/* The threads of a rank that may sleep. */
+enum pipe_thread { PIPE_LEADER, PIPE_PROGRESS, PIPE_THREADS };
+
 struct pipe_sleeper {
-	alignas(PIPE_LINE) _Atomic uint32_t sleeps; /* a rank does, or is about to */
+	alignas(PIPE_LINE) _Atomic uint32_t asleep[PIPE_THREADS]; /* or about to be */
+	_Atomic uint32_t rung; /* since when nobody needs to do it again */
 };
 
 /* One end, of one thread at a time. Zeroed: no pipe. */
@@ -44,12 +48,14 @@ long pipe_read(struct pipe_end *end, void *bytes, size_t length, struct error *e
 long pipe_write(struct pipe_end *end, const struct iovec *parts, int count, struct error *err);
 
 /*
- * Before this rank sleeps: pipe_sleeps, and then look at every pipe. True: there is something to
- * read, or room worth writing to, and it must not sleep. Any of its threads may ask; if two sleep
- * at a time, a ring is for one of them.
+ * A thread that is going to sleep until the rank's eventfd is readable calls pipe_sleeps and then
+ * looks at every pipe: it must not sleep if one of them has something to do. pipe_awake follows.
+ * Who is going to move bytes and finds the eventfd readable calls pipe_answer before.
  */
-void pipe_sleeps(struct pipe_sleeper *self);
+void pipe_sleeps(struct pipe_sleeper *self, enum pipe_thread thread);
+void pipe_awake(struct pipe_sleeper *self, enum pipe_thread thread);
+void pipe_answer(struct pipe_sleeper *self, int bell);
 bool pipe_has_input(const struct pipe_end *end);
-bool pipe_has_room(struct pipe_end *end); /* false: this end will be rung when there is */
+bool pipe_has_room(struct pipe_end *end); /* worth writing to; if not, the rank will be rung */
 
 #endif

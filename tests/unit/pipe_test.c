@@ -52,19 +52,22 @@ static void pair_free(struct pair *pair)
 	free(pair);
 }
 
-static bool rung(const struct side *side)
+static bool rung(struct side *side)
 {
-	uint64_t rings;
+	struct pollfd bell = { .fd = side->bell, .events = POLLIN };
+	bool is = poll(&bell, 1, 0) == 1;
 
-	return read(side->bell, &rings, sizeof(rings)) > 0;
+	if (is)
+		pipe_answer(&side->sleeper, side->bell);
+	return is;
 }
 
 static void sleep_on(struct side *side)
 {
-	struct pollfd poll_bell = { .fd = side->bell, .events = POLLIN };
+	struct pollfd bell = { .fd = side->bell, .events = POLLIN };
 
-	assert(poll(&poll_bell, 1, PATIENCE_MS) == 1);
-	rung(side);
+	assert(poll(&bell, 1, PATIENCE_MS) == 1);
+	pipe_answer(&side->sleeper, side->bell);
 }
 
 static unsigned char byte_at(uint64_t number)
@@ -107,8 +110,10 @@ static void *write_all(void *arg)
 			&err);
 		assert(put >= 0 && put <= (long)length);
 		at += (uint64_t)put;
+		pipe_sleeps(&pair->writer.sleeper, PIPE_LEADER);
 		if (put < (long)length && !pipe_has_room(&pair->out))
 			sleep_on(&pair->writer);
+		pipe_awake(&pair->writer.sleeper, PIPE_LEADER);
 	}
 	free(bytes);
 	return NULL;
@@ -135,35 +140,43 @@ static void what_is_written_is_read_in_order_and_nobody_sleeps_for_ever(void **s
 		at += (uint64_t)got;
 		if (got > 0)
 			continue;
-		pipe_sleeps(&pair->reader.sleeper);
+		pipe_sleeps(&pair->reader.sleeper, PIPE_PROGRESS);
 		if (!pipe_has_input(&pair->in))
 			sleep_on(&pair->reader);
+		pipe_awake(&pair->reader.sleeper, PIPE_PROGRESS);
 	}
 	pthread_join(thread, NULL);
 	free(bytes);
 	pair_free(pair);
 }
 
-static void a_reader_is_rung_only_if_it_sleeps_and_once(void **state)
+static void who_sleeps_is_rung_once_and_who_is_awake_is_not(void **state)
 {
 	struct pair *pair = pair_new();
 	char bytes[8];
+	uint64_t rings;
 	struct error err;
 
 	(void)state;
 	assert_int_equal(write_bytes(&pair->out, "a", 1), 1);
 	assert_false(rung(&pair->reader));
 	assert_int_equal(pipe_read(&pair->in, bytes, 8, &err), 1);
-	pipe_sleeps(&pair->reader.sleeper);
+	pipe_sleeps(&pair->reader.sleeper, PIPE_LEADER);
 	assert_false(pipe_has_input(&pair->in));
 	assert_int_equal(write_bytes(&pair->out, "bc", 2), 2);
-	assert_true(rung(&pair->reader));
 	assert_int_equal(write_bytes(&pair->out, "d", 1), 1);
-	assert_false(rung(&pair->reader));
+	assert_int_equal(read(pair->reader.bell, &rings, sizeof(rings)), sizeof(rings));
+	assert_int_equal(rings, 1);
 	assert_true(pipe_has_input(&pair->in));
 	assert_int_equal(pipe_read(&pair->in, bytes, 8, &err), 3);
 	assert_memory_equal(bytes, "bcd", 3);
 	assert_int_equal(pipe_read(&pair->in, bytes, 8, &err), 0);
+	pipe_answer(&pair->reader.sleeper, pair->reader.bell);
+	assert_int_equal(write_bytes(&pair->out, "e", 1), 1);
+	assert_true(rung(&pair->reader)); /* the other thread of the rank may still sleep */
+	pipe_awake(&pair->reader.sleeper, PIPE_LEADER);
+	assert_int_equal(write_bytes(&pair->out, "f", 1), 1);
+	assert_false(rung(&pair->reader));
 	pair_free(pair);
 }
 
@@ -175,6 +188,7 @@ static void a_writer_that_waits_is_rung_when_there_is_room_worth_it(void **state
 
 	(void)state;
 	assert_int_equal(write_bytes(&pair->out, bytes, PIPE_BYTES + 1), PIPE_BYTES);
+	pipe_sleeps(&pair->writer.sleeper, PIPE_LEADER);
 	assert_int_equal(write_bytes(&pair->out, bytes, 1), 0);
 	assert_false(pipe_has_room(&pair->out));
 	assert_int_equal(pipe_read(&pair->in, bytes, 100, &err), 100);
@@ -209,7 +223,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_is_written_is_read_in_order_and_nobody_sleeps_for_ever),
-		cmocka_unit_test(a_reader_is_rung_only_if_it_sleeps_and_once),
+		cmocka_unit_test(who_sleeps_is_rung_once_and_who_is_awake_is_not),
 		cmocka_unit_test(a_writer_that_waits_is_rung_when_there_is_room_worth_it),
 		cmocka_unit_test(a_damaged_memory_is_told_and_not_followed),
 	};
