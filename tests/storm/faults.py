@@ -12,7 +12,7 @@ WORD_S = 0.5  # between two words of either (CONTROL_BEAT_S)
 BLAME_S = 2  # after complaints about a peer, for the peer's own end to show
 LEAVE_S = 2.75  # to tell the others, reap them, and kill over SSH those that do not end: 1 + 1 + 0.75
 TRANSPORT_S = 8  # the recipe's transport.timeout: a peer that is alive but says nothing
-COPY_S = 20  # a question to a host, or a copy to it, that does not move (QUERY_S, STALL_S)
+COPY_S = 30  # a question to a host, or a copy to it, that does not move (QUERY_S, STALL_S)
 SLACK_S = 2  # ours: two processors carry five ranks, four sshd, and whatever else this machine does
 
 LOST = WORD_S + SILENT_S + LEAVE_S + SLACK_S  # 8.25 s
