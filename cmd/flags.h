@@ -20,6 +20,7 @@ enum flag_set {
 	FLAG_JSON = 64,
 	FLAG_PRINT = 128,
 	FLAG_MARKDOWN = 256,
+	FLAG_CLEAN = 1 << 14, /* --force and --yes */
 };
 
 /* What was given, or the defaults. Texts that were not given are NULL. */
@@ -31,7 +32,7 @@ struct flags {
 
 	char *hosts, *run_dir;
 	size_t fanout;
-	bool dry_run, json, print, markdown;
+	bool dry_run, json, print, markdown, force, yes;
 	bool quiet, verbose, help, version;
 	int color; /* enum terminal_color */
 };

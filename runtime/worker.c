@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
@@ -312,6 +313,15 @@ static void *life(void *arg)
 	return NULL;
 }
 
+/* As `ps -o comm` and `dstrain clean` show a worker: which run it belongs to. */
+static void show_job(uint64_t job)
+{
+	char name[16];
+
+	snprintf(name, sizeof(name), "dstrain-%07llx", (unsigned long long)job & 0xfffffff);
+	prctl(PR_SET_NAME, name);
+}
+
 static int take_plan(struct worker *worker, const struct control_frame *frame, struct error *err)
 {
 	pthread_t thread;
@@ -321,6 +331,7 @@ static int take_plan(struct worker *worker, const struct control_frame *frame, s
 	if (control_get_plan(&worker->plan, frame, err) < 0)
 		return -1;
 	worker->planned = true;
+	show_job(worker->plan.job);
 	worker->ranks = xcalloc(worker->plan.ranks, sizeof(*worker->ranks));
 	for (uint32_t i = 0; i < worker->plan.ranks; i++) {
 		worker->ranks[i].rank = worker->plan.first_rank + i;

@@ -33,6 +33,8 @@ resume
 check
 hosts
 list
+ckpt
+clean
 completion"
 }
 
