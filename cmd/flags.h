@@ -20,6 +20,7 @@ enum flag_set {
 	FLAG_JSON = 64,
 	FLAG_PRINT = 128,
 	FLAG_MARKDOWN = 256,
+	FLAG_SIZES = 512,
 };
 
 /* What was given, or the defaults. Texts that were not given are NULL. */
@@ -31,6 +32,7 @@ struct flags {
 
 	char *hosts, *run_dir;
 	size_t fanout;
+	size_t begin_bytes, end_bytes, factor, iters;
 	bool dry_run, json, print, markdown;
 	bool quiet, verbose, help, version;
 	int color; /* enum terminal_color */
