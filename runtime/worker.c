@@ -26,6 +26,7 @@
 #include "lib/memory.h"
 #include "lib/recipe.h"
 #include "runtime/address.h"
+#include "runtime/bench.h"
 #include "runtime/data/data.h"
 #include "runtime/device/cpu.h"
 #include "runtime/job.h"
@@ -221,11 +222,14 @@ static int listen_all(struct worker *worker, const struct job *job, struct error
 	return status;
 }
 
-static int load_data(const struct job *job, struct dataset *train, struct dataset *test,
-		     struct error *err)
+/* None for a bench. */
+static int load_data(const struct worker *worker, const struct job *job, struct dataset *train,
+		     struct dataset *test, struct error *err)
 {
 	const struct data_format *format = PART_AS(&job->data, struct data_format);
 
+	if (worker->plan.bench.collective[0])
+		return 0;
 	if (format->load(job->data.params, DATA_TRAIN, job->params.seed, train, err) < 0)
 		return -1;
 	return format->load(job->data.params, DATA_TEST, job->params.seed, test, err);
@@ -259,6 +263,7 @@ static struct net_peer *wait_peers(struct worker *worker)
 static void run_ranks(struct worker *worker, struct rank_env *env)
 {
 	const struct transport *transport = PART_AS(&env->job->transport, struct transport);
+	void *(*rank_life)(void *) = worker->plan.bench.collective[0] ? bench_main : rank_main;
 	uint32_t started = 0;
 	int problem = 0;
 
@@ -268,7 +273,7 @@ static void run_ranks(struct worker *worker, struct rank_env *env)
 		struct rank *rank = &worker->ranks[started];
 
 		rank->env = env;
-		problem = pthread_create(&rank->thread, NULL, rank_main, rank);
+		problem = pthread_create(&rank->thread, NULL, rank_life, rank);
 		started += problem == 0;
 	}
 	if (problem)
@@ -296,7 +301,7 @@ static void *life(void *arg)
 	struct error err;
 
 	if (read_job(worker, &job, &err) < 0 || listen_all(worker, &job, &err) < 0 ||
-	    load_data(&job, &train, &test, &err) < 0) {
+	    load_data(worker, &job, &train, &test, &err) < 0) {
 		send_failure(worker, err.text);
 	} else {
 		cpu_threads((int)job.params.threads);

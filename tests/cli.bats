@@ -33,6 +33,7 @@ resume
 check
 hosts
 list
+bench
 ckpt
 clean
 completion"
