@@ -302,6 +302,18 @@ void mailbox_post_recv(struct mailbox *box, struct net_request *request)
 	pthread_mutex_unlock(&box->lock);
 }
 
+int mailbox_check(struct mailbox *box, int peer, struct error *err)
+{
+	const char *problem;
+
+	pthread_mutex_lock(&box->lock);
+	problem = box->why ? box->why : box->holes[peer].problem;
+	if (problem)
+		error_set(err, "%s", problem);
+	pthread_mutex_unlock(&box->lock);
+	return problem ? -1 : 0;
+}
+
 void mailbox_abort(struct mailbox *box, const char *why)
 {
 	pthread_mutex_lock(&box->lock);

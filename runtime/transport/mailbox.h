@@ -50,6 +50,7 @@ void mailbox_abort(struct mailbox *box, const char *why);
  * messages that arrived whole can still be received; an arrival in progress ends here. */
 void mailbox_lose(struct mailbox *box, int peer, const char *why);
 const char *mailbox_problem(struct mailbox *box, int peer); /* the text; NULL while all is well */
+int mailbox_check(struct mailbox *box, int peer, struct error *err);
 /* Ends a send that was never queued. */
 void mailbox_finish(struct mailbox *box, struct net_request *request, const char *problem);
 
