@@ -102,6 +102,18 @@ static void lose(struct engine *engine, int rank, const struct error *why)
 	bell_ring(&engine->progress);
 }
 
+/* One connection to the peer has ended: what came through the others before that still counts. With
+ * the peer's lock. */
+static void drain(struct engine *engine, int rank, int ended)
+{
+	struct error ignored;
+
+	for (int number = 0; number < engine->streams; number++)
+		while (number != ended &&
+		       conn_read(engine->peers[rank].conns[number], &ignored) > 0)
+			;
+}
+
 /* Writes what was asked for, unless somebody else is at it, who will see that it was. */
 static void settle(struct engine *engine, int rank)
 {
@@ -149,6 +161,8 @@ static bool move(struct engine *engine, int rank, int number, short events)
 			wrote = conn_write(conn, &why);
 		if (wrote >= 0 && ((events & ~POLLOUT) || conn_has_input(conn)))
 			got = conn_read(conn, &why);
+		if (got < 0)
+			drain(engine, rank, number);
 		if (wrote < 0 || got < 0)
 			lose(engine, rank, &why);
 		left = conn_has_input(conn);
@@ -381,28 +395,37 @@ void engine_wake(struct engine *engine)
 	bell_ring(&engine->progress);
 }
 
+/* Tells the peer of the end when all is written; one stream must not end before the others have
+ * been delivered. With the peer's lock. */
+static bool delivered(struct engine *engine, int rank)
+{
+	struct peer *peer = &engine->peers[rank];
+	bool written = true, all = true;
+
+	for (int number = 0; number < engine->streams; number++) {
+		struct conn *conn = peer->conns[number];
+
+		if (!conn || conn_poll(conn).fd < 0)
+			return true;
+		written = written && !conn_wants_write(conn) &&
+			  !mailbox_has_sends(engine->box, rank, number);
+		all = all && conn_delivered(conn);
+	}
+	if (!written || (engine->streams > 1 && !all))
+		return false;
+	for (int number = 0; number < engine->streams; number++)
+		conn_end(peer->conns[number]);
+	return conn_delivered(peer->conns[0]);
+}
+
 bool engine_all_delivered(struct engine *engine)
 {
 	bool all = true;
 
 	for (int rank = 0; rank < engine->env->world; rank++) {
-		struct peer *peer = &engine->peers[rank];
-
-		pthread_mutex_lock(&peer->lock);
-		for (int number = 0; number < engine->streams; number++) {
-			struct conn *conn = peer->conns[number];
-
-			if (!conn || conn_poll(conn).fd < 0)
-				continue;
-			if (mailbox_has_sends(engine->box, rank, number) ||
-			    conn_wants_write(conn)) {
-				all = false;
-				continue;
-			}
-			conn_end(conn);
-			all = all && conn_delivered(conn);
-		}
-		pthread_mutex_unlock(&peer->lock);
+		pthread_mutex_lock(&engine->peers[rank].lock);
+		all = delivered(engine, rank) && all;
+		pthread_mutex_unlock(&engine->peers[rank].lock);
 	}
 	return all;
 }

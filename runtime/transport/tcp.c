@@ -34,6 +34,7 @@ static const uint64_t meeting_tag = UINT64_C(1) << 62;
 
 struct tcp_params {
 	bool encrypt, shared_memory;
+	size_t streams;
 };
 
 static const struct opt options[] = {
@@ -41,6 +42,8 @@ static const struct opt options[] = {
 	  "encrypt what ranks tell each other; they authenticate each other in any case" },
 	{ "shared_memory", OPT_BOOL, offsetof(struct tcp_params, shared_memory), "yes",
 	  "ranks of one host pass messages through memory, past the network" },
+	{ "streams", OPT_COUNT, offsetof(struct tcp_params, streams), "1",
+	  "connections between each two ranks, for networks that limit each", 1, NET_STREAMS_MAX },
 	{ 0 }
 };
 
@@ -78,11 +81,11 @@ static void enter(struct tcp *self, enum stage stage, const struct error *why)
 	pthread_mutex_unlock(&self->lock);
 }
 
-static void met(void *arg, int rank, const struct stream *stream)
+static void met(void *arg, int rank, int number, const struct stream *stream)
 {
 	struct tcp *self = arg;
 
-	engine_add(self->engine, rank, 0, stream);
+	engine_add(self->engine, rank, number, stream);
 }
 
 static void meet(struct tcp *self)
@@ -237,16 +240,21 @@ static int tcp_open(void *state, const void *params, const struct net_env *env,
 	size_t polls;
 
 	self->env = env;
-	self->mine = (struct hello){ HELLO_VERSION, env->job,	env->view,
-				     env->rank,	    env->world, tcp_params->encrypt };
+	self->mine = (struct hello){ .version = HELLO_VERSION,
+				     .job = env->job,
+				     .view = env->view,
+				     .rank = env->rank,
+				     .world = env->world,
+				     .encrypt = tcp_params->encrypt,
+				     .streams = (int)tcp_params->streams };
 	pthread_mutex_init(&self->lock, NULL);
 	pthread_cond_init(&self->change, NULL);
-	self->box = mailbox_new(env, 1, deliver, arg);
+	self->box = mailbox_new(env, self->mine.streams, deliver, arg);
 	self->setup = tls_setup_new(env->key, err);
 	self->rendezvous = rendezvous_new(env, self->setup, &self->mine);
 	if (!self->setup)
 		return -1;
-	self->engine = engine_new(self->box, env, 1, err);
+	self->engine = engine_new(self->box, env, self->mine.streams, err);
 	if (!self->engine)
 		return -1;
 	polls = engine_polls(self->engine) + rendezvous_poll_max(self->rendezvous);
@@ -297,6 +305,15 @@ static uint64_t tcp_header_sent(void *state)
 	return self->meeting_sent + engine_header_sent(self->engine);
 }
 
+/* Ranks of one host need but one: they pass messages through memory. */
+static int tcp_streams(void *state, int peer)
+{
+	struct tcp *self = state;
+	const struct net_shared *shared = self->host ? host_shared(self->host) : NULL;
+
+	return shared && shared->places[peer] >= 0 ? 1 : self->mine.streams;
+}
+
 static const struct net_shared *tcp_shared(void *state)
 {
 	struct tcp *self = state;
@@ -313,7 +330,7 @@ static int tcp_check(void *state, int peer, struct error *err)
 
 const struct transport transport_tcp = {
 	.entry = { .name = "tcp",
-		   .summary = "a TLS 1.3 connection between each two ranks",
+		   .summary = "TLS 1.3 connections between each two ranks",
 		   .options = options,
 		   .params_size = sizeof(struct tcp_params) },
 	.state_size = sizeof(struct tcp),
@@ -325,6 +342,7 @@ const struct transport transport_tcp = {
 	.abort = tcp_abort,
 	.close = tcp_close,
 	.header_sent = tcp_header_sent,
+	.streams = tcp_streams,
 	.shared = tcp_shared,
 	.check = tcp_check,
 };
