@@ -100,7 +100,7 @@ static int inproc_open(void *state, const void *params, const struct net_env *en
 	self->rank = env->rank;
 	self->world = env->world;
 	self->view = env->view;
-	self->box = mailbox_new(env, deliver, arg);
+	self->box = mailbox_new(env, 1, deliver, arg);
 	status = pthread_create(&self->progress, NULL, progress, self->box);
 	if (status)
 		error_set(err, "cannot start a thread: %s", strerror(status));

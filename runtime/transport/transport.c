@@ -82,6 +82,11 @@ const char *net_host(const struct net *net, int rank)
 	return net->env.peers[rank].host;
 }
 
+int net_streams(const struct net *net, int peer)
+{
+	return net->transport->streams ? net->transport->streams(net->state, peer) : 1;
+}
+
 double net_timeout(const struct net *net)
 {
 	return net->env.timeout_s;
