@@ -54,6 +54,8 @@ static const struct flag table[] = {
 	  "COUNT",
 	  'n' },
 	{ FLAG_DRY_RUN, SWITCH("dry-run", dry_run, "show what would be done, and do nothing") },
+	{ FLAG_CLEAN, SWITCH("force", force, "also where a run is at work: it is ended there") },
+	{ FLAG_CLEAN, SWITCH("yes", yes, "do not ask, also on a terminal"), .letter = 'y' },
 	{ FLAG_PRINT, SWITCH("print", print, "print the recipe with every default filled in") },
 	{ FLAG_MARKDOWN, SWITCH("markdown", markdown, "print a Markdown table") },
 	{ FLAG_JSON, SWITCH("json", json, "print results as JSON") },

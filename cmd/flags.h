@@ -21,6 +21,7 @@ enum flag_set {
 	FLAG_PRINT = 128,
 	FLAG_MARKDOWN = 256,
 	FLAG_SIZES = 512,
+	FLAG_CLEAN = 1 << 14, /* --force and --yes */
 };
 
 /* What was given, or the defaults. Texts that were not given are NULL. */
@@ -33,7 +34,7 @@ struct flags {
 	char *hosts, *run_dir;
 	size_t fanout;
 	size_t begin_bytes, end_bytes, factor, iters;
-	bool dry_run, json, print, markdown;
+	bool dry_run, json, print, markdown, force, yes;
 	bool quiet, verbose, help, version;
 	int color; /* enum terminal_color */
 };

@@ -63,6 +63,12 @@ static void write_out(struct channel *channel)
 	}
 }
 
+void channel_push(struct channel *channel)
+{
+	if (channel->out.length && channel->process.in >= 0)
+		write_out(channel);
+}
+
 static void read_frames(struct channel *channel)
 {
 	struct buf *in = &channel->reader.in;
@@ -110,8 +116,8 @@ static void read_log(struct channel *channel)
 
 void channel_move(struct channel *channel, const struct pollfd *polls)
 {
-	if (polls[0].revents && channel->process.in >= 0)
-		write_out(channel);
+	if (polls[0].revents)
+		channel_push(channel);
 	if (polls[1].revents && channel->process.out >= 0)
 		read_frames(channel);
 	if (polls[2].revents && channel->process.err >= 0)

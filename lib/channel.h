@@ -44,6 +44,7 @@ int channel_open(struct channel *channel, const char *log_path, struct error *er
 void channel_polls(const struct channel *channel, struct pollfd *polls);
 /* Moves bytes after a poll: never blocks. */
 void channel_move(struct channel *channel, const struct pollfd *polls);
+void channel_push(struct channel *channel);	 /* writes what can be; never blocks */
 void channel_end_input(struct channel *channel); /* the worker gets end of file */
 /* Waits until the process ended; true if it did by the deadline. */
 bool channel_reap(struct channel *channel, double deadline);

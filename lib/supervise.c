@@ -22,6 +22,7 @@
 #include "lib/memory.h"
 #include "lib/postmortem.h"
 #include "lib/progress.h"
+#include "lib/pulse.h"
 #include "lib/stop.h"
 
 #define BLAME_S	 2.0 /* after a rank complained of another: the other's own end is yet to show */
@@ -45,7 +46,6 @@ struct watch {
 	struct pollfd *polls;
 	uint32_t listening, ready, held, done;
 	bool started;
-	double beat;	      /* when ours was last sent */
 	double polled;	      /* when the streams were last looked at */
 	double signalled;     /* when the last signal came; 0: none did */
 	double failed;	      /* when the first bad news came; 0: none did */
@@ -175,8 +175,11 @@ static int send_file(struct watch *w, uint32_t rank, const char *name, struct er
 {
 	char *path = path_join(w->s->restore_dir, name);
 	struct buf bytes = { 0 };
-	int status = file_read(&bytes, path, SIZE_MAX / 2, err);
+	int status;
 
+	pulse_away(w->s->pulse);
+	status = file_read(&bytes, path, SIZE_MAX / 2, err);
+	pulse_back(w->s->pulse);
 	if (status == 0)
 		control_put_file(&channel_of(w, rank)->out, rank, w->s->restore->step, name,
 				 bytes.data, bytes.length);
@@ -257,10 +260,14 @@ static int take_step(struct watch *w, const struct control_frame *frame, struct 
 static int take_file(struct watch *w, const struct control_frame *frame, struct error *err)
 {
 	struct control_chunk chunk;
+	int status;
 
 	if (control_get_chunk(&chunk, frame, err) < 0)
 		return -1;
-	if (collect_chunk(w->s->collect, &chunk, err) < 0)
+	pulse_away(w->s->pulse); /* the disk may be slow */
+	status = collect_chunk(w->s->collect, &chunk, err);
+	pulse_back(w->s->pulse);
+	if (status < 0)
 		fail_here(w, err);
 	free(chunk.name);
 	return 0;
@@ -269,10 +276,14 @@ static int take_file(struct watch *w, const struct control_frame *frame, struct 
 static int take_files_end(struct watch *w, const struct control_frame *frame, struct error *err)
 {
 	uint64_t step;
+	int status;
 
 	if (control_get_number(&step, frame, err) < 0)
 		return -1;
-	if (collect_end(w->s->collect, step, progress_elapsed(w->s->progress), err) < 0)
+	pulse_away(w->s->pulse);
+	status = collect_end(w->s->collect, step, progress_elapsed(w->s->progress), err);
+	pulse_back(w->s->pulse);
+	if (status < 0)
 		fail_here(w, err);
 	return 0;
 }
@@ -417,16 +428,6 @@ static void check_life(struct watch *w, struct channel *channel)
 	w->failed = w->polled - BLAME_S; /* no better explanation will come */
 }
 
-static void beat(struct watch *w)
-{
-	if (clock_now() < w->beat + CONTROL_BEAT_S)
-		return;
-	w->beat = clock_now();
-	for (size_t i = 0; i < w->s->count; i++)
-		if (w->s->channels[i].out.length == 0 && !w->s->channels[i].ended)
-			control_put(&w->s->channels[i].out, CONTROL_BEAT, 0, NULL, 0);
-}
-
 /* 1: abort now. */
 static int take_signal(struct watch *w)
 {
@@ -449,7 +450,7 @@ static int take_signal(struct watch *w)
 static void poll_once(struct watch *w)
 {
 	size_t count = w->s->count * CHANNEL_POLLS;
-	double until = w->beat + CONTROL_BEAT_S;
+	double until = pulse_beat(w->s->pulse);
 	int polled;
 
 	for (size_t i = 0; i < w->s->count; i++)
@@ -543,7 +544,6 @@ static enum supervise_end watch(struct watch *w, struct error *err)
 	struct progress_totals totals;
 
 	while (w->done < w->s->world) {
-		beat(w);
 		poll_once(w);
 		for (size_t i = 0; i < w->s->count; i++)
 			check_life(w, &w->s->channels[i]);

@@ -14,6 +14,7 @@ struct control_row;
 struct error;
 struct manifest;
 struct progress;
+struct pulse;
 
 enum supervise_end {
 	SUPERVISE_DONE,	   /* all steps done, last checkpoint on disk */
@@ -34,7 +35,8 @@ struct supervise {
 	void (*plan_of)(void *arg, size_t channel, struct control_plan *plan);
 	void *arg;
 	uint32_t world;
-	const char *digest; /* of this program: workers must have the same */
+	const char *digest;  /* of this program: workers must have the same */
+	struct pulse *pulse; /* of the channels */
 	struct progress *progress;
 	struct collect *collect;
 	const char *restore_dir;	/* a checkpoint's directory, or NULL */

@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
@@ -32,7 +33,8 @@
 #include "runtime/outbox.h"
 #include "runtime/rank.h"
 
-#define ALONE_S (15 * CONTROL_SILENT_S) /* the orchestrator may be busy with a slow disk */
+#define ALONE_S 10.0 /* without a word from the orchestrator, which has one every CONTROL_BEAT_S \
+		      */
 
 enum { READ_BYTES = 1 << 16, PROC_FILE_BYTES = 1 << 20 };
 
@@ -316,6 +318,15 @@ static void *life(void *arg)
 	return NULL;
 }
 
+/* As `ps -o comm` and `dstrain clean` show a worker: which run it belongs to. */
+static void show_job(uint64_t job)
+{
+	char name[16];
+
+	snprintf(name, sizeof(name), "dstrain-%07llx", (unsigned long long)job & 0xfffffff);
+	prctl(PR_SET_NAME, name);
+}
+
 static int take_plan(struct worker *worker, const struct control_frame *frame, struct error *err)
 {
 	pthread_t thread;
@@ -325,6 +336,7 @@ static int take_plan(struct worker *worker, const struct control_frame *frame, s
 	if (control_get_plan(&worker->plan, frame, err) < 0)
 		return -1;
 	worker->planned = true;
+	show_job(worker->plan.job);
 	worker->ranks = xcalloc(worker->plan.ranks, sizeof(*worker->ranks));
 	for (uint32_t i = 0; i < worker->plan.ranks; i++) {
 		worker->ranks[i].rank = worker->plan.first_rank + i;

@@ -34,6 +34,8 @@ check
 hosts
 list
 bench
+ckpt
+clean
 completion"
 }
 
