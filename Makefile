@@ -106,6 +106,8 @@ fuzz:
 bench: all
 	$(Q)tests/bench/workers
 	$(Q)tests/bench/peers
+	$(Q)tests/bench/allreduce
+	$(Q)tests/bench/shaped
 
 install: all
 	$(Q)install -Dm755 $(OUT)/dstrain $(BIN)/dstrain
