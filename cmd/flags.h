@@ -20,6 +20,10 @@ enum flag_set {
 	FLAG_JSON = 64,
 	FLAG_PRINT = 128,
 	FLAG_MARKDOWN = 256,
+	FLAG_GRACE = 512,
+	FLAG_DETACH = 1024,
+	FLAG_STOP = 2048,
+	FLAG_FOLLOW = 4096,
 };
 
 /* What was given, or the defaults. Texts that were not given are NULL. */
@@ -31,7 +35,8 @@ struct flags {
 
 	char *hosts, *run_dir;
 	size_t fanout;
-	bool dry_run, json, print, markdown;
+	double grace_s, stop_grace_s; /* stop_grace_s 0: not given */
+	bool dry_run, json, print, markdown, detach, now, follow;
 	bool quiet, verbose, help, version;
 	int color; /* enum terminal_color */
 };

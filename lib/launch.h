@@ -11,6 +11,7 @@
 struct error;
 struct hosts;
 struct manifest;
+struct post;
 struct progress;
 struct collect;
 struct provision_files;
@@ -27,6 +28,10 @@ struct launch {
 	struct collect *collect;
 	const char *restore_dir; /* NULL: from the beginning */
 	const struct manifest *restore;
+	double grace_s; /* this and the next three as of struct supervise */
+	struct post *post;
+	void (*begun)(void *arg);
+	void *begun_arg;
 	struct buf report; /* out: as of struct supervise */
 };
 

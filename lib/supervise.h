@@ -12,12 +12,13 @@ struct collect;
 struct control_plan;
 struct error;
 struct manifest;
+struct post;
 struct progress;
 
 enum supervise_end {
 	SUPERVISE_DONE,	   /* all steps done, last checkpoint on disk */
 	SUPERVISE_STOPPED, /* by a signal, after a checkpoint */
-	SUPERVISE_ABORTED, /* by a second signal, at once */
+	SUPERVISE_ABORTED, /* by a second signal, at once, or when the grace time was over */
 	SUPERVISE_FAILED,  /* a rank reported an error of its own */
 	SUPERVISE_LOST,	   /* a rank or host went away */
 };
@@ -35,7 +36,11 @@ struct supervise {
 	struct collect *collect;
 	const char *restore_dir;	/* a checkpoint's directory, or NULL */
 	const struct manifest *restore; /* its manifest */
-	struct buf report;		/* out: further lines on a failure, for people */
+	double grace_s;		  /* for a checkpoint and the end, once a stop was asked for */
+	struct post *post;	  /* NULL: nobody can ask */
+	void (*begun)(void *arg); /* called once, when training begins; may be NULL */
+	void *begun_arg;
+	struct buf report; /* out: further lines on a failure, for people */
 };
 
 /* Blocks until all workers ended. For all but DONE and STOPPED, `err` says who and why. */
