@@ -155,7 +155,7 @@ static struct post *open_post(const struct train *train)
 	unlink(old);
 	if (runs_enter(train->rundir.path, &err) < 0)
 		log_warn("`dstrain ps` will not show this run: %s", err.text);
-	post = post_open(train->rundir.path, train->flags->detach ? NULL : log, &err);
+	post = post_open(train->rundir.path, log, &err);
 	if (!post)
 		log_warn("this run can be neither watched nor stopped from elsewhere: %s",
 			 err.text);
@@ -169,8 +169,10 @@ static void begun(void *arg)
 	const struct train *train = arg;
 	char *log = rundir_file(&train->rundir, "logs/orchestrator.log");
 
-	if (train->flags->detach)
+	if (train->flags->detach) {
+		post_end_log(train->post);
 		detach_begun(train->rundir.path, log);
+	}
 	free(log);
 }
 
@@ -240,7 +242,7 @@ int train_launch(struct train *train)
 	collect = new_collect(train, launched.recipe);
 	launched.progress = open_progress(train, &err);
 	if (launched.progress) {
-		launched.post = open_post(train);
+		launched.post = train->post = open_post(train);
 		log_info("run directory %s", train->rundir.path);
 		end = launch(&launched, &err);
 		status = finish(train, &launched, end, &err);

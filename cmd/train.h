@@ -12,6 +12,7 @@
 struct error;
 struct flags;
 struct job_load;
+struct post;
 
 /* Zeroed is valid and empty. */
 struct train {
@@ -22,7 +23,8 @@ struct train {
 	struct rundir rundir;
 	char *restore_dir; /* NULL: from the beginning */
 	struct manifest restore;
-	double started;	     /* since 1970; set by train_launch */
+	struct post *post;   /* this and the next are set by train_launch */
+	double started;	     /* since 1970 */
 	uint64_t saved_step; /* out: of the newest checkpoint; 0: none */
 };
 

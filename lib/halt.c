@@ -11,7 +11,8 @@
 #include "lib/units.h"
 
 #define SECOND_S 1.0 /* within which a second interrupt aborts */
-#define LEAVE_S	 1.5 /* of the grace time, for workers to end */
+#define LEAVE_S	 1.0 /* of the grace time, for workers to end by themselves */
+#define KILL_S	 1.0 /* and to be killed, also far away */
 
 /* Asked again, the deadline can only get earlier. */
 static void hold(struct halt *halt, double grace_s)
@@ -50,6 +51,16 @@ void halt_ask(struct halt *halt, bool begun, double grace_s, bool now)
 		return;
 	log_info("asked to stop: finishing the step and saving a checkpoint");
 	hold(halt, isnan(grace_s) ? halt->usual_s : grace_s);
+}
+
+static double part_of(const struct halt *halt, double seconds)
+{
+	return fmin(seconds, halt->grace_s / 4);
+}
+
+double halt_leave_s(const struct halt *halt)
+{
+	return part_of(halt, LEAVE_S);
 }
 
 bool halt_aborts(const struct halt *halt, struct error *err)

@@ -23,5 +23,6 @@ void halt_take_signal(struct halt *halt, bool begun);
 void halt_ask(struct halt *halt, bool begun, double grace_s, bool now);
 /* Asked to end now, or the grace time leaves only what workers need to end. err says why. */
 bool halt_aborts(const struct halt *halt, struct error *err);
+double halt_leave_s(const struct halt *halt); /* what workers have then, while holding */
 
 #endif

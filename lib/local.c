@@ -13,7 +13,7 @@
 
 #include "lib/error.h"
 
-enum { BACKLOG = 16 };
+enum { BACKLOG = 64 };
 
 /* An address holds 108 bytes, and a path may be longer: it goes by way of an open directory. */
 static int open_address(struct sockaddr_un *at, const char *dir, const char *name,

@@ -198,16 +198,16 @@ static void serve(struct post *post, size_t i, bool readable)
 
 static void let_in(struct post *post)
 {
-	int fd = sock_accept(post->listener);
+	int fd = -1;
 
-	if (fd < 0)
-		return;
-	if (post->count == POST_CLIENTS || !local_peer_is_ours(fd)) {
-		close(fd);
-		return;
+	for (size_t i = 0; i < POST_CLIENTS && (fd = sock_accept(post->listener)) >= 0; i++) {
+		if (post->count == POST_CLIENTS || !local_peer_is_ours(fd)) {
+			close(fd);
+			continue;
+		}
+		post->clients[post->count++] = (struct client){ .fd = fd, .since = clock_now() };
+		serve(post, post->count - 1, true); /* the question is mostly there already */
 	}
-	post->clients[post->count++] = (struct client){ .fd = fd, .since = clock_now() };
-	serve(post, post->count - 1, true); /* the question is mostly there already */
 }
 
 struct post *post_open(const char *dir, const char *log_path, struct error *err)
@@ -255,6 +255,24 @@ void post_move(struct post *post, const struct pollfd *polls)
 		serve(post, i, polls[i].revents & (POLLIN | POLLHUP | POLLERR));
 	if (polls[POST_CLIENTS].revents)
 		let_in(post);
+}
+
+void post_glance(struct post *post)
+{
+	struct pollfd polls[POST_POLLS];
+
+	post_polls(post, polls);
+	if (post && poll(polls, POST_POLLS, 0) > 0)
+		post_move(post, polls);
+}
+
+void post_end_log(struct post *post)
+{
+	if (!post)
+		return;
+	pthread_mutex_lock(&post->lock);
+	file_close(&post->log);
+	pthread_mutex_unlock(&post->lock);
 }
 
 bool post_wants_picture(const struct post *post)

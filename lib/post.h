@@ -36,6 +36,8 @@ void post_desk(struct post *post, const struct post_desk *desk); /* copied; need
 /* Fills POST_POLLS entries (fd -1 where there is nothing to wait for). */
 void post_polls(struct post *post, struct pollfd *polls);
 void post_move(struct post *post, const struct pollfd *polls); /* after a poll; never blocks */
+void post_glance(struct post *post);		  /* both, in the midst of something long */
+void post_end_log(struct post *post);		  /* no more to `log_path`, for stderr goes there */
 bool post_wants_picture(const struct post *post); /* somebody is attached, and the last is old */
 void post_picture(struct post *post, const char *full, const char *narrow);
 /* Everybody who waits gets the result, within a moment; the log is no longer listened to. */

@@ -234,6 +234,7 @@ static int take_files_end(struct watch *w, const struct control_frame *frame, st
 		return -1;
 	if (collect_end(w->s->collect, step, progress_elapsed(w->s->progress), err) < 0)
 		fail_here(w, err);
+	post_glance(w->s->post); /* that wrote to a disk, and there may be more to come */
 	return 0;
 }
 
@@ -460,7 +461,9 @@ static bool move_rest(struct watch *w, bool *unsent)
 /* Lets workers end by themselves, reading what they still say; then ends those that do not. */
 static void leave(struct watch *w, bool abort)
 {
-	double deadline = clock_now() + (abort ? ABORT_S : LEAVE_S);
+	double deadline = clock_now() + (!abort		   ? LEAVE_S
+					 : w->halt.holding ? halt_leave_s(&w->halt)
+							   : ABORT_S);
 	bool unsent, closed = false;
 
 	if (abort)

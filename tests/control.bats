@@ -5,7 +5,7 @@
 
 load dstrain
 
-endless=(--set train.steps=1000000 --set train.eval_every=0)
+endless=(--set train.steps=1000000 --set train.eval_every=0 --set checkpoint.every=100)
 
 # A run in a session of its own that training has begun in, and its process as $orchestrator.
 detached() { # DIR [FLAGS]
@@ -21,34 +21,22 @@ member() { # RUN KEY
 }
 
 is_state() { # RUN STATE
-	[ "$(member "$1" state)" = "$2" ]
+	local state
+
+	state=$(member "$1" state)
+	[ "$state" = "$2" ] || { echo "$1 is $state" && false; }
 }
 
 # A run whose orchestrator was killed once it had saved something.
 killed() { # DIR
 	detached "$1"
-	wait_for 20 has_steps "$1" 25
+	wait_for 20 has_steps "$1" 120
 	kill -9 "$orchestrator"
 	wait_for 5 nothing_runs
 }
 
-signalled() { # NAME PID
-	kill -"$1" "$2"
-}
-
 worker_of() { # RANK
 	workers | sort -n | sed -n "$(($1 + 1))p"
-}
-
-teardown() {
-	local left
-
-	wait_for 3 nothing_runs && return
-	left=$(processes)
-	echo "left behind: $left"
-	# shellcheck disable=SC2086 # a list of numbers
-	kill -9 $left
-	return 1
 }
 
 @test "a detached run says where it is, goes on, and can be stopped by its name" {
@@ -82,7 +70,7 @@ teardown() {
 	run ./dstrain resume nowhere --detach
 	assert_failure 2
 	run ./dstrain run recipe.yaml --detach --set train.optimizer.lr=1e30 --run-dir short --json
-	[ -e short/result.json ]
+	wait_for 20 test -e short/result.json
 }
 
 @test "detached, --json gives the run directory and the result stays in it" {
@@ -165,7 +153,7 @@ assert len(r["evaluations"]) == 2, r'
 }
 
 @test "the grace time ends a run whose worker is stopped, and says so" {
-	begin 25 "${endless[@]}" --grace 2s
+	begin 120 "${endless[@]}" --grace 2s
 	kill -STOP "$(worker_of 1)"
 	from=$EPOCHREALTIME
 	kill -TERM "$orchestrator"
@@ -181,7 +169,7 @@ assert len(r["evaluations"]) == 2, r'
 }
 
 @test "stop has a grace time of its own, and says when it was not enough" {
-	begin 25 "${endless[@]}" --grace 1h
+	begin 120 "${endless[@]}" --grace 1h
 	kill -STOP "$(worker_of 0)"
 	from=$EPOCHREALTIME
 	run ./dstrain stop run --grace 2
@@ -196,7 +184,7 @@ assert len(r["evaluations"]) == 2, r'
 
 @test "stop --now ends a run at once" {
 	detached run
-	wait_for 20 has_steps run 25
+	wait_for 20 has_steps run 120
 	run ./dstrain stop run --now --json
 	assert_success
 	nothing_runs
@@ -294,7 +282,7 @@ assert runs["run"]["pid"] == int("'"$orchestrator"'") and runs["run"]["ranks"][1
 
 @test "every command on a run that goes on" {
 	detached run --hosts local:3
-	wait_for 20 has_steps run 25
+	wait_for 20 has_steps run 120
 	run ./dstrain status run
 	assert_success
 	assert_line --regexp '^state +training$'
@@ -445,7 +433,7 @@ assert runs["run"]["pid"] == int("'"$orchestrator"'") and runs["run"]["ranks"][1
 
 @test "attach to a run that is killed says so" {
 	detached run
-	(wait_for 10 has_steps run 25 && kill -9 "$orchestrator") 3>&- &
+	(wait_for 10 has_steps run 120 && kill -9 "$orchestrator") 3>&- &
 	run ./dstrain attach run
 	assert_failure 1
 	assert_output --partial "was killed; go on with: dstrain resume $PWD/run"
@@ -458,8 +446,8 @@ assert runs["run"]["pid"] == int("'"$orchestrator"'") and runs["run"]["ranks"][1
 		assert stat.S_IMODE(os.stat("run/socket").st_mode) == 0o600
 		def dial():
 		    s = socket.socket(socket.AF_UNIX)
-		    s.settimeout(10)
 		    s.connect("run/socket")
+		    s.settimeout(10)
 		    return s
 		def rest(s):
 		    seen = b""
