@@ -20,10 +20,12 @@ enum flag_set {
 	FLAG_JSON = 64,
 	FLAG_PRINT = 128,
 	FLAG_MARKDOWN = 256,
-	FLAG_GRACE = 512,
-	FLAG_DETACH = 1024,
-	FLAG_STOP = 2048,
-	FLAG_FOLLOW = 4096,
+	FLAG_SIZES = 512,
+	FLAG_GRACE = 1 << 10,
+	FLAG_DETACH = 1 << 11,
+	FLAG_STOP = 1 << 12,
+	FLAG_FOLLOW = 1 << 13,
+	FLAG_CLEAN = 1 << 14, /* --force and --yes */
 };
 
 /* What was given, or the defaults. Texts that were not given are NULL. */
@@ -35,8 +37,9 @@ struct flags {
 
 	char *hosts, *run_dir;
 	size_t fanout;
+	size_t begin_bytes, end_bytes, factor, iters;
 	double grace_s, stop_grace_s; /* stop_grace_s 0: not given */
-	bool dry_run, json, print, markdown, detach, now, follow;
+	bool dry_run, json, print, markdown, force, yes, detach, now, follow;
 	bool quiet, verbose, help, version;
 	int color; /* enum terminal_color */
 };

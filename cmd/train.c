@@ -132,7 +132,7 @@ static struct collect new_collect(const struct train *train, const char *recipe)
 	return collect;
 }
 
-static int exit_status(enum supervise_end end)
+int train_exit_status(enum supervise_end end)
 {
 	switch (end) {
 	case SUPERVISE_DONE: return EXIT_DONE;
@@ -200,7 +200,7 @@ static int finish(const struct train *train, struct launch *launched, enum super
 				   .checkpoint_step = launched->collect->last_step,
 				   .totals = progress_totals(launched->progress),
 				   .started = train->started,
-				   .exit_status = exit_status(end) };
+				   .exit_status = train_exit_status(end) };
 	struct json *result = summary_json(&summary);
 
 	progress_hide();

@@ -24,6 +24,7 @@
 #include "lib/post.h"
 #include "lib/postmortem.h"
 #include "lib/progress.h"
+#include "lib/pulse.h"
 #include "lib/restore.h"
 #include "lib/status.h"
 #include "lib/stop.h"
@@ -48,7 +49,6 @@ struct watch {
 	struct pollfd *polls;
 	uint32_t listening, ready, held, done;
 	bool started;
-	double beat;   /* when ours was last sent */
 	double polled; /* when the streams were last looked at */
 	struct halt halt;
 	double failed;	      /* when the first bad news came; 0: none did */
@@ -177,6 +177,14 @@ static void begin(struct watch *w)
 		w->s->begun(w->s->begun_arg);
 }
 
+static void begin_training(struct watch *w, const struct control_ready *ready)
+{
+	announce(w, ready);
+	w->s->collect->likeness.steps_per_epoch = ready->steps_per_epoch;
+	w->s->collect->likeness.samples = ready->samples;
+	progress_begin(w->s->progress, ready);
+}
+
 static int take_ready(struct watch *w, struct seat *seat, const struct control_frame *frame,
 		      struct error *err)
 {
@@ -186,12 +194,10 @@ static int take_ready(struct watch *w, struct seat *seat, const struct control_f
 		return seat->ready ? error_set(err, "rank %u is ready twice", frame->rank) : -1;
 	seat->ready = true;
 	if (++w->ready == w->s->world) {
-		announce(w, &ready);
-		w->s->collect->likeness.steps_per_epoch = ready.steps_per_epoch;
-		w->s->collect->likeness.samples = ready.samples;
-		progress_begin(w->s->progress, &ready);
+		if (!w->s->row)
+			begin_training(w, &ready);
 		w->started =
-			!w->s->restore || restore_send(w->s->channels, w->s->world,
+			!w->s->restore || restore_send(w->s->channels, w->s->world, w->s->pulse,
 						       w->s->restore_dir, w->s->restore, err) == 0;
 		if (!w->started)
 			fail_here(w, err);
@@ -217,10 +223,14 @@ static int take_step(struct watch *w, const struct control_frame *frame, struct 
 static int take_file(struct watch *w, const struct control_frame *frame, struct error *err)
 {
 	struct control_chunk chunk;
+	int status;
 
 	if (control_get_chunk(&chunk, frame, err) < 0)
 		return -1;
-	if (collect_chunk(w->s->collect, &chunk, err) < 0)
+	pulse_away(w->s->pulse); /* the disk may be slow */
+	status = collect_chunk(w->s->collect, &chunk, err);
+	pulse_back(w->s->pulse);
+	if (status < 0)
 		fail_here(w, err);
 	free(chunk.name);
 	return 0;
@@ -229,13 +239,41 @@ static int take_file(struct watch *w, const struct control_frame *frame, struct 
 static int take_files_end(struct watch *w, const struct control_frame *frame, struct error *err)
 {
 	uint64_t step;
+	int status;
 
 	if (control_get_number(&step, frame, err) < 0)
 		return -1;
-	if (collect_end(w->s->collect, step, progress_elapsed(w->s->progress), err) < 0)
+	pulse_away(w->s->pulse);
+	status = collect_end(w->s->collect, step, progress_elapsed(w->s->progress), err);
+	pulse_back(w->s->pulse);
+	if (status < 0)
 		fail_here(w, err);
 	post_glance(w->s->post); /* that wrote to a disk, and there may be more to come */
 	return 0;
+}
+
+static int take_row(struct watch *w, const struct control_frame *frame, struct error *err)
+{
+	struct control_row row;
+
+	if (control_get_row(&row, frame, err) < 0)
+		return -1;
+	w->s->row(w->s->row_arg, &row);
+	return 0;
+}
+
+/* A training has no rows, and a bench nothing else. */
+static bool is_expected(const struct watch *w, enum control_type type)
+{
+	switch (type) {
+	case CONTROL_ROW: return w->s->row != NULL;
+	case CONTROL_STEP:
+	case CONTROL_EVAL:
+	case CONTROL_FILE:
+	case CONTROL_FILES_END:
+	case CONTROL_HELD: return w->s->row == NULL;
+	default: return true;
+	}
 }
 
 /* All ranks named a step that they have not begun: the largest is one that all can reach. */
@@ -289,6 +327,8 @@ static int take(struct watch *w, struct channel *channel, const struct control_f
 	if (frame->rank - channel->first_rank >= channel->ranks && frame->type != CONTROL_HELLO &&
 	    frame->type != CONTROL_BEAT)
 		return error_set(err, "speaks for rank %u", frame->rank);
+	if (!is_expected(w, frame->type))
+		return error_set(err, "unexpected control message %d", (int)frame->type);
 	seat = &w->seats[frame->rank < w->s->world ? frame->rank : 0];
 	switch (frame->type) {
 	case CONTROL_HELLO: return take_hello(w, channel, frame, err);
@@ -300,6 +340,7 @@ static int take(struct watch *w, struct channel *channel, const struct control_f
 	case CONTROL_FILES_END: return take_files_end(w, frame, err);
 	case CONTROL_HELD: return take_held(w, seat, frame, err);
 	case CONTROL_FAILED: return take_failed(w, channel, frame, err);
+	case CONTROL_ROW: return take_row(w, frame, err);
 	case CONTROL_BEAT: return control_get_beat(&channel->beat, frame, err);
 	case CONTROL_DONE:
 		w->done += !seat->done;
@@ -351,20 +392,10 @@ static void check_life(struct watch *w, struct channel *channel)
 	w->failed = w->polled - BLAME_S; /* no better explanation will come */
 }
 
-static void beat(struct watch *w)
-{
-	if (clock_now() < w->beat + CONTROL_BEAT_S)
-		return;
-	w->beat = clock_now();
-	for (size_t i = 0; i < w->s->count; i++)
-		if (w->s->channels[i].out.length == 0 && !w->s->channels[i].ended)
-			control_put(&w->s->channels[i].out, CONTROL_BEAT, 0, NULL, 0);
-}
-
-/* By a signal, or by somebody who asks by way of the post. */
+/* By a signal, or by somebody who asks by way of the post. A bench has nothing to save. */
 static void heed_halt(struct watch *w)
 {
-	halt_take_signal(&w->halt, w->started);
+	halt_take_signal(&w->halt, w->started && !w->s->row);
 	if (w->halt.holding && !w->holding)
 		tell_all(w, CONTROL_HOLD);
 	w->holding = w->halt.holding;
@@ -415,7 +446,7 @@ static void tell_status(void *arg, struct json *out)
 static void poll_once(struct watch *w)
 {
 	size_t count = w->s->count * CHANNEL_POLLS;
-	double until = w->beat + CONTROL_BEAT_S;
+	double until = pulse_beat(w->s->pulse);
 	int polled;
 
 	for (size_t i = 0; i < w->s->count; i++)
@@ -515,7 +546,6 @@ static enum supervise_end watch(struct watch *w, struct error *err)
 	struct progress_totals totals;
 
 	while (w->done < w->s->world) {
-		beat(w);
 		poll_once(w);
 		for (size_t i = 0; i < w->s->count; i++)
 			check_life(w, &w->s->channels[i]);
@@ -525,6 +555,8 @@ static enum supervise_end watch(struct watch *w, struct error *err)
 		if (w->broken || (w->failed != 0 && clock_now() >= w->failed + BLAME_S))
 			return blame(w, err);
 	}
+	if (w->s->row)
+		return SUPERVISE_DONE;
 	totals = progress_totals(w->s->progress);
 	return w->holding && totals.step < totals.steps ? SUPERVISE_STOPPED : SUPERVISE_DONE;
 }

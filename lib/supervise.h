@@ -10,10 +10,12 @@
 struct channel;
 struct collect;
 struct control_plan;
+struct control_row;
 struct error;
 struct manifest;
 struct post;
 struct progress;
+struct pulse;
 
 enum supervise_end {
 	SUPERVISE_DONE,	   /* all steps done, last checkpoint on disk */
@@ -23,6 +25,9 @@ enum supervise_end {
 	SUPERVISE_LOST,	   /* a rank or host went away */
 };
 
+/* Told of a bench as it is measured. */
+typedef void supervise_row(void *arg, const struct control_row *row);
+
 struct supervise {
 	struct channel *channels; /* [count], in rank order */
 	size_t count;
@@ -31,11 +36,14 @@ struct supervise {
 	void (*plan_of)(void *arg, size_t channel, struct control_plan *plan);
 	void *arg;
 	uint32_t world;
-	const char *digest; /* of this program: workers must have the same */
+	const char *digest;  /* of this program: workers must have the same */
+	struct pulse *pulse; /* of the channels */
 	struct progress *progress;
 	struct collect *collect;
 	const char *restore_dir;	/* a checkpoint's directory, or NULL */
 	const struct manifest *restore; /* its manifest */
+	supervise_row *row;		/* of a bench, then the four before are NULL; or NULL */
+	void *row_arg;
 	double grace_s;		  /* for a checkpoint and the end, once a stop was asked for */
 	struct post *post;	  /* NULL: nobody can ask */
 	void (*begun)(void *arg); /* called once, when training begins; may be NULL */

@@ -38,6 +38,9 @@ stop
 check
 hosts
 list
+bench
+ckpt
+clean
 completion"
 }
 

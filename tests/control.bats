@@ -69,8 +69,6 @@ worker_of() { # RANK
 	assert_failure
 	run ./dstrain resume nowhere --detach
 	assert_failure 2
-	run ./dstrain run recipe.yaml --detach --set train.optimizer.lr=1e30 --run-dir short --json
-	wait_for 20 test -e short/result.json
 }
 
 @test "detached, --json gives the run directory and the result stays in it" {
@@ -339,7 +337,7 @@ assert runs["run"]["pid"] == int("'"$orchestrator"'") and runs["run"]["ranks"][1
 		assert_failure 1
 		assert_output --partial "was killed; go on with: dstrain resume $PWD/run"
 	done
-	./dstrain resume run --quiet --set train.steps=2000 --set train.eval_every=0
+	./dstrain resume run --quiet --set train.steps=$(($(basename "$(newest run)" | cut -d - -f 2) + 100))
 	is_state run 'done'
 }
 
