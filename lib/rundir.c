@@ -13,9 +13,26 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "lib/clock.h"
 #include "lib/error.h"
 #include "lib/file.h"
 #include "lib/memory.h"
+
+enum { GLANCES = 5 };
+
+#define GLANCE_S 0.01
+
+/* Who only looks whether a run lasts has the lock for a moment (lib/runs). */
+static int lock_patiently(int fd)
+{
+	int status = flock(fd, LOCK_EX | LOCK_NB);
+
+	for (int i = 0; i < GLANCES && status < 0 && errno == EWOULDBLOCK; i++) {
+		clock_sleep(GLANCE_S);
+		status = flock(fd, LOCK_EX | LOCK_NB);
+	}
+	return status;
+}
 
 /* 0: it is ours; 1: it is another dstrain's, err says so; -1: it cannot be locked. */
 static int lock(struct rundir *rundir, struct error *err)
@@ -28,7 +45,7 @@ static int lock(struct rundir *rundir, struct error *err)
 	rundir->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	if (rundir->lock < 0) {
 		status = error_set(err, "cannot write '%s': %s", path, strerror(errno));
-	} else if (flock(rundir->lock, LOCK_EX | LOCK_NB) < 0) {
+	} else if (lock_patiently(rundir->lock) < 0) {
 		status = errno == EWOULDBLOCK ? 1 : -1;
 		error_set(err,
 			  status > 0 ? "'%s' is in use by another dstrain" : "cannot lock '%s'",
