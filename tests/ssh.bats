@@ -321,13 +321,14 @@ worker_pid() {
 
 @test "a copy that crawls ends the run, and leaves nothing on the host" {
 	lab exec h2 rm -rf /root/.cache
+	lab rate h2 8mbit
 	user run "$recipe" --hosts hosts.yaml --run-dir run >said 2>&1 3>&- &
-	pid=$!
+	orchestrator=$!
 	until_true grep -q "h2: .* sent" said
 	lab rate h2 1kbit
 	began=$SECONDS
 	ended=0
-	wait $pid || ended=$?
+	wait $orchestrator || ended=$?
 	lab rate h2 none
 	cat said
 	assert_equal $ended 1
