@@ -26,6 +26,8 @@ enum { READ_BYTES = 1 << 18, LINE_BYTES = 4096 };
 int channel_open(struct channel *channel, const char *log_path, struct error *err)
 {
 	channel->heard = clock_now();
+	if (!log_path)
+		return 0;
 	channel->log_path = xstrdup(log_path);
 	channel->log = open(log_path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
 	if (channel->log < 0)
@@ -59,6 +61,12 @@ static void write_out(struct channel *channel)
 		buf_consume(out, channel->written);
 		channel->written = 0;
 	}
+}
+
+void channel_push(struct channel *channel)
+{
+	if (channel->out.length && channel->process.in >= 0)
+		write_out(channel);
 }
 
 static void read_frames(struct channel *channel)
@@ -95,7 +103,7 @@ static void read_log(struct channel *channel)
 		file_close(&channel->process.err);
 	if (got <= 0)
 		return;
-	if (file_write_all(channel->log, at, (size_t)got) < 0)
+	if (channel->log_path && file_write_all(channel->log, at, (size_t)got) < 0)
 		log_debug("cannot write '%s': %s", channel->log_path, strerror(errno));
 	line->length += (size_t)got;
 	while ((end = memchr(line->data, '\n', line->length))) {
@@ -108,8 +116,8 @@ static void read_log(struct channel *channel)
 
 void channel_move(struct channel *channel, const struct pollfd *polls)
 {
-	if (polls[0].revents && channel->process.in >= 0)
-		write_out(channel);
+	if (polls[0].revents)
+		channel_push(channel);
 	if (polls[1].revents && channel->process.out >= 0)
 		read_frames(channel);
 	if (polls[2].revents && channel->process.err >= 0)

@@ -22,7 +22,7 @@ struct channel {
 	struct ssh *ssh;	 /* borrowed; NULL for a local worker */
 	struct process process;
 	uint32_t first_rank, ranks;
-	char *log_path;
+	char *log_path;		  /* NULL: none */
 	int log;		  /* descriptor; stderr of the worker goes there */
 	char *tail[CHANNEL_TAIL]; /* its last lines, oldest first; NULL: fewer */
 	struct buf line;	  /* the unfinished last one */
@@ -38,12 +38,13 @@ struct channel {
 	bool gone;
 };
 
-/* Takes the process over; the log file is made at `log_path` (copied). */
+/* Takes the process over; the log file is made at `log_path` (copied; NULL: none). */
 int channel_open(struct channel *channel, const char *log_path, struct error *err);
 /* Fills CHANNEL_POLLS entries (fd -1 where there is nothing to wait for). */
 void channel_polls(const struct channel *channel, struct pollfd *polls);
 /* Moves bytes after a poll: never blocks. */
 void channel_move(struct channel *channel, const struct pollfd *polls);
+void channel_push(struct channel *channel);	 /* writes what can be; never blocks */
 void channel_end_input(struct channel *channel); /* the worker gets end of file */
 /* Waits until the process ended; true if it did by the deadline. */
 bool channel_reap(struct channel *channel, double deadline);

@@ -10,7 +10,9 @@
 #include "lib/hosts.h"
 #include "lib/manifest.h"
 #include "lib/memory.h"
+#include "lib/process.h"
 #include "lib/provision.h"
+#include "lib/pulse.h"
 #include "lib/rundir.h"
 #include "lib/site.h"
 #include "lib/stop.h"
@@ -22,6 +24,7 @@ struct start {
 	struct sites sites;
 	struct channel *channels; /* [channel_count] */
 	size_t channel_count;
+	struct pulse *pulse;	  /* of the channels */
 	struct control_plan plan; /* what all workers are told; texts borrowed */
 };
 
@@ -66,12 +69,18 @@ static int open_sites(struct start *start, struct error *err)
 static int start_one(struct start *start, const struct site *site, struct channel *channel,
 		     struct error *err)
 {
+	const struct rundir *rundir = start->launch->rundir;
 	char *name = xasprintf("logs/rank-%u.log", channel->first_rank);
-	char *log = rundir_file(start->launch->rundir, name);
-	int status = site_start(site, "worker", &channel->process, err);
+	char *log = rundir ? rundir_file(rundir, name) : NULL;
+	struct process process = { .in = -1, .out = -1, .err = -1 };
+	int status;
 
 	channel->host = site->host;
 	channel->ssh = site->ssh;
+	pulse_away(start->pulse); /* a host may take its time, and others already listen */
+	status = site_start(site, "worker", &process, err);
+	pulse_back(start->pulse);
+	channel->process = process;
 	if (status == 0)
 		status = channel_open(channel, log, err);
 	free(name);
@@ -144,6 +153,10 @@ static int make_plan(struct start *start, struct error *err)
 		plan->paths[i - 1] = files->entries[i].path;
 		plan->digests[i - 1] = files->entries[i].digest;
 	}
+	if (launch->bench)
+		plan->bench = *launch->bench;
+	else
+		plan->bench.collective = text_or_empty(NULL);
 	if (random_bytes(plan->key, sizeof(plan->key), err) < 0)
 		return -1;
 	return random_bytes(&plan->job, sizeof(plan->job), err);
@@ -174,9 +187,14 @@ static enum supervise_end run(struct start *start, struct error *err)
 					 .progress = launch->progress,
 					 .collect = launch->collect,
 					 .restore_dir = launch->restore_dir,
-					 .restore = launch->restore };
+					 .restore = launch->restore,
+					 .row = launch->row,
+					 .row_arg = launch->row_arg };
 	enum supervise_end end = SUPERVISE_FAILED;
 
+	start->pulse = supervision.pulse = pulse_new(start->channels, &start->channel_count, err);
+	if (!start->pulse)
+		return SUPERVISE_FAILED;
 	if (open_sites(start, err) == 0 && start_all(start, err) == 0) {
 		supervision.channels = start->channels;
 		supervision.count = start->channel_count;
@@ -192,6 +210,7 @@ static enum supervise_end run(struct start *start, struct error *err)
 static void release(struct start *start)
 {
 	memory_wipe(start->plan.key, sizeof(start->plan.key));
+	pulse_free(start->pulse);
 	for (size_t i = 0; i < start->channel_count; i++)
 		channel_close(&start->channels[i]);
 	sites_release(&start->sites);

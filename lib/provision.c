@@ -15,7 +15,7 @@
 #include "lib/memory.h"
 #include "lib/ssh.h"
 
-enum { QUERY_S = 60 };
+enum { QUERY_S = 30 };
 
 static const char marker[] = "dstrain-cache";
 

@@ -24,7 +24,7 @@ enum {
 	PIECE_BYTES = 65536,
 	OUTPUT_BYTES = 64 << 20, /* more is a mistake */
 	SAID_BYTES = 600,	 /* of stderr in an error */
-	STALL_S = 60,		 /* an upload without a byte moved */
+	STALL_S = 30,		 /* an upload without a byte moved */
 };
 
 #define GLANCE_S 0.5 /* between looks for the user's signals, which are for another thread */

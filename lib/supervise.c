@@ -22,6 +22,7 @@
 #include "lib/memory.h"
 #include "lib/postmortem.h"
 #include "lib/progress.h"
+#include "lib/pulse.h"
 #include "lib/stop.h"
 
 #define BLAME_S	 2.0 /* after a rank complained of another: the other's own end is yet to show */
@@ -45,7 +46,6 @@ struct watch {
 	struct pollfd *polls;
 	uint32_t listening, ready, held, done;
 	bool started;
-	double beat;	      /* when ours was last sent */
 	double polled;	      /* when the streams were last looked at */
 	double signalled;     /* when the last signal came; 0: none did */
 	double failed;	      /* when the first bad news came; 0: none did */
@@ -175,8 +175,11 @@ static int send_file(struct watch *w, uint32_t rank, const char *name, struct er
 {
 	char *path = path_join(w->s->restore_dir, name);
 	struct buf bytes = { 0 };
-	int status = file_read(&bytes, path, SIZE_MAX / 2, err);
+	int status;
 
+	pulse_away(w->s->pulse);
+	status = file_read(&bytes, path, SIZE_MAX / 2, err);
+	pulse_back(w->s->pulse);
 	if (status == 0)
 		control_put_file(&channel_of(w, rank)->out, rank, w->s->restore->step, name,
 				 bytes.data, bytes.length);
@@ -213,6 +216,14 @@ static void announce(const struct watch *w, const struct control_ready *ready)
 		 (unsigned long long)ready->steps);
 }
 
+static void begin_training(struct watch *w, const struct control_ready *ready)
+{
+	announce(w, ready);
+	w->s->collect->likeness.steps_per_epoch = ready->steps_per_epoch;
+	w->s->collect->likeness.samples = ready->samples;
+	progress_begin(w->s->progress, ready);
+}
+
 static int take_ready(struct watch *w, struct seat *seat, const struct control_frame *frame,
 		      struct error *err)
 {
@@ -222,10 +233,8 @@ static int take_ready(struct watch *w, struct seat *seat, const struct control_f
 		return seat->ready ? error_set(err, "rank %u is ready twice", frame->rank) : -1;
 	seat->ready = true;
 	if (++w->ready == w->s->world) {
-		announce(w, &ready);
-		w->s->collect->likeness.steps_per_epoch = ready.steps_per_epoch;
-		w->s->collect->likeness.samples = ready.samples;
-		progress_begin(w->s->progress, &ready);
+		if (!w->s->row)
+			begin_training(w, &ready);
 		w->started = send_restore(w, err) == 0;
 		if (w->started)
 			tell_all(w, CONTROL_START);
@@ -251,10 +260,14 @@ static int take_step(struct watch *w, const struct control_frame *frame, struct 
 static int take_file(struct watch *w, const struct control_frame *frame, struct error *err)
 {
 	struct control_chunk chunk;
+	int status;
 
 	if (control_get_chunk(&chunk, frame, err) < 0)
 		return -1;
-	if (collect_chunk(w->s->collect, &chunk, err) < 0)
+	pulse_away(w->s->pulse); /* the disk may be slow */
+	status = collect_chunk(w->s->collect, &chunk, err);
+	pulse_back(w->s->pulse);
+	if (status < 0)
 		fail_here(w, err);
 	free(chunk.name);
 	return 0;
@@ -263,12 +276,40 @@ static int take_file(struct watch *w, const struct control_frame *frame, struct 
 static int take_files_end(struct watch *w, const struct control_frame *frame, struct error *err)
 {
 	uint64_t step;
+	int status;
 
 	if (control_get_number(&step, frame, err) < 0)
 		return -1;
-	if (collect_end(w->s->collect, step, progress_elapsed(w->s->progress), err) < 0)
+	pulse_away(w->s->pulse);
+	status = collect_end(w->s->collect, step, progress_elapsed(w->s->progress), err);
+	pulse_back(w->s->pulse);
+	if (status < 0)
 		fail_here(w, err);
 	return 0;
+}
+
+static int take_row(struct watch *w, const struct control_frame *frame, struct error *err)
+{
+	struct control_row row;
+
+	if (control_get_row(&row, frame, err) < 0)
+		return -1;
+	w->s->row(w->s->row_arg, &row);
+	return 0;
+}
+
+/* A training has no rows, and a bench nothing else. */
+static bool is_expected(const struct watch *w, enum control_type type)
+{
+	switch (type) {
+	case CONTROL_ROW: return w->s->row != NULL;
+	case CONTROL_STEP:
+	case CONTROL_EVAL:
+	case CONTROL_FILE:
+	case CONTROL_FILES_END:
+	case CONTROL_HELD: return w->s->row == NULL;
+	default: return true;
+	}
 }
 
 /* All ranks named a step that they have not begun: the largest is one that all can reach. */
@@ -322,6 +363,8 @@ static int take(struct watch *w, struct channel *channel, const struct control_f
 	if (frame->rank - channel->first_rank >= channel->ranks && frame->type != CONTROL_HELLO &&
 	    frame->type != CONTROL_BEAT)
 		return error_set(err, "speaks for rank %u", frame->rank);
+	if (!is_expected(w, frame->type))
+		return error_set(err, "unexpected control message %d", (int)frame->type);
 	seat = &w->seats[frame->rank < w->s->world ? frame->rank : 0];
 	switch (frame->type) {
 	case CONTROL_HELLO: return take_hello(w, channel, frame, err);
@@ -333,6 +376,7 @@ static int take(struct watch *w, struct channel *channel, const struct control_f
 	case CONTROL_FILES_END: return take_files_end(w, frame, err);
 	case CONTROL_HELD: return take_held(w, seat, frame, err);
 	case CONTROL_FAILED: return take_failed(w, channel, frame, err);
+	case CONTROL_ROW: return take_row(w, frame, err);
 	case CONTROL_BEAT: return control_get_beat(&channel->beat, frame, err);
 	case CONTROL_DONE:
 		w->done += !seat->done;
@@ -384,16 +428,6 @@ static void check_life(struct watch *w, struct channel *channel)
 	w->failed = w->polled - BLAME_S; /* no better explanation will come */
 }
 
-static void beat(struct watch *w)
-{
-	if (clock_now() < w->beat + CONTROL_BEAT_S)
-		return;
-	w->beat = clock_now();
-	for (size_t i = 0; i < w->s->count; i++)
-		if (w->s->channels[i].out.length == 0 && !w->s->channels[i].ended)
-			control_put(&w->s->channels[i].out, CONTROL_BEAT, 0, NULL, 0);
-}
-
 /* 1: abort now. */
 static int take_signal(struct watch *w)
 {
@@ -402,7 +436,7 @@ static int take_signal(struct watch *w)
 
 	if (!stop_take())
 		return 0;
-	if (second || !w->started)
+	if (second || !w->started || w->s->row) /* a bench has nothing to save */
 		return 1;
 	w->signalled = now;
 	log_info("finishing the step and saving a checkpoint; press Ctrl-C twice within a second "
@@ -416,7 +450,7 @@ static int take_signal(struct watch *w)
 static void poll_once(struct watch *w)
 {
 	size_t count = w->s->count * CHANNEL_POLLS;
-	double until = w->beat + CONTROL_BEAT_S;
+	double until = pulse_beat(w->s->pulse);
 	int polled;
 
 	for (size_t i = 0; i < w->s->count; i++)
@@ -510,7 +544,6 @@ static enum supervise_end watch(struct watch *w, struct error *err)
 	struct progress_totals totals;
 
 	while (w->done < w->s->world) {
-		beat(w);
 		poll_once(w);
 		for (size_t i = 0; i < w->s->count; i++)
 			check_life(w, &w->s->channels[i]);
@@ -521,6 +554,8 @@ static enum supervise_end watch(struct watch *w, struct error *err)
 		if (w->broken || (w->failed != 0 && clock_now() >= w->failed + BLAME_S))
 			return blame(w, err);
 	}
+	if (w->s->row)
+		return SUPERVISE_DONE;
 	totals = progress_totals(w->s->progress);
 	return w->holding && totals.step < totals.steps ? SUPERVISE_STOPPED : SUPERVISE_DONE;
 }

@@ -10,9 +10,11 @@
 struct channel;
 struct collect;
 struct control_plan;
+struct control_row;
 struct error;
 struct manifest;
 struct progress;
+struct pulse;
 
 enum supervise_end {
 	SUPERVISE_DONE,	   /* all steps done, last checkpoint on disk */
@@ -22,6 +24,9 @@ enum supervise_end {
 	SUPERVISE_LOST,	   /* a rank or host went away */
 };
 
+/* Told of a bench as it is measured. */
+typedef void supervise_row(void *arg, const struct control_row *row);
+
 struct supervise {
 	struct channel *channels; /* [count], in rank order */
 	size_t count;
@@ -30,12 +35,15 @@ struct supervise {
 	void (*plan_of)(void *arg, size_t channel, struct control_plan *plan);
 	void *arg;
 	uint32_t world;
-	const char *digest; /* of this program: workers must have the same */
+	const char *digest;  /* of this program: workers must have the same */
+	struct pulse *pulse; /* of the channels */
 	struct progress *progress;
 	struct collect *collect;
 	const char *restore_dir;	/* a checkpoint's directory, or NULL */
 	const struct manifest *restore; /* its manifest */
-	struct buf report;		/* out: further lines on a failure, for people */
+	supervise_row *row;		/* of a bench, then the four before are NULL; or NULL */
+	void *row_arg;
+	struct buf report; /* out: further lines on a failure, for people */
 };
 
 /* Blocks until all workers ended. For all but DONE and STOPPED, `err` says who and why. */

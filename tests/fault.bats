@@ -96,6 +96,19 @@ worker_of() { # RANK
 	assert_ends 130 5
 }
 
+no_worker() {
+	[ -z "$(workers)" ]
+}
+
+@test "workers whose orchestrator says nothing any more end by themselves" {
+	begin_endless 20
+	kill -STOP "$orchestrator"
+	wait_for 12 no_worker
+	kill -CONT "$orchestrator"
+	assert_ends 3 5
+	assert_said --partial "the orchestrator has been silent for 10 seconds; ending"
+}
+
 @test "Ctrl-C finishes the step, saves and ends" {
 	begin_endless 20 --set checkpoint.every=0
 	kill -INT "$orchestrator"
