@@ -24,7 +24,7 @@
 #include "runtime/transport/pipe.h"
 
 /* Who waits looks for so long before it sleeps. */
-static const double look_s = 30e-6;
+static const double look_s = 100e-6;
 
 enum {
 	FAVOUR_BYTES = 256 << 10, /* from the peer waited for, before a look at the others */
