@@ -18,7 +18,8 @@ enum coll_kind {
 	COLL_LENGTHS,
 	COLL_BYTES,
 	COLL_BROADCAST,
-	COLL_BARRIER
+	COLL_BARRIER,
+	COLL_MEASURE
 };
 
 /* A collective under way. */
