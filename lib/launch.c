@@ -3,9 +3,11 @@
 #include "lib/launch.h"
 
 #include <fcntl.h>
+#include <inttypes.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -35,6 +37,7 @@ struct start {
 	struct channel *channels; /* [channel_count] */
 	size_t channel_count;
 	struct pulse *pulse;	  /* of the channels */
+	char mark[17];		  /* of the run, on its workers; see struct site */
 	struct control_plan plan; /* what all workers are told; texts borrowed */
 };
 
@@ -163,6 +166,7 @@ static int start_one(struct start *start, const struct site *site, struct channe
 
 	channel->host = site->host;
 	channel->ssh = site->ssh;
+	channel->mark = start->mark;
 	pulse_away(start->pulse); /* a host may take its time, and others already listen */
 	status = site_start(site, "worker", &process, err);
 	pulse_back(start->pulse);
@@ -184,6 +188,7 @@ static int start_all(struct start *start, struct error *err)
 		size_t slots = hosts->entries[i].slots;
 		size_t workers = start->launch->threads ? 1 : slots;
 
+		start->sites.entries[i].mark = start->mark;
 		for (size_t slot = 0; slot < workers; slot++) {
 			struct channel *channel = &start->channels[start->channel_count++];
 
@@ -226,6 +231,7 @@ static int make_plan(struct start *start, struct error *err)
 	const struct launch *launch = start->launch;
 	const struct provision_files *files = launch->files;
 	struct control_plan *plan = &start->plan;
+	uint64_t mark;
 
 	plan->recipe = text_or_empty(launch->recipe);
 	plan->start_step = launch->restore ? launch->restore->step : 0;
@@ -243,8 +249,10 @@ static int make_plan(struct start *start, struct error *err)
 		plan->bench = *launch->bench;
 	else
 		plan->bench.collective = text_or_empty(NULL);
-	if (random_bytes(plan->key, sizeof(plan->key), err) < 0)
+	if (random_bytes(&mark, sizeof(mark), err) < 0 ||
+	    random_bytes(plan->key, sizeof(plan->key), err) < 0)
 		return -1;
+	snprintf(start->mark, sizeof(start->mark), "%016" PRIx64, mark);
 	return random_bytes(&plan->job, sizeof(plan->job), err);
 }
 

@@ -55,14 +55,19 @@ static int lock(struct rundir *rundir, struct error *err)
 	return status;
 }
 
+/* But for our lock. */
 static bool is_empty(const char *path)
 {
+	static const char *const allowed[] = { ".", "..", "lock" };
 	DIR *dir = opendir(path);
 	struct dirent *entry;
-	bool empty = true;
+	bool empty = dir != NULL;
 
-	while (dir && empty && (entry = readdir(dir)))
-		empty = strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0;
+	while (empty && (entry = readdir(dir))) {
+		empty = false;
+		for (size_t i = 0; i < ARRAY_SIZE(allowed); i++)
+			empty |= strcmp(entry->d_name, allowed[i]) == 0;
+	}
 	if (dir)
 		closedir(dir);
 	return empty;
@@ -82,17 +87,25 @@ static bool untrained(const char *path)
 	return empty;
 }
 
+static bool is_free(const char *path)
+{
+	return is_empty(path) || untrained(path);
+}
+
 /* 0: the directory is ours; 1: it is somebody's; -1: it cannot be made. */
 static int take(struct rundir *rundir, const char *path, struct error *err)
 {
+	int status;
+
 	free(rundir->path);
 	rundir->path = xstrdup(path);
-	if (mkdir(path, 0700) == 0 || (errno == EEXIST && is_empty(path)))
-		return lock(rundir, err);
-	if (errno != EEXIST)
+	if (mkdir(path, 0700) < 0 && errno != EEXIST)
 		return error_set(err, "cannot create directory '%s': %s", path, strerror(errno));
-	/* Looked at again under the lock: its owner may have ended just now. */
-	return untrained(path) && lock(rundir, err) == 0 && untrained(path) ? 0 : 1;
+	if (!is_free(path))
+		return 1;
+	status = lock(rundir, err);
+	/* Looked at again under the lock: another may have had it until just now. */
+	return status == 0 && !is_free(path) ? 1 : status;
 }
 
 /* Takes a free name below runs/. */

@@ -121,7 +121,13 @@ class Stage:
     def ours(self):
         """Every process of dstrain's, on every host and on the user's side."""
         mine = [pid for pid in self.inside("ctl") if executable(pid).startswith(str(self.program))]
-        return mine + self.all_workers()
+        return mine + [pid for host in self.hosts for pid in self.started(host)]
+
+    def started(self, host):
+        """Whatever was started on a host over SSH: workers, shells, copies."""
+        holder, init = self.lab.recorded(host), self.init(host)
+        return [pid for pid in self.inside(host)
+                if executable(pid) not in (cluster.SSHD, "") and not {pid, parent_of(pid)} & {holder, init}]
 
     def init(self, host):
         """The first process of a host."""
