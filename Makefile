@@ -1,6 +1,6 @@
 # dstrain: `make demo` trains Fashion-MNIST on this machine, `make check` runs every test.
 # Both install from Debian what is missing; `make all install` installs nothing but dstrain.
-# Knobs: V=1 shows commands, SAN=address|thread adds sanitizers, WERROR=1 makes warnings errors;
+# Knobs: V=1 shows commands, SAN=address|thread|fuzz adds sanitizers, WERROR=1 makes warnings errors;
 # CUDA=1 is refused until there is code for GPUs: a build that ignored it would mislead.
 
 CC      ?= gcc
@@ -21,7 +21,8 @@ WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prot
             $(if $(WERROR),-Werror)
 CFLAGS   ?= -O2 -g
 HARDEN   := -fPIE -fstack-protector-strong $(if $(SAN),,-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2)
-SANITIZE := $(if $(SAN),-fsanitize=$(if $(filter address,$(SAN)),address$(comma)undefined,$(SAN)) \
+sanitizers = $(if $(filter thread,$(SAN)),thread,address$(comma)undefined)$(if $(filter fuzz,$(SAN)),$(comma)fuzzer-no-link)
+SANITIZE := $(if $(SAN),-fsanitize=$(sanitizers) \
             -fno-omit-frame-pointer -fno-sanitize-recover=all)
 # -ffp-contract=off: the same sums on every processor, with or without fused multiply-add.
 ALL_CFLAGS = $(STD) $(WARNINGS) $(CFLAGS) $(HARDEN) $(SANITIZE) -ffp-contract=off -pthread -I. \
@@ -37,6 +38,7 @@ SOURCES := $(wildcard cmd/*.c lib/*.c runtime/*.c runtime/*/*.c)
 OBJECTS := $(SOURCES:%.c=$(OUT)/%.o)
 LIBRARY := $(OUT)/libdstrain.a
 UNITS   := $(patsubst %.c,$(OUT)/%,$(wildcard tests/unit/*_test.c))
+FUZZERS := $(patsubst %.c,$(OUT)/%,$(wildcard tests/fuzz/*_fuzz.c))
 BIN      = $(DESTDIR)$(PREFIX)/bin
 SHARE    = $(DESTDIR)$(PREFIX)/share
 DOC      = $(SHARE)/doc/dstrain
@@ -45,7 +47,7 @@ COMPLETIONS = $(addprefix $(SHARE)/,bash-completion/completions/dstrain \
 Q       := $(if $(V),,@)
 say      = $(if $(V),,@printf '  %-5s %s\n' $(1) $@)
 
-.PHONY: all demo check units bats lint bench deps install uninstall clean
+.PHONY: all demo check units fuzzers fuzz bats lint bench deps install uninstall clean
 all: $(OUT)/dstrain
 	$(if $(filter build,$(OUT)),$(Q)ln -sf $(OUT)/dstrain dstrain)
 
@@ -67,9 +69,14 @@ $(OUT)/tests/unit/%_test: $(OUT)/tests/unit/%_test.o $(LIBRARY)
 	$(call say,LD)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lcmocka
 
+$(OUT)/tests/fuzz/%_fuzz: $(OUT)/tests/fuzz/%_fuzz.o $(LIBRARY)
+	$(call say,LD)
+	$(Q)$(CC) $(LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(LDLIBS)
+
 units: $(UNITS)
+fuzzers: $(FUZZERS)
 .SECONDARY:
--include $(OBJECTS:.o=.d) $(UNITS:=.d)
+-include $(OBJECTS:.o=.d) $(UNITS:=.d) $(FUZZERS:=.d)
 
 deps:
 	$(Q)tests/deps build tests lint list
@@ -90,6 +97,11 @@ bats: all
 lint:
 	$(Q)tests/deps lint
 	$(Q)tests/lint/run
+
+fuzz:
+	$(Q)tests/deps build tests
+	$(Q)$(MAKE) --no-print-directory SAN=fuzz CC=clang fuzzers
+	$(Q)tests/fuzz/run
 
 bench: all
 	$(Q)tests/bench/workers

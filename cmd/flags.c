@@ -11,7 +11,8 @@
 #include "lib/suggest.h"
 #include "lib/terminal.h"
 
-#define TO(field) offsetof(struct flags, field)
+#define TO(field)     offsetof(struct flags, field)
+#define LARGEST_BYTES 8589934592.0 /* 8 GiB */
 #define SWITCH(key, field, summary)                     \
 	{                                               \
 		key, OPT_BOOL, TO(field), "no", summary \
@@ -32,7 +33,29 @@ static const struct flag table[] = {
 	  { "fanout", OPT_COUNT, TO(fanout), "32", "hosts to act on at the same time", .min = 1,
 	    .max = 1024 },
 	  "COUNT" },
+	{ FLAG_SIZES,
+	  { "begin", OPT_BYTES, TO(begin_bytes), "4K", "smallest size", .min = 4,
+	    .max = LARGEST_BYTES },
+	  "SIZE",
+	  'b' },
+	{ FLAG_SIZES,
+	  { "end", OPT_BYTES, TO(end_bytes), "256M", "largest size", .min = 4,
+	    .max = LARGEST_BYTES },
+	  "SIZE",
+	  'e' },
+	{ FLAG_SIZES,
+	  { "factor", OPT_COUNT, TO(factor), "2", "from one size to the next", .min = 2,
+	    .max = 1024 },
+	  "COUNT",
+	  'f' },
+	{ FLAG_SIZES,
+	  { "iters", OPT_COUNT, TO(iters), "0", "iterations of each size; default: 0.2 s of them",
+	    .min = 0, .max = 100000 },
+	  "COUNT",
+	  'n' },
 	{ FLAG_DRY_RUN, SWITCH("dry-run", dry_run, "show what would be done, and do nothing") },
+	{ FLAG_CLEAN, SWITCH("force", force, "also where a run is at work: it is ended there") },
+	{ FLAG_CLEAN, SWITCH("yes", yes, "do not ask, also on a terminal"), .letter = 'y' },
 	{ FLAG_PRINT, SWITCH("print", print, "print the recipe with every default filled in") },
 	{ FLAG_MARKDOWN, SWITCH("markdown", markdown, "print a Markdown table") },
 	{ FLAG_JSON, SWITCH("json", json, "print results as JSON") },

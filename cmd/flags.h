@@ -20,6 +20,8 @@ enum flag_set {
 	FLAG_JSON = 64,
 	FLAG_PRINT = 128,
 	FLAG_MARKDOWN = 256,
+	FLAG_SIZES = 512,
+	FLAG_CLEAN = 1 << 14, /* --force and --yes */
 };
 
 /* What was given, or the defaults. Texts that were not given are NULL. */
@@ -31,7 +33,8 @@ struct flags {
 
 	char *hosts, *run_dir;
 	size_t fanout;
-	bool dry_run, json, print, markdown;
+	size_t begin_bytes, end_bytes, factor, iters;
+	bool dry_run, json, print, markdown, force, yes;
 	bool quiet, verbose, help, version;
 	int color; /* enum terminal_color */
 };

@@ -123,6 +123,15 @@ static void read_flags(struct job_load *load, const struct flags *flags)
 			     (struct place){ .file = "--hosts" });
 }
 
+static int judge(struct job_load *load, const char *path, const struct flags *flags)
+{
+	read_flags(load, flags);
+	job_read(&load->job, &load->given, &load->resolved, &load->problems);
+	check_files(load);
+	sort_problems(&load->problems, path);
+	return load->problems.count ? -1 : 0;
+}
+
 int job_load(struct job_load *load, const char *path, const struct flags *flags)
 {
 	struct error err;
@@ -134,11 +143,17 @@ int job_load(struct job_load *load, const char *path, const struct flags *flags)
 		if (load->given.count == 0) /* nothing was understood: no more to say */
 			return -1;
 	}
-	read_flags(load, flags);
-	job_read(&load->job, &load->given, &load->resolved, &load->problems);
-	check_files(load);
-	sort_problems(&load->problems, path);
-	return load->problems.count ? -1 : 0;
+	return judge(load, path, flags);
+}
+
+int job_load_text(struct job_load *load, const char *text, const char *name,
+		  const struct flags *flags)
+{
+	struct error err;
+
+	if (recipe_parse(&load->given, text, strlen(text), name, &load->problems, &err) < 0)
+		return -1;
+	return judge(load, name, flags);
 }
 
 int job_load_fits(const struct job_load *load, size_t ranks, struct error *err)

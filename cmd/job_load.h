@@ -21,6 +21,9 @@ struct job_load {
  * be zeroed, and is releasable whatever happened. Borrows `path` and `flags`.
  */
 int job_load(struct job_load *load, const char *path, const struct flags *flags);
+/* The same from text; `name` stands for the file, and is borrowed. */
+int job_load_text(struct job_load *load, const char *text, const char *name,
+		  const struct flags *flags);
 /* Whether the recipe can be trained by so many ranks. */
 int job_load_fits(const struct job_load *load, size_t ranks, struct error *err);
 void job_load_report(const struct job_load *load); /* all problems, on stderr */

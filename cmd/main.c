@@ -9,7 +9,8 @@
 #include "lib/log.h"
 
 const struct command *const commands[] = {
-	&run_command,	     &resume_command, &check_command, &hosts_command, &list_command,
+	&run_command,	     &resume_command, &check_command, &hosts_command,
+	&list_command,	     &bench_command,  &ckpt_command,  &clean_command,
 	&completion_command, &worker_command, &reach_command, NULL,
 };
 

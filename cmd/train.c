@@ -91,7 +91,7 @@ static struct collect new_collect(const struct train *train, const char *recipe)
 	return collect;
 }
 
-static int exit_status(enum supervise_end end)
+int train_exit_status(enum supervise_end end)
 {
 	switch (end) {
 	case SUPERVISE_DONE: return EXIT_DONE;
@@ -127,7 +127,7 @@ static int finish(const struct train *train, struct launch *launched, enum super
 				   .world = hosts_slots(&train->hosts),
 				   .checkpoint_step = launched->collect->last_step,
 				   .totals = progress_totals(launched->progress),
-				   .exit_status = exit_status(end) };
+				   .exit_status = train_exit_status(end) };
 
 	progress_hide();
 	if (train->flags->json)

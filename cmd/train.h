@@ -6,6 +6,7 @@
 #include "lib/manifest.h"
 #include "lib/provision.h"
 #include "lib/rundir.h"
+#include "lib/supervise.h"
 
 struct error;
 struct flags;
@@ -31,6 +32,7 @@ int train_record(struct train *train, struct error *err);
 /* To the end; prints the summary. Returns the exit status; what failed was said. */
 int train_launch(struct train *train);
 void train_dry_run(const struct train *train); /* prints what train_launch would do */
+int train_exit_status(enum supervise_end end);
 void train_release(struct train *train);
 
 #endif

@@ -26,6 +26,8 @@ enum { READ_BYTES = 1 << 18, LINE_BYTES = 4096 };
 int channel_open(struct channel *channel, const char *log_path, struct error *err)
 {
 	channel->heard = clock_now();
+	if (!log_path)
+		return 0;
 	channel->log_path = xstrdup(log_path);
 	channel->log = open(log_path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
 	if (channel->log < 0)
@@ -101,7 +103,7 @@ static void read_log(struct channel *channel)
 		file_close(&channel->process.err);
 	if (got <= 0)
 		return;
-	if (file_write_all(channel->log, at, (size_t)got) < 0)
+	if (channel->log_path && file_write_all(channel->log, at, (size_t)got) < 0)
 		log_debug("cannot write '%s': %s", channel->log_path, strerror(errno));
 	line->length += (size_t)got;
 	while ((end = memchr(line->data, '\n', line->length))) {

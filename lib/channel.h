@@ -23,7 +23,7 @@ struct channel {
 	const char *mark;	 /* of the run; borrowed; see struct site */
 	struct process process;
 	uint32_t first_rank, ranks;
-	char *log_path;
+	char *log_path;		  /* NULL: none */
 	int log;		  /* descriptor; stderr of the worker goes there */
 	char *tail[CHANNEL_TAIL]; /* its last lines, oldest first; NULL: fewer */
 	struct buf line;	  /* the unfinished last one */
@@ -39,7 +39,7 @@ struct channel {
 	bool gone;
 };
 
-/* Takes the process over; the log file is made at `log_path` (copied). */
+/* Takes the process over; the log file is made at `log_path` (copied; NULL: none). */
 int channel_open(struct channel *channel, const char *log_path, struct error *err);
 /* Fills CHANNEL_POLLS entries (fd -1 where there is nothing to wait for). */
 void channel_polls(const struct channel *channel, struct pollfd *polls);

@@ -147,6 +147,21 @@ static uint64_t *list_steps(const char *dir, char *to_name(const char *dir, uint
 	return steps;
 }
 
+/* Under its temporary name, so that nobody takes what is half removed for a torn checkpoint. */
+static int discard(const struct collect *collect, uint64_t step, struct error *err)
+{
+	char *dir = step_dir(collect->dir, step), *temporary = temporary_dir(collect->dir, step);
+	int status = dir_remove(temporary, err);
+
+	if (status == 0 && rename(dir, temporary) < 0)
+		status = error_set(err, "cannot rename '%s': %s", dir, strerror(errno));
+	if (status == 0)
+		status = dir_remove(temporary, err);
+	free(dir);
+	free(temporary);
+	return status;
+}
+
 /* Old checkpoints go only after the new one is safe. Later ones are damaged ones of an earlier try,
  * and do not count. */
 static void prune(const struct collect *collect)
@@ -156,12 +171,9 @@ static void prune(const struct collect *collect)
 	struct error err;
 
 	for (size_t i = 0; i < count; i++) {
-		char *dir = step_dir(collect->dir, steps[i]);
-
 		kept += steps[i] <= collect->last_step;
-		if (kept > collect->keep && dir_remove(dir, &err) < 0)
+		if (kept > collect->keep && discard(collect, steps[i], &err) < 0)
 			log_warn("%s", err.text);
-		free(dir);
 	}
 	free(steps);
 }
@@ -248,18 +260,61 @@ void collect_release(struct collect *collect)
 	*collect = (struct collect){ 0 };
 }
 
-static int read_checkpoint(struct manifest *manifest, const char *dir, uint64_t step,
-			   struct error *err)
+static void add_found(struct collect_found **found, size_t *count, const char *dir,
+		      char *to_name(const char *dir, uint64_t step))
 {
-	uint64_t said;
+	size_t steps_count;
+	uint64_t *steps = list_steps(dir, to_name, &steps_count);
 
-	if (manifest_read(manifest, dir, err) < 0)
-		return -1;
-	said = manifest->step;
+	*found = xrealloc(*found, *count + steps_count, sizeof(**found));
+	while (steps_count-- > 0) /* newest first before, oldest first after */
+		(*found)[(*count)++] =
+			(struct collect_found){ .step = steps[steps_count],
+						.path = to_name(dir, steps[steps_count]),
+						.unfinished = to_name == temporary_dir };
+	free(steps);
+}
+
+struct collect_found *collect_list(const char *dir, size_t *count)
+{
+	struct collect_found *found = NULL;
+
+	*count = 0;
+	add_found(&found, count, dir, step_dir);
+	add_found(&found, count, dir, temporary_dir);
+	return found;
+}
+
+void collect_found_free(struct collect_found *found, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		free(found[i].path);
+	free(found);
+}
+
+static int check_step(struct manifest *manifest, uint64_t step, struct error *err)
+{
+	uint64_t said = manifest->step;
+
 	if (said == step)
 		return 0;
 	manifest_release(manifest);
 	return error_set(err, "it is of step %llu", (unsigned long long)said);
+}
+
+int collect_parse(struct manifest *out, const struct collect_found *found, struct error *err)
+{
+	if (manifest_parse(out, found->path, err) < 0)
+		return -1;
+	return check_step(out, found->step, err);
+}
+
+static int read_checkpoint(struct manifest *manifest, const char *dir, uint64_t step,
+			   struct error *err)
+{
+	if (manifest_read(manifest, dir, err) < 0)
+		return -1;
+	return check_step(manifest, step, err);
 }
 
 char *collect_newest(const char *dir, struct manifest *manifest, struct error *err)

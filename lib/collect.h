@@ -5,6 +5,7 @@
 #ifndef DSTRAIN_LIB_COLLECT_H
 #define DSTRAIN_LIB_COLLECT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -38,6 +39,19 @@ int collect_chunk(struct collect *collect, const struct control_chunk *chunk, st
 /* A rank's part of a step is complete. 1: with it the whole checkpoint is, and on disk. */
 int collect_end(struct collect *collect, uint64_t step, double elapsed_s, struct error *err);
 void collect_release(struct collect *collect); /* removes what is incomplete */
+
+/* A checkpoint's directory, as found. */
+struct collect_found {
+	uint64_t step;
+	char *path;	 /* owned */
+	bool unfinished; /* it has a temporary name: being collected, or left by a dstrain killed */
+};
+
+/* All below `dir`, oldest first, the unfinished ones last; free with collect_found_free. */
+struct collect_found *collect_list(const char *dir, size_t *count);
+void collect_found_free(struct collect_found *found, size_t count);
+/* Reads the manifest in `path`, which must be of that step. */
+int collect_parse(struct manifest *out, const struct collect_found *found, struct error *err);
 
 /*
  * The newest valid checkpoint below `dir`, as its directory (caller frees). Each newer one that is

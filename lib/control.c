@@ -68,6 +68,11 @@ void control_put_plan(struct buf *out, const struct control_plan *plan)
 		wire_put_text(&p, plan->digests[i]);
 	}
 	wire_put_u8(&p, plan->loopback_allowed);
+	wire_put_text(&p, plan->bench.collective);
+	wire_put_u64(&p, plan->bench.first_bytes);
+	wire_put_u64(&p, plan->bench.last_bytes);
+	wire_put_u64(&p, plan->bench.factor);
+	wire_put_u64(&p, plan->bench.iterations);
 	put_payload(out, CONTROL_PLAN, plan->first_rank, &p);
 }
 
@@ -178,6 +183,18 @@ void control_put_beat(struct buf *out, const struct control_beat *beat)
 	put_payload(out, CONTROL_BEAT, 0, &p);
 }
 
+void control_put_row(struct buf *out, unsigned rank, const struct control_row *row)
+{
+	struct buf p = { 0 };
+
+	wire_put_u64(&p, row->bytes);
+	wire_put_u64(&p, row->count);
+	wire_put_u64(&p, row->iterations);
+	wire_put_u64(&p, row->wrong);
+	wire_put_f64(&p, row->seconds);
+	put_payload(out, CONTROL_ROW, rank, &p);
+}
+
 static struct wire reader_of(const struct control_frame *frame)
 {
 	return wire_reader(frame->payload, frame->length);
@@ -253,6 +270,11 @@ int control_get_plan(struct control_plan *out, const struct control_frame *frame
 	plan.cache_dir = wire_get_text(&wire);
 	get_files(&plan, &wire);
 	plan.loopback_allowed = wire_get_u8(&wire) != 0;
+	plan.bench.collective = wire_get_text(&wire);
+	plan.bench.first_bytes = wire_get_u64(&wire);
+	plan.bench.last_bytes = wire_get_u64(&wire);
+	plan.bench.factor = wire_get_u64(&wire);
+	plan.bench.iterations = wire_get_u64(&wire);
 	if (check_end(&wire, frame, err) < 0) {
 		control_plan_release(&plan);
 		return -1;
@@ -414,6 +436,21 @@ int control_get_beat(struct control_beat *out, const struct control_frame *frame
 	return 0;
 }
 
+int control_get_row(struct control_row *out, const struct control_frame *frame, struct error *err)
+{
+	struct wire wire = reader_of(frame);
+	struct control_row row = { .bytes = wire_get_u64(&wire) };
+
+	row.count = wire_get_u64(&wire);
+	row.iterations = wire_get_u64(&wire);
+	row.wrong = wire_get_u64(&wire);
+	row.seconds = wire_get_f64(&wire);
+	if (check_end(&wire, frame, err) < 0)
+		return -1;
+	*out = row;
+	return 0;
+}
+
 void control_hello_release(struct control_hello *hello)
 {
 	free(hello->release);
@@ -437,6 +474,7 @@ void control_plan_release(struct control_plan *plan)
 	free(plan->network);
 	free(plan->data_addr);
 	free(plan->cache_dir);
+	free(plan->bench.collective);
 	*plan = (struct control_plan){ 0 };
 }
 

@@ -33,6 +33,7 @@ enum control_type {
 	CONTROL_DONE,	   /* u64 step: steps completed */
 	CONTROL_FAILED,	   /* struct control_failure */
 	CONTROL_BEAT,	   /* worker's carries struct control_beat; the orchestrator's is empty */
+	CONTROL_ROW,	   /* struct control_row, of a bench; from rank 0 */
 
 	/* orchestrator to worker */
 	CONTROL_PLAN,  /* struct control_plan */
@@ -65,6 +66,14 @@ struct control_hello {
 	double wall_s; /* the host's clock */
 };
 
+/* What to measure instead of training. */
+struct control_bench {
+	char *collective;		  /* by its name, owned; "": train */
+	uint64_t first_bytes, last_bytes; /* the smallest and the largest vector */
+	uint64_t factor;		  /* from one size to the next */
+	uint64_t iterations;		  /* of each size; 0: the ranks choose */
+};
+
 /* What a worker process is to do. Texts are owned. */
 struct control_plan {
 	char *recipe; /* resolved, as text */
@@ -76,6 +85,7 @@ struct control_plan {
 	char **paths, **digests;   /* [files] of data files, as the recipe names them */
 	uint32_t files;
 	bool loopback_allowed; /* all ranks are on one machine */
+	struct control_bench bench;
 };
 
 struct control_address {
@@ -95,6 +105,13 @@ struct control_step {
 	uint64_t correct, count;
 	double data_s, compute_s, comm_s, exposed_comm_s, step_s;
 	uint64_t bytes_sent, payload_sent; /* on the wire; without headers; of this step */
+};
+
+/* What was measured of one size. */
+struct control_row {
+	uint64_t bytes, count;	    /* as in the table */
+	uint64_t iterations, wrong; /* elements, on all ranks */
+	double seconds;		    /* of the slowest rank, median over the iterations */
 };
 
 struct control_chunk {
@@ -130,6 +147,7 @@ void control_put_file(struct buf *out, unsigned rank, uint64_t step, const char 
 		      const void *bytes, size_t length);
 void control_put_failure(struct buf *out, unsigned rank, const struct control_failure *failure);
 void control_put_beat(struct buf *out, const struct control_beat *beat);
+void control_put_row(struct buf *out, unsigned rank, const struct control_row *row);
 
 /* Payloads back to structs; -1 and err if the payload is malformed, nothing is owned then. */
 int control_get_hello(struct control_hello *out, const struct control_frame *frame,
@@ -151,6 +169,7 @@ int control_get_failure(struct control_failure *out, const struct control_frame 
 			struct error *err);
 int control_get_beat(struct control_beat *out, const struct control_frame *frame,
 		     struct error *err);
+int control_get_row(struct control_row *out, const struct control_frame *frame, struct error *err);
 
 void control_hello_release(struct control_hello *hello);
 void control_plan_release(struct control_plan *plan); /* wipes the key */

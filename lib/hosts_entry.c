@@ -206,6 +206,19 @@ static void check_texts(const struct host_options *options, const struct setting
 		       "is neither 'TYPE BASE64' as in known_hosts nor 'SHA256:...'", key);
 }
 
+/* Identities, known hosts and variables; the table's rows see to the other texts. */
+static void take_other(struct setting *entry, struct problems *problems)
+{
+	if (strcmp(entry->key, "identity") != 0 && strcmp(entry->key, "known_hosts") != 0 &&
+	    strncmp(entry->key, "env.", 4) != 0)
+		return;
+	entry->used = true;
+	for (size_t i = 0; i < entry->count; i++)
+		if (!setting_is_text(entry->values[i]))
+			problems_add(problems, entry->value_place,
+				     "%s: the text has a control character in it", entry->key);
+}
+
 /* What the settings say, whether they came from the file or from ssh_config. */
 static void read_options(struct host_options *options, struct host *host, struct settings *given,
 			 struct problems *problems)
@@ -216,13 +229,8 @@ static void read_options(struct host_options *options, struct host *host, struct
 	opt_read(host_table, given, "", options, &known, problems);
 	for (size_t i = 0; i < ARRAY_SIZE(other_keys); i++)
 		settings_add(&known, other_keys[i], SETTING_SECTION, nowhere);
-	for (size_t i = 0; i < given->count; i++) {
-		struct setting *entry = &given->entries[i];
-
-		entry->used |= strcmp(entry->key, "identity") == 0 ||
-			       strcmp(entry->key, "known_hosts") == 0 ||
-			       strncmp(entry->key, "env.", 4) == 0;
-	}
+	for (size_t i = 0; i < given->count; i++)
+		take_other(&given->entries[i], problems);
 	settings_report_unused(given, &known, problems);
 	settings_release(&known);
 	check_texts(options, given, problems);

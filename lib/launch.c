@@ -72,8 +72,9 @@ static int open_sites(struct start *start, struct error *err)
 static int start_one(struct start *start, const struct site *site, struct channel *channel,
 		     struct error *err)
 {
+	const struct rundir *rundir = start->launch->rundir;
 	char *name = xasprintf("logs/rank-%u.log", channel->first_rank);
-	char *log = rundir_file(start->launch->rundir, name);
+	char *log = rundir ? rundir_file(rundir, name) : NULL;
 	struct process process = { .in = -1, .out = -1, .err = -1 };
 	int status;
 
@@ -158,6 +159,10 @@ static int make_plan(struct start *start, struct error *err)
 		plan->paths[i - 1] = files->entries[i].path;
 		plan->digests[i - 1] = files->entries[i].digest;
 	}
+	if (launch->bench)
+		plan->bench = *launch->bench;
+	else
+		plan->bench.collective = text_or_empty(NULL);
 	if (random_bytes(&mark, sizeof(mark), err) < 0 ||
 	    random_bytes(plan->key, sizeof(plan->key), err) < 0)
 		return -1;
@@ -190,7 +195,9 @@ static enum supervise_end run(struct start *start, struct error *err)
 					 .progress = launch->progress,
 					 .collect = launch->collect,
 					 .restore_dir = launch->restore_dir,
-					 .restore = launch->restore };
+					 .restore = launch->restore,
+					 .row = launch->row,
+					 .row_arg = launch->row_arg };
 	enum supervise_end end = SUPERVISE_FAILED;
 
 	start->pulse = supervision.pulse = pulse_new(start->channels, &start->channel_count, err);

@@ -8,6 +8,7 @@
 #include "lib/buf.h"
 #include "lib/supervise.h"
 
+struct control_bench;
 struct error;
 struct hosts;
 struct manifest;
@@ -19,14 +20,17 @@ struct rundir;
 struct launch {
 	const struct hosts *hosts;
 	const struct provision_files *files;
-	const struct rundir *rundir;
-	const char *recipe; /* resolved, as text */
-	bool threads;	    /* the transport wants all ranks as threads of one process */
-	size_t fanout;	    /* hosts to set up at once */
+	const struct rundir *rundir; /* NULL: no logs are kept */
+	const char *recipe;	     /* resolved, as text */
+	bool threads;		     /* the transport wants all ranks as threads of one process */
+	size_t fanout;		     /* hosts to set up at once */
 	struct progress *progress;
 	struct collect *collect;
 	const char *restore_dir; /* NULL: from the beginning */
 	const struct manifest *restore;
+	const struct control_bench *bench; /* NULL: train; else without the four before */
+	supervise_row *row;		   /* as of struct supervise, with its argument */
+	void *row_arg;
 	struct buf report; /* out: as of struct supervise */
 };
 

@@ -73,7 +73,7 @@ int manifest_write(const struct manifest *manifest, const char *dir, struct erro
 	return status;
 }
 
-static int check_file(const char *dir, const struct manifest_file *file, struct error *err)
+int manifest_check(const char *dir, const struct manifest_file *file, bool quick, struct error *err)
 {
 	char *path = path_join(dir, file->name);
 	char digest[DIGEST_HEX];
@@ -83,8 +83,11 @@ static int check_file(const char *dir, const struct manifest_file *file, struct 
 	if (status == 0 && bytes != file->bytes)
 		status = error_set(err, "'%s' has %llu bytes instead of %llu", file->name,
 				   (unsigned long long)bytes, (unsigned long long)file->bytes);
-	if (status == 0)
-		status = digest_file(digest, path, err);
+	if (quick || status < 0) {
+		free(path);
+		return status;
+	}
+	status = digest_file(digest, path, err);
 	if (status == 0 && strcmp(digest, file->digest) != 0)
 		status = error_set(err, "the checksum of '%s' is wrong", file->name);
 	free(path);
@@ -96,8 +99,7 @@ static void copy_digest(char to[DIGEST_HEX], const char *from)
 	snprintf(to, DIGEST_HEX, "%s", from ? from : "");
 }
 
-static int read_files(struct manifest *out, const struct json *files, const char *dir,
-		      struct error *err)
+static int read_files(struct manifest *out, const struct json *files, struct error *err)
 {
 	for (size_t i = 0; i < json_size(files); i++) {
 		const struct json *from = json_at(files, i);
@@ -111,16 +113,13 @@ static int read_files(struct manifest *out, const struct json *files, const char
 		*to = (struct manifest_file){ .name = xstrdup(file),
 					      .bytes = json_get_count(from, "bytes", 0) };
 		copy_digest(to->digest, json_get_text(from, "sha256"));
-		if (check_file(dir, to, err) < 0)
-			return -1;
 	}
 	if (!manifest_find(out, "model.safetensors"))
 		return error_set(err, "no 'model.safetensors'");
 	return 0;
 }
 
-static int read_json(struct manifest *out, const struct json *json, const char *dir,
-		     struct error *err)
+static int read_json(struct manifest *out, const struct json *json, struct error *err)
 {
 	const char *kind = json_get_text(json, "format");
 
@@ -136,10 +135,10 @@ static int read_json(struct manifest *out, const struct json *json, const char *
 	out->world = (uint32_t)json_get_count(json, "world", 0);
 	out->elapsed_s = json_get_real(json, "elapsed_s", 0);
 	copy_digest(out->recipe_digest, json_get_text(json, "recipe_sha256"));
-	return read_files(out, json_get(json, "files"), dir, err);
+	return read_files(out, json_get(json, "files"), err);
 }
 
-int manifest_read(struct manifest *out, const char *dir, struct error *err)
+int manifest_parse(struct manifest *out, const char *dir, struct error *err)
 {
 	struct manifest manifest = { 0 };
 	struct buf text = { 0 };
@@ -149,7 +148,7 @@ int manifest_read(struct manifest *out, const char *dir, struct error *err)
 
 	if (status == 0) {
 		json = json_parse(buf_text(&text), text.length, err);
-		status = json ? read_json(&manifest, json, dir, err) : -1;
+		status = json ? read_json(&manifest, json, err) : -1;
 	}
 	if (status == 0) {
 		*out = manifest;
@@ -160,6 +159,29 @@ int manifest_read(struct manifest *out, const char *dir, struct error *err)
 	buf_release(&text);
 	free(path);
 	return status;
+}
+
+int manifest_read(struct manifest *out, const char *dir, struct error *err)
+{
+	struct manifest manifest = { 0 };
+	int status = manifest_parse(&manifest, dir, err);
+
+	for (size_t i = 0; status == 0 && i < manifest.file_count; i++)
+		status = manifest_check(dir, &manifest.files[i], false, err);
+	if (status == 0)
+		*out = manifest;
+	else
+		manifest_release(&manifest);
+	return status;
+}
+
+uint64_t manifest_bytes(const struct manifest *manifest)
+{
+	uint64_t bytes = 0;
+
+	for (size_t i = 0; i < manifest->file_count; i++)
+		bytes += manifest->files[i].bytes;
+	return bytes;
 }
 
 const struct manifest_file *manifest_find(const struct manifest *manifest, const char *file)

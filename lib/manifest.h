@@ -3,6 +3,7 @@
 #ifndef DSTRAIN_LIB_MANIFEST_H
 #define DSTRAIN_LIB_MANIFEST_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -31,6 +32,12 @@ int manifest_add(struct manifest *manifest, const char *dir, const char *name, s
 int manifest_write(const struct manifest *manifest, const char *dir, struct error *err);
 /* Reads it and checks every file's size and digest. */
 int manifest_read(struct manifest *out, const char *dir, struct error *err);
+/* Reads it alone: the files that it names may be missing or damaged. */
+int manifest_parse(struct manifest *out, const char *dir, struct error *err);
+/* A file's size, and unless `quick`, its digest. */
+int manifest_check(const char *dir, const struct manifest_file *file, bool quick,
+		   struct error *err);
+uint64_t manifest_bytes(const struct manifest *manifest); /* of all files */
 /* May be NULL. */
 const struct manifest_file *manifest_find(const struct manifest *manifest, const char *name);
 void manifest_release(struct manifest *manifest);

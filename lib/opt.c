@@ -90,6 +90,8 @@ static int parse_scalar(const struct opt *row, const char *text, void *field, st
 	case OPT_PATH:
 		if (!text[0] && !row->fallback)
 			return error_set(err, "must not be empty");
+		if (!setting_is_text(text))
+			return error_set(err, "the text has a control character in it");
 		*(char **)field = text[0] ? xstrdup(text) : NULL;
 		return 0;
 	default: return 0;
@@ -110,7 +112,7 @@ static int parse_counts(const struct opt *row, const struct setting *setting,
 static int parse(const struct opt *row, const struct setting *setting, void *params,
 		 struct error *err)
 {
-	void *field = (char *)params + row->offset;
+	void *field = params ? (char *)params + row->offset : NULL; /* OPT_PART: nothing to fill */
 
 	if (setting->kind == SETTING_SECTION)
 		return error_set(err, "needs a value, not keys below it");

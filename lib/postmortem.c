@@ -69,7 +69,11 @@ void postmortem_log(const struct channel *channel, struct buf *out)
 {
 	if (!channel->tail[CHANNEL_TAIL - 1])
 		return;
-	buf_addf(out, "last lines of %s:\n", channel->log_path);
+	if (channel->log_path)
+		buf_addf(out, "last lines of %s:\n", channel->log_path);
+	else
+		buf_addf(out, "last lines of rank %u on '%s':\n", channel->first_rank,
+			 channel->host->name);
 	for (size_t i = 0; i < CHANNEL_TAIL; i++)
 		if (channel->tail[i])
 			buf_addf(out, "  %s\n", channel->tail[i]);

@@ -4,6 +4,7 @@
 #include <ctype.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -127,6 +128,51 @@ void settings_set(struct settings *settings, const char *key, const char *text, 
 		add_items(entry, text + 1, length - 2);
 	else
 		setting_add_value(entry, text, length);
+}
+
+/* How long the UTF-8 character at `text` is, and its number; 0: it is none. */
+static size_t decode(const unsigned char *text, uint32_t *code)
+{
+	static const uint32_t least[] = { 0, 0, 0x80, 0x800, 0x10000 };
+	size_t length = text[0] < 0x80 ? 1 : text[0] < 0xe0 ? 2 : text[0] < 0xf0 ? 3 : 4;
+
+	if (length == 1) {
+		*code = text[0];
+		return 1;
+	}
+	if (text[0] < 0xc0 || text[0] >= 0xf8)
+		return 0;
+	*code = text[0] & (0x7fU >> length);
+	for (size_t i = 1; i < length; i++) {
+		if ((text[i] & 0xc0) != 0x80)
+			return 0;
+		*code = *code << 6 | (text[i] & 0x3f);
+	}
+	return *code >= least[length] ? length : 0;
+}
+
+/* As libyaml has it, which is to read it again. */
+static bool is_printable(uint32_t code)
+{
+	if (code < 0x80)
+		return (code >= ' ' && code != 0x7f) || code == '\n' || code == '\t';
+	return (code >= 0xa0 && code < 0xd800) ||
+	       (code >= 0xe000 && code < 0xfffe && code != 0xfeff) ||
+	       (code >= 0x10000 && code <= 0x10ffff);
+}
+
+bool setting_is_text(const char *text)
+{
+	const unsigned char *at = (const unsigned char *)text;
+	uint32_t code;
+	size_t length;
+
+	for (; *at; at += length) {
+		length = decode(at, &code);
+		if (length == 0 || !is_printable(code))
+			return false;
+	}
+	return true;
 }
 
 void setting_quote(struct buf *out, const char *text)

@@ -57,6 +57,9 @@ void settings_remove(struct settings *settings, const char *key);
 /* As YAML text, in the order of the entries, nested. */
 void settings_print(const struct settings *settings, struct buf *out);
 void setting_quote(struct buf *out, const char *text); /* one value, in double quotes */
+/* UTF-8 without control characters but line ends and tabs: fit for a terminal, and what was quoted
+ * can be read again. */
+bool setting_is_text(const char *text);
 /* One problem for each entry that no table asked for; `known` holds all keys that tables offer. */
 void settings_report_unused(const struct settings *settings, const struct settings *known,
 			    struct problems *problems);

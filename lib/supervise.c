@@ -216,6 +216,14 @@ static void announce(const struct watch *w, const struct control_ready *ready)
 		 (unsigned long long)ready->steps);
 }
 
+static void begin_training(struct watch *w, const struct control_ready *ready)
+{
+	announce(w, ready);
+	w->s->collect->likeness.steps_per_epoch = ready->steps_per_epoch;
+	w->s->collect->likeness.samples = ready->samples;
+	progress_begin(w->s->progress, ready);
+}
+
 static int take_ready(struct watch *w, struct seat *seat, const struct control_frame *frame,
 		      struct error *err)
 {
@@ -225,10 +233,8 @@ static int take_ready(struct watch *w, struct seat *seat, const struct control_f
 		return seat->ready ? error_set(err, "rank %u is ready twice", frame->rank) : -1;
 	seat->ready = true;
 	if (++w->ready == w->s->world) {
-		announce(w, &ready);
-		w->s->collect->likeness.steps_per_epoch = ready.steps_per_epoch;
-		w->s->collect->likeness.samples = ready.samples;
-		progress_begin(w->s->progress, &ready);
+		if (!w->s->row)
+			begin_training(w, &ready);
 		w->started = send_restore(w, err) == 0;
 		if (w->started)
 			tell_all(w, CONTROL_START);
@@ -282,6 +288,30 @@ static int take_files_end(struct watch *w, const struct control_frame *frame, st
 	return 0;
 }
 
+static int take_row(struct watch *w, const struct control_frame *frame, struct error *err)
+{
+	struct control_row row;
+
+	if (control_get_row(&row, frame, err) < 0)
+		return -1;
+	w->s->row(w->s->row_arg, &row);
+	return 0;
+}
+
+/* A training has no rows, and a bench nothing else. */
+static bool is_expected(const struct watch *w, enum control_type type)
+{
+	switch (type) {
+	case CONTROL_ROW: return w->s->row != NULL;
+	case CONTROL_STEP:
+	case CONTROL_EVAL:
+	case CONTROL_FILE:
+	case CONTROL_FILES_END:
+	case CONTROL_HELD: return w->s->row == NULL;
+	default: return true;
+	}
+}
+
 /* All ranks named a step that they have not begun: the largest is one that all can reach. */
 static int take_held(struct watch *w, struct seat *seat, const struct control_frame *frame,
 		     struct error *err)
@@ -333,6 +363,8 @@ static int take(struct watch *w, struct channel *channel, const struct control_f
 	if (frame->rank - channel->first_rank >= channel->ranks && frame->type != CONTROL_HELLO &&
 	    frame->type != CONTROL_BEAT)
 		return error_set(err, "speaks for rank %u", frame->rank);
+	if (!is_expected(w, frame->type))
+		return error_set(err, "unexpected control message %d", (int)frame->type);
 	seat = &w->seats[frame->rank < w->s->world ? frame->rank : 0];
 	switch (frame->type) {
 	case CONTROL_HELLO: return take_hello(w, channel, frame, err);
@@ -344,6 +376,7 @@ static int take(struct watch *w, struct channel *channel, const struct control_f
 	case CONTROL_FILES_END: return take_files_end(w, frame, err);
 	case CONTROL_HELD: return take_held(w, seat, frame, err);
 	case CONTROL_FAILED: return take_failed(w, channel, frame, err);
+	case CONTROL_ROW: return take_row(w, frame, err);
 	case CONTROL_BEAT: return control_get_beat(&channel->beat, frame, err);
 	case CONTROL_DONE:
 		w->done += !seat->done;
@@ -403,7 +436,7 @@ static int take_signal(struct watch *w)
 
 	if (!stop_take())
 		return 0;
-	if (second || !w->started)
+	if (second || !w->started || w->s->row) /* a bench has nothing to save */
 		return 1;
 	w->signalled = now;
 	log_info("finishing the step and saving a checkpoint; press Ctrl-C twice within a second "
@@ -521,6 +554,8 @@ static enum supervise_end watch(struct watch *w, struct error *err)
 		if (w->broken || (w->failed != 0 && clock_now() >= w->failed + BLAME_S))
 			return blame(w, err);
 	}
+	if (w->s->row)
+		return SUPERVISE_DONE;
 	totals = progress_totals(w->s->progress);
 	return w->holding && totals.step < totals.steps ? SUPERVISE_STOPPED : SUPERVISE_DONE;
 }

@@ -10,6 +10,7 @@
 struct channel;
 struct collect;
 struct control_plan;
+struct control_row;
 struct error;
 struct manifest;
 struct progress;
@@ -22,6 +23,9 @@ enum supervise_end {
 	SUPERVISE_FAILED,  /* a rank reported an error of its own */
 	SUPERVISE_LOST,	   /* a rank or host went away */
 };
+
+/* Told of a bench as it is measured. */
+typedef void supervise_row(void *arg, const struct control_row *row);
 
 struct supervise {
 	struct channel *channels; /* [count], in rank order */
@@ -37,7 +41,9 @@ struct supervise {
 	struct collect *collect;
 	const char *restore_dir;	/* a checkpoint's directory, or NULL */
 	const struct manifest *restore; /* its manifest */
-	struct buf report;		/* out: further lines on a failure, for people */
+	supervise_row *row;		/* of a bench, then the four before are NULL; or NULL */
+	void *row_arg;
+	struct buf report; /* out: further lines on a failure, for people */
 };
 
 /* Blocks until all workers ended. For all but DONE and STOPPED, `err` says who and why. */

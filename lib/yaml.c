@@ -42,16 +42,11 @@ static bool is_empty(const yaml_node_t *node)
 	return false;
 }
 
-/* Lines and tabs aside, a control character is a mistake, and would reach the user's terminal. */
+/* Anything else is a mistake, and would reach the user's terminal. */
 static bool is_clean(const yaml_node_t *node)
 {
-	for (size_t i = 0; i < node->data.scalar.length; i++) {
-		unsigned char c = node->data.scalar.value[i];
-
-		if ((c < ' ' && c != '\n' && c != '\t') || c == 0x7f)
-			return false;
-	}
-	return true;
+	return strlen(scalar_text(node)) == node->data.scalar.length &&
+	       setting_is_text(scalar_text(node));
 }
 
 /* What may stand anywhere: 0, or -1 after reporting. */

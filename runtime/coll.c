@@ -1,6 +1,6 @@
 /*
- * Collectives. Every element is summed in full by one rank, in an order fixed by the group, and
- * then copied, so that all members get the same bits.
+ * Collectives: which way they go, and those that pass from neighbour to neighbour. All members get
+ * the same bits, since every element is added in an order fixed by the group.
  */
 #include "runtime/coll.h"
 
@@ -12,14 +12,16 @@
 #include "lib/error.h"
 #include "lib/memory.h"
 #include "lib/wire.h"
+#include "runtime/coll_channel.h"
+#include "runtime/coll_cost.h"
+#include "runtime/coll_direct.h"
 #include "runtime/coll_flow.h"
+#include "runtime/coll_shared.h"
 #include "runtime/slice.h"
 #include "runtime/transport/transport.h"
 
-/* Where COLL_AUTO changes its mind: guesses for a local network, until links are measured. */
-enum { AUTO_TREE_BYTES = 4 << 10, AUTO_RING_BYTES = 256 << 10 };
-
-const char *const coll_algorithm_names[] = { "auto", "ring", "halving_doubling", "tree", NULL };
+const char *const coll_algorithm_names[] = { "auto", "ring", "halving_doubling", "tree", "direct",
+					     "flat", NULL };
 
 struct group group_world(int *ranks, int world, int rank)
 {
@@ -117,14 +119,6 @@ static int halving_doubling(const struct coll_call *call, float *x, size_t count
 	return pass(call, partner, COLL_NOBODY, 0, x, count, err);
 }
 
-static int finish(struct net *net, struct net_request *requests, size_t count, struct error *err)
-{
-	if (net_wait_all(net, requests, count, err) == 0)
-		return 0;
-	net_abort(net, err->text); /* what is half done leaves messages behind; see coll_flow.c */
-	return -1;
-}
-
 /* Binomial: the parent's place, counted from the root, is the child's without its lowest bit. */
 static int broadcast(const struct coll_call *call, int root, void *bytes, size_t length,
 		     struct error *err)
@@ -139,14 +133,14 @@ static int broadcast(const struct coll_call *call, int root, void *bytes, size_t
 	if (place != 0) {
 		net_post_recv(call->net, neighbour(group, -bit), coll_tag(call), bytes, length,
 			      requests);
-		if (finish(call->net, requests, 1, err) < 0)
+		if (coll_wait(call->net, requests, 1, err) < 0)
 			return -1;
 	}
 	for (bit /= 2; bit > 0; bit /= 2)
 		if (place + bit < group->count)
 			net_post_send(call->net, neighbour(group, bit), coll_tag(call), bytes,
 				      length, &requests[children++]);
-	return finish(call->net, requests, children, err);
+	return coll_wait(call->net, requests, children, err);
 }
 
 /* The same tree, upwards to place 0 and down again. */
@@ -165,31 +159,24 @@ static int tree(const struct coll_call *call, float *x, size_t count, struct err
 	return broadcast(call, 0, x, count * sizeof(float), err);
 }
 
-static enum coll_algorithm choose(size_t count, int n)
-{
-	size_t bytes = count * sizeof(float);
-	bool power_of_two = (n & (n - 1)) == 0;
-
-	if (bytes >= AUTO_RING_BYTES)
-		return COLL_RING;
-	return bytes < AUTO_TREE_BYTES && !power_of_two ? COLL_TREE : COLL_HALVING_DOUBLING;
-}
-
 int coll_allreduce(struct net *net, const struct group *group, enum coll_algorithm algorithm,
 		   float *x, size_t count, struct error *err)
 {
 	static int (*const run[])(const struct coll_call *, float *, size_t, struct error *) = {
-		[COLL_RING] = ring,
-		[COLL_HALVING_DOUBLING] = halving_doubling,
-		[COLL_TREE] = tree,
+		[COLL_RING] = ring,	 [COLL_HALVING_DOUBLING] = halving_doubling,
+		[COLL_TREE] = tree,	 [COLL_DIRECT] = coll_direct,
+		[COLL_FLAT] = coll_flat,
 	};
+	const struct coll_cost *cost = group->cost ? group->cost : &coll_cost_default;
 	struct coll_call call;
 	int status;
 
 	if (group->count == 1 || count == 0)
 		return 0;
+	if (algorithm == COLL_AUTO && coll_channel_serves(net, group))
+		return coll_shared_allreduce(net, group, x, count, err);
 	if (algorithm == COLL_AUTO)
-		algorithm = choose(count, group->count);
+		algorithm = coll_cost_best(cost, group->count, count * sizeof(*x));
 	call = coll_call_begin(net, group, COLL_ALLREDUCE, count);
 	status = run[algorithm](&call, x, count, err);
 	coll_call_end(&call);
@@ -204,6 +191,8 @@ int coll_reduce_scatter(struct net *net, const struct group *group, float *x, si
 
 	if (group->count == 1 || count == 0)
 		return 0;
+	if (coll_channel_serves(net, group))
+		return coll_shared_reduce_scatter(net, group, x, count, err);
 	call = coll_call_begin(net, group, COLL_REDUCE_SCATTER, count);
 	status = ring_steps(&call, x, count, 0, group->count - 1, err);
 	coll_call_end(&call);
@@ -218,6 +207,8 @@ int coll_allgather(struct net *net, const struct group *group, float *x, size_t 
 
 	if (group->count == 1 || count == 0)
 		return 0;
+	if (coll_channel_serves(net, group))
+		return coll_shared_allgather(net, group, x, count, err);
 	return ring_steps(&call, x, count, steps, 2 * steps, err);
 }
 
@@ -228,6 +219,8 @@ int coll_broadcast(struct net *net, const struct group *group, int root_index, v
 
 	if (group->count == 1 || length == 0)
 		return 0;
+	if (coll_channel_serves(net, group))
+		return coll_shared_broadcast(net, group, root_index, bytes, length, err);
 	return broadcast(&call, root_index, bytes, length, err);
 }
 
@@ -236,6 +229,8 @@ int coll_barrier(struct net *net, const struct group *group, struct error *err)
 {
 	struct coll_call call = { .group = group, .kind = COLL_BARRIER };
 
+	if (group->count > 1 && coll_channel_serves(net, group))
+		return coll_shared_barrier(net, group, err);
 	for (int distance = 1; distance < group->count; distance *= 2) {
 		struct net_request requests[2];
 
@@ -243,7 +238,7 @@ int coll_barrier(struct net *net, const struct group *group, struct error *err)
 			      &requests[0]);
 		net_post_send(net, neighbour(group, distance), coll_tag(&call), NULL, 0,
 			      &requests[1]);
-		if (finish(net, requests, 2, err) < 0)
+		if (coll_wait(net, requests, 2, err) < 0)
 			return -1;
 	}
 	return 0;
@@ -269,7 +264,7 @@ static int gather_lengths(struct net *net, const struct group *group, size_t min
 		if (i != group->index)
 			net_post_send(net, group->ranks[i], coll_tag(&call), ours.data, width,
 				      &requests[posted++]);
-	status = finish(net, requests, posted, err);
+	status = coll_wait(net, requests, posted, err);
 	wire = wire_reader(theirs, (size_t)group->count * width);
 	for (int i = 0; i < group->count; i++)
 		lengths[i] = (size_t)wire_get_u64(&wire);
@@ -301,8 +296,8 @@ static int gather_blocks(struct net *net, const struct group *group, unsigned ch
 		status = net_wait(net, &requests[got], err);
 	}
 	if (status == 0)
-		return finish(net, sends, (size_t)rounds, err);
-	net_abort(net, err->text); /* as in finish(); the receives left, then the sends so far */
+		return coll_wait(net, sends, (size_t)rounds, err);
+	net_abort(net, err->text); /* as in coll_wait(); the receives left, then the sends so far */
 	net_wait_all(net, requests + got, (size_t)rounds, &ignored);
 	return -1;
 }

@@ -2,9 +2,19 @@
  * Collectives on a group: an ordered subset of the ranks. Every member calls the same collective
  * with the same sizes, in the same order for one group. All block until this rank's part is done
  * and fail within the net's timeout_s, or at once after net_abort. A failure aborts the net:
- * messages of a half-done collective must not be taken for those of the next one. Results are
- * bit-identical on all members and from run to run: the order of additions depends on sizes,
- * algorithm and group alone.
+ * messages of a half-done collective must not be taken for those of the next one, and counts in
+ * shared memory are of no use after one.
+ *
+ * Results are bit-identical on all members and from run to run. Slice s (runtime/slice.h) of the
+ * vector, one for each member, is added in the order in which a ring does it, from member s + 1
+ * round to member s:
+ *
+ *	(((x[s+1] + x[s+2]) + ...) + x[s-1]) + x[s]	indices modulo the group's size
+ *
+ * COLL_RING, COLL_DIRECT, COLL_FLAT and collectives in shared memory all do, and COLL_AUTO chooses
+ * among these, so that neither the transport, nor where ranks sit, nor what was measured changes a
+ * bit (but which NaN it is where several meet). COLL_HALVING_DOUBLING and COLL_TREE have orders of
+ * their own. With two members all are the same.
  */
 #ifndef DSTRAIN_RUNTIME_COLL_H
 #define DSTRAIN_RUNTIME_COLL_H
@@ -12,6 +22,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct coll_cost;
 struct error;
 struct net;
 
@@ -20,9 +31,17 @@ struct group {
 	int count;
 	int index;   /* this rank's place in `ranks` */
 	uint16_t id; /* groups that are in use at the same time have different ids */
+	const struct coll_cost *cost; /* of messages, the same on every member; NULL: a guess */
 };
 
-enum coll_algorithm { COLL_AUTO, COLL_RING, COLL_HALVING_DOUBLING, COLL_TREE };
+enum coll_algorithm {
+	COLL_AUTO, /* shared memory if all members have it; else the fastest by group->cost */
+	COLL_RING,
+	COLL_HALVING_DOUBLING,
+	COLL_TREE,
+	COLL_DIRECT, /* slices straight to their owners, sums straight back */
+	COLL_FLAT    /* everything to everybody */
+};
 
 extern const char *const coll_algorithm_names[]; /* NULL-terminated, for option tables */
 

@@ -61,6 +61,20 @@ uint64_t coll_tag(const struct coll_call *call)
 	return (uint64_t)call->group->id << 8 | call->kind;
 }
 
+int coll_wait(struct net *net, struct net_request *requests, size_t count, struct error *err)
+{
+	struct error later;
+	int status = 0;
+
+	for (size_t i = 0; i < count; i++) {
+		if (net_wait(net, &requests[i], status ? &later : err) == 0 || status < 0)
+			continue;
+		status = -1;
+		net_abort(net, err->text);
+	}
+	return status;
+}
+
 /* What an item sends. */
 static struct piece piece_of(const struct work *work, int item)
 {

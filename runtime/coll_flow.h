@@ -8,6 +8,7 @@
 struct error;
 struct group;
 struct net;
+struct net_request;
 
 /* What a message belongs to; with the group's id it makes the tag. */
 enum coll_kind {
@@ -33,6 +34,10 @@ struct coll_call coll_call_begin(struct net *net, const struct group *group, enu
 				 size_t count);
 void coll_call_end(struct coll_call *call);
 uint64_t coll_tag(const struct coll_call *call);
+
+/* As net_wait_all, and the first failure aborts the net, which ends the other waits: a half-done
+ * collective leaves messages behind that would be taken for those of the next one. */
+int coll_wait(struct net *net, struct net_request *requests, size_t count, struct error *err);
 
 enum { COLL_NOBODY = -1 };
 

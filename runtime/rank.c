@@ -74,7 +74,7 @@ static void build_schedule(struct rank *rank, struct parts *parts)
 	loop->optim = optim_new(&env);
 }
 
-static int connect_peers(struct rank *rank, struct parts *parts, struct error *err)
+struct net *rank_connect(const struct rank *rank, struct error *err)
 {
 	const struct job *job = rank->env->job;
 	const struct control_plan *plan = rank->env->plan;
@@ -86,11 +86,12 @@ static int connect_peers(struct rank *rank, struct parts *parts, struct error *e
 			       .peers = rank->env->peers,
 			       .hub = rank->env->hub,
 			       .timeout_s = job->params.timeout_s };
+	struct net *net;
 
 	memcpy(env.key, plan->key, sizeof(env.key));
-	parts->net = net_open(&job->transport, &env, err);
+	net = net_open(&job->transport, &env, err);
 	memory_wipe(env.key, sizeof(env.key));
-	return parts->net ? 0 : -1;
+	return net;
 }
 
 static int build_sync(struct rank *rank, struct parts *parts, struct error *err)
@@ -188,13 +189,15 @@ static void parts_release(struct parts *parts)
 	free(parts->ranks);
 }
 
-static void report_failure(const struct rank *rank, bool peer_failed, struct error *err)
+void rank_fail(const struct rank *rank, bool lost_peer, struct net *net, struct error *err)
 {
-	struct control_failure failure = { .lost_peer = peer_failed, .text = err->text };
+	struct control_failure failure = { .lost_peer = lost_peer, .text = err->text };
 	struct buf frame = { 0 };
 
 	control_put_failure(&frame, rank->rank, &failure);
 	outbox_send(rank->env->outbox, &frame);
+	if (net)
+		net_abort(net, err->text);
 }
 
 void *rank_main(void *arg)
@@ -208,7 +211,8 @@ void *rank_main(void *arg)
 	if (status == 0) {
 		build_schedule(rank, &parts);
 		parts.loop.peer_failed = true;
-		status = connect_peers(rank, &parts, &err);
+		parts.net = rank_connect(rank, &err);
+		status = parts.net ? 0 : -1;
 	}
 	if (status == 0) {
 		parts.loop.peer_failed = false;
@@ -220,9 +224,7 @@ void *rank_main(void *arg)
 		status = train(rank, &parts, &completed, &err);
 	}
 	if (status < 0) {
-		report_failure(rank, parts.loop.peer_failed, &err);
-		if (parts.net)
-			net_abort(parts.net, err.text);
+		rank_fail(rank, parts.loop.peer_failed, parts.net, &err);
 	} else {
 		struct buf frame = { 0 };
 

@@ -3,6 +3,7 @@
 #define DSTRAIN_RUNTIME_RANK_H
 
 #include <pthread.h>
+#include <stdbool.h>
 
 #include "lib/buf.h"
 #include "runtime/gate.h"
@@ -10,6 +11,7 @@
 
 struct control_plan;
 struct dataset;
+struct error;
 struct job;
 struct outbox;
 
@@ -37,5 +39,10 @@ struct rank {
 
 /* The thread's main: reports READY, steps, DONE or FAILED through the outbox; returns NULL. */
 void *rank_main(void *rank);
+
+/* What every rank does, whatever it is for: NULL and err if the peers cannot be reached. */
+struct net *rank_connect(const struct rank *rank, struct error *err);
+/* Tells the orchestrator, and ends the net (may be NULL) for all. */
+void rank_fail(const struct rank *rank, bool lost_peer, struct net *net, struct error *err);
 
 #endif

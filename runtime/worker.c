@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
@@ -25,6 +26,7 @@
 #include "lib/memory.h"
 #include "lib/recipe.h"
 #include "runtime/address.h"
+#include "runtime/bench.h"
 #include "runtime/data/data.h"
 #include "runtime/device/cpu.h"
 #include "runtime/job.h"
@@ -219,11 +221,14 @@ static int listen_all(struct worker *worker, const struct job *job, struct error
 	return status;
 }
 
-static int load_data(const struct job *job, struct dataset *train, struct dataset *test,
-		     struct error *err)
+/* None for a bench. */
+static int load_data(const struct worker *worker, const struct job *job, struct dataset *train,
+		     struct dataset *test, struct error *err)
 {
 	const struct data_format *format = PART_AS(&job->data, struct data_format);
 
+	if (worker->plan.bench.collective[0])
+		return 0;
 	if (format->load(job->data.params, DATA_TRAIN, job->params.seed, train, err) < 0)
 		return -1;
 	return format->load(job->data.params, DATA_TEST, job->params.seed, test, err);
@@ -257,6 +262,7 @@ static struct net_peer *wait_peers(struct worker *worker)
 static void run_ranks(struct worker *worker, struct rank_env *env)
 {
 	const struct transport *transport = PART_AS(&env->job->transport, struct transport);
+	void *(*rank_life)(void *) = worker->plan.bench.collective[0] ? bench_main : rank_main;
 	uint32_t started = 0;
 	int problem = 0;
 
@@ -266,7 +272,7 @@ static void run_ranks(struct worker *worker, struct rank_env *env)
 		struct rank *rank = &worker->ranks[started];
 
 		rank->env = env;
-		problem = pthread_create(&rank->thread, NULL, rank_main, rank);
+		problem = pthread_create(&rank->thread, NULL, rank_life, rank);
 		started += problem == 0;
 	}
 	if (problem)
@@ -294,7 +300,7 @@ static void *life(void *arg)
 	struct error err;
 
 	if (read_job(worker, &job, &err) < 0 || listen_all(worker, &job, &err) < 0 ||
-	    load_data(&job, &train, &test, &err) < 0) {
+	    load_data(worker, &job, &train, &test, &err) < 0) {
 		send_failure(worker, err.text);
 	} else {
 		cpu_threads((int)job.params.threads);
@@ -311,6 +317,15 @@ static void *life(void *arg)
 	return NULL;
 }
 
+/* As `ps -o comm` and `dstrain clean` show a worker: which run it belongs to. */
+static void show_job(uint64_t job)
+{
+	char name[16];
+
+	snprintf(name, sizeof(name), "dstrain-%07llx", (unsigned long long)job & 0xfffffff);
+	prctl(PR_SET_NAME, name);
+}
+
 static int take_plan(struct worker *worker, const struct control_frame *frame, struct error *err)
 {
 	pthread_t thread;
@@ -320,6 +335,7 @@ static int take_plan(struct worker *worker, const struct control_frame *frame, s
 	if (control_get_plan(&worker->plan, frame, err) < 0)
 		return -1;
 	worker->planned = true;
+	show_job(worker->plan.job);
 	worker->ranks = xcalloc(worker->plan.ranks, sizeof(*worker->ranks));
 	for (uint32_t i = 0; i < worker->plan.ranks; i++) {
 		worker->ranks[i].rank = worker->plan.first_rank + i;

@@ -33,6 +33,9 @@ resume
 check
 hosts
 list
+bench
+ckpt
+clean
 completion"
 }
 

@@ -48,7 +48,7 @@ finds() { # CHECK MESSAGE-LINE
 
 @test "layers: nobody includes cmd or tests" {
 	write lib/links.c '#include "cmd/cmd.h"' '#include "tests/unit/unit.h"'
-	finds layers "lib/links.c:1: only cmd/ includes 'cmd/cmd.h'"
+	finds layers "lib/links.c:1: only cmd/ and tests include 'cmd/cmd.h'"
 	assert_line "lib/links.c:2: only tests include 'tests/unit/unit.h'"
 }
 

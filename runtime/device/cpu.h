@@ -21,7 +21,9 @@ struct cpu_gemm {
 };
 void cpu_gemm(const struct cpu_gemm *gemm);
 
-void cpu_add(float *y, const float *x, size_t count);		     /* y += x */
+void cpu_add(float *y, const float *x, size_t count); /* y += x */
+/* y = x[0] + x[1] + ... + x[n - 1], n > 1, added from the left; y may be one of them. */
+void cpu_sum(float *y, const float *const *x, size_t n, size_t count);
 void cpu_scale(float *y, float factor, size_t count);		     /* y *= factor */
 void cpu_axpy(float *y, float factor, const float *x, size_t count); /* y += factor * x */
 double cpu_sum_squares(const float *x, size_t count);		     /* in a fixed order */

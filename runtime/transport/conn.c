@@ -1,11 +1,12 @@
 /*
- * The connection to one peer. A frame is magic, view, tag and length, little-endian, and then the
+ * One connection to a peer. A frame is magic, view, tag and length, little-endian, and then the
  * message. Headers and small messages pass through a buffer; what is left of a large one is read
  * straight to its place.
  */
 #include "runtime/transport/conn.h"
 
 #include <inttypes.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/uio.h>
@@ -17,10 +18,11 @@
 #include "lib/wire.h"
 #include "runtime/transport/mailbox.h"
 #include "runtime/transport/stream.h"
+#include "runtime/transport/tls.h"
 
 enum {
 	HEADER_BYTES = 24,
-	INPUT_BYTES = 64 << 10,
+	INPUT_BYTES = 4 << 10, /* what follows a header in it is copied: a little */
 	FAIR_BYTES = 4 << 20, /* before it is the turn of the other direction and the other peers */
 };
 
@@ -29,7 +31,7 @@ static const uint32_t magic = 0x4d535344; /* "DSSM" */
 struct conn {
 	struct mailbox *box;
 	struct stream stream;
-	int peer;
+	int peer, number;
 	uint32_t view;
 	uint64_t payload_sent, header_sent;
 
@@ -40,6 +42,7 @@ struct conn {
 
 	/* The message coming in. */
 	bool arriving, more;
+	uint64_t finished; /* messages so far */
 	struct arrival arrival;
 	unsigned char header_in[HEADER_BYTES];
 	size_t header_got;
@@ -48,12 +51,14 @@ struct conn {
 	unsigned char in[INPUT_BYTES];
 };
 
-struct conn *conn_new(struct mailbox *box, int peer, uint32_t view, const struct stream *stream)
+struct conn *conn_new(struct mailbox *box, int peer, int number, uint32_t view,
+		      const struct stream *stream)
 {
 	struct conn *conn = xcalloc(1, sizeof(*conn));
 
 	conn->box = box;
 	conn->peer = peer;
+	conn->number = number;
 	conn->view = view;
 	conn->stream = *stream;
 	conn->header_sent = stream_wire_sent(stream);
@@ -65,14 +70,18 @@ void conn_free(struct conn *conn)
 {
 	if (!conn)
 		return;
-	stream_close(&conn->stream);
+	conn_close(conn);
 	buf_release(&conn->header_out);
 	free(conn);
 }
 
-int conn_fd(const struct conn *conn)
+void conn_close(struct conn *conn)
 {
-	return conn->stream.fd;
+	if (conn->stream.fd < 0)
+		return;
+	sock_end(conn->stream.fd); /* at once, even if somebody is polling it */
+	stream_close(&conn->stream);
+	conn->blocked = conn->more = false;
 }
 
 static void put_header(struct conn *conn, const struct net_request *request)
@@ -119,11 +128,11 @@ static long write_some(struct conn *conn, const struct net_request *request, boo
 int conn_write(struct conn *conn, struct error *err)
 {
 	struct net_request *request;
-	size_t budget = FAIR_BYTES;
+	size_t total = 0;
 	int flushed;
 
 	conn->blocked = false;
-	while (!conn->blocked && (request = mailbox_sending(conn->box, conn->peer))) {
+	while (!conn->blocked && (request = mailbox_sending(conn->box, conn->peer, conn->number))) {
 		bool whole;
 		long put;
 
@@ -136,11 +145,11 @@ int conn_write(struct conn *conn, struct error *err)
 			conn->sending = false;
 			conn->sent = 0;
 		}
-		mailbox_sent(conn->box, conn->peer, whole);
+		mailbox_sent(conn->box, conn->peer, conn->number, whole);
 		if (put < 0)
 			return -1;
-		budget -= (size_t)put < budget ? (size_t)put : budget;
-		conn->blocked = put == 0 || budget == 0;
+		total += (size_t)put;
+		conn->blocked = put == 0 || total >= FAIR_BYTES;
 	}
 	if (conn->sending && !request && !conn->blocked)
 		return error_set(err, "gave up in the middle of a message");
@@ -150,13 +159,14 @@ int conn_write(struct conn *conn, struct error *err)
 	conn->blocked = conn->blocked || flushed == 0;
 	if (!conn->sending && flushed)
 		conn->header_sent = stream_wire_sent(&conn->stream) - conn->payload_sent;
-	return 0;
+	return total > 0;
 }
 
 static void end_message(struct conn *conn)
 {
 	mailbox_end(conn->box, &conn->arrival);
 	conn->arriving = false;
+	conn->finished++;
 	conn->header_got = 0;
 }
 
@@ -206,8 +216,15 @@ static int sort_input(struct conn *conn, struct error *err)
 	return 0;
 }
 
+/* Bytes that need no polling: TLS has read ahead. */
+static bool holds_input(const struct conn *conn)
+{
+	return !conn->stream.plain_in && tls_holds_input(conn->stream.tls);
+}
+
 static long read_some(struct conn *conn, struct error *err)
 {
+	size_t wanted = INPUT_BYTES;
 	unsigned char *bytes;
 	long got;
 
@@ -215,29 +232,33 @@ static long read_some(struct conn *conn, struct error *err)
 		got = stream_read(&conn->stream, conn->in, INPUT_BYTES, err);
 		conn->in_at = 0;
 		conn->in_end = got > 0 ? (size_t)got : 0;
-		return got > 0 && sort_input(conn, err) < 0 ? -1 : got;
+		if (got > 0 && sort_input(conn, err) < 0)
+			return -1;
+	} else {
+		wanted = (size_t)(conn->length - conn->got);
+		bytes = mailbox_pin(conn->box, &conn->arrival);
+		got = stream_read(&conn->stream, bytes + conn->got, wanted, err);
+		mailbox_unpin(conn->box, &conn->arrival);
+		if (got > 0)
+			conn->got += (uint64_t)got;
+		if (conn->got == conn->length)
+			end_message(conn);
 	}
-	bytes = mailbox_pin(conn->box, &conn->arrival);
-	got = stream_read(&conn->stream, bytes + conn->got, conn->length - conn->got, err);
-	mailbox_unpin(conn->box, &conn->arrival);
-	if (got > 0)
-		conn->got += (uint64_t)got;
-	if (conn->got == conn->length)
-		end_message(conn);
+	conn->more = got == (long)wanted || (got > 0 && holds_input(conn));
 	return got;
 }
 
 int conn_read(struct conn *conn, struct error *err)
 {
+	uint64_t finished = conn->finished;
 	size_t total = 0;
 	long got;
 
 	do {
 		got = read_some(conn, err);
 		total += got > 0 ? (size_t)got : 0;
-	} while (got > 0 && total < FAIR_BYTES);
-	conn->more = got > 0;
-	return got < 0 ? -1 : 0;
+	} while (got > 0 && conn->more && conn->finished == finished && total < FAIR_BYTES);
+	return got < 0 ? -1 : total > 0;
 }
 
 bool conn_has_input(const struct conn *conn)
@@ -253,6 +274,22 @@ bool conn_wants_write(const struct conn *conn)
 uint64_t conn_header_sent(const struct conn *conn)
 {
 	return conn->header_sent;
+}
+
+struct pollfd conn_poll(const struct conn *conn)
+{
+	return (struct pollfd){ .fd = conn->stream.fd,
+				.events = (short)(POLLIN | (conn->blocked ? POLLOUT : 0)) };
+}
+
+bool conn_before_sleep(struct conn *conn)
+{
+	return conn->more;
+}
+
+void conn_awake(struct conn *conn)
+{
+	(void)conn; /* a socket wakes who polls it all by itself */
 }
 
 void conn_end(struct conn *conn)

@@ -1,4 +1,5 @@
-/* The connection to one peer: messages between its stream and the mailbox. For one thread. */
+/* One connection to a peer: messages between its stream and the mailbox. For one thread at a time.
+ */
 #ifndef DSTRAIN_RUNTIME_CONN_H
 #define DSTRAIN_RUNTIME_CONN_H
 
@@ -8,19 +9,31 @@
 struct conn;
 struct error;
 struct mailbox;
+struct pollfd;
 struct stream;
 
-/* Takes the stream over. `box` is borrowed. */
-struct conn *conn_new(struct mailbox *box, int peer, uint32_t view, const struct stream *stream);
+/* Takes the stream over. `box` is borrowed. `number` is which of the ways to the peer it is. */
+struct conn *conn_new(struct mailbox *box, int peer, int number, uint32_t view,
+		      const struct stream *stream);
 void conn_free(struct conn *conn); /* may be NULL; after mailbox_lose, or with the mailbox unused */
+void conn_close(struct conn *conn); /* it is lost; may come again */
 
-int conn_fd(const struct conn *conn);
-/* Both go on until the socket has no more, or for a fair while. -1: the peer is lost. */
+/* Both go on until the socket has no more or something is finished, or for a fair while. 1: bytes
+ * have moved; 0: none; -1: the peer is lost. */
 int conn_read(struct conn *conn, struct error *err);
 int conn_write(struct conn *conn, struct error *err);
 bool conn_has_input(const struct conn *conn);	/* read again without polling */
 bool conn_wants_write(const struct conn *conn); /* write again when there is room */
 uint64_t conn_header_sent(const struct conn *conn);
+
+/*
+ * What to poll for. A thread that is going to sleep in poll calls conn_before_sleep before and
+ * conn_awake after it; there may be two at a time. True: there is something to do, it must not
+ * sleep.
+ */
+struct pollfd conn_poll(const struct conn *conn);
+bool conn_before_sleep(struct conn *conn);
+void conn_awake(struct conn *conn);
 
 void conn_end(struct conn *conn);	      /* all is written: tells the peer so */
 bool conn_delivered(const struct conn *conn); /* the peer's machine has all of it */

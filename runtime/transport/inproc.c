@@ -1,3 +1,4 @@
+#define _GNU_SOURCE
 /* Ranks as threads of one process: a send copies straight into the peer's mailbox. */
 #include "runtime/transport/transport.h"
 
@@ -6,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <sys/mman.h>
 
 #include "lib/clock.h"
 #include "lib/error.h"
@@ -17,6 +19,8 @@ struct hub {
 	int world, present;
 	pthread_mutex_t lock;
 	pthread_cond_t change;
+	struct net_shared shared;
+	int places[64];
 	struct mailbox *boxes[]; /* [world]; a closed rank's stays until net_hub_free */
 };
 
@@ -34,6 +38,12 @@ void *net_hub_new(int world)
 	struct hub *hub = xcalloc(1, sizeof(*hub) + (size_t)world * sizeof(hub->boxes[0]));
 
 	hub->world = world;
+	for (int i = 0; i < world; i++)
+		hub->places[i] = i;
+	hub->shared.bytes = mmap(NULL, (size_t)world * NET_PLACE_BYTES, PROT_READ | PROT_WRITE,
+				 MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	hub->shared.count = world;
+	hub->shared.places = hub->places;
 	pthread_mutex_init(&hub->lock, NULL);
 	clock_cond_init(&hub->change);
 	return hub;
@@ -45,6 +55,7 @@ void net_hub_free(void *arg)
 
 	for (int i = 0; i < hub->world; i++)
 		mailbox_free(hub->boxes[i]);
+	munmap(hub->shared.bytes, (size_t)hub->world * NET_PLACE_BYTES);
 	pthread_cond_destroy(&hub->change);
 	pthread_mutex_destroy(&hub->lock);
 	free(hub);
@@ -89,7 +100,7 @@ static int inproc_open(void *state, const void *params, const struct net_env *en
 	self->rank = env->rank;
 	self->world = env->world;
 	self->view = env->view;
-	self->box = mailbox_new(env, deliver, arg);
+	self->box = mailbox_new(env, 1, deliver, arg);
 	status = pthread_create(&self->progress, NULL, progress, self->box);
 	if (status)
 		error_set(err, "cannot start a thread: %s", strerror(status));
@@ -154,6 +165,20 @@ static void inproc_close(void *state)
 	pthread_mutex_unlock(&hub->lock);
 }
 
+static const struct net_shared *inproc_shared(void *state)
+{
+	struct inproc *self = state;
+
+	return self->world > 1 ? &self->hub->shared : NULL;
+}
+
+static int inproc_check(void *state, int peer, struct error *err)
+{
+	struct inproc *self = state;
+
+	return mailbox_check(self->box, peer, err);
+}
+
 const struct transport transport_inproc = {
 	.entry = { .name = "inproc", .summary = "ranks as threads of one process" },
 	.state_size = sizeof(struct inproc),
@@ -164,4 +189,6 @@ const struct transport transport_inproc = {
 	.wait = inproc_wait,
 	.abort = inproc_abort,
 	.close = inproc_close,
+	.shared = inproc_shared,
+	.check = inproc_check,
 };

@@ -20,10 +20,21 @@
 struct pigeonhole {
 	struct queue receives; /* posted, no message yet */
 	struct queue kept;     /* messages, nobody asked yet */
+	char *problem;	       /* why the peer is lost, or NULL */
+};
+
+struct outlet {
 	struct queue sends;
-	bool begun;    /* the first send is partly on the wire */
-	bool pinned;   /* the transport is reading the first send's bytes */
-	char *problem; /* why the peer is lost, or NULL */
+	bool begun;  /* the first send is partly on the wire */
+	bool pinned; /* the transport is reading the first send's bytes */
+};
+
+/* Who moves the bytes. */
+struct lead {
+	bool taken;
+	const struct net_request *awaited; /* the leader's, if it waits */
+	uint64_t terms, terms_seen;	   /* of those who waited; and when mailbox_rest looked */
+	bool resting;			   /* tell when it is free again */
 };
 
 struct text {
@@ -34,18 +45,23 @@ struct text {
 /* The lock is for everything below it, and for the requests and arrivals that are in here. */
 struct mailbox {
 	struct net_env env;
+	int streams;
+	struct mailbox_engine engine;
 	net_handler *deliver;
 	void *arg;
 	pthread_mutex_t lock;
-	pthread_cond_t change;	  /* a request is done, bytes are unpinned, abort */
-	pthread_cond_t news;	  /* an unsolicited message, stop */
+	pthread_cond_t change; /* a request is done, bytes are unpinned, the lead is free, abort */
+	pthread_cond_t news;   /* an unsolicited message, the lead is free, rouse, stop */
 	struct pigeonhole *holes; /* [world] */
-	struct queue told;	  /* unsolicited messages */
+	struct outlet *outlets;	  /* [world * streams] */
+	struct lead lead;
+	struct queue told; /* unsolicited messages */
 	struct arrival *arrivals;
 	struct text *texts; /* that requests point to */
 	const char *why;    /* of the abort, or NULL */
+	size_t waiting;	    /* threads that wait and do not lead */
 	size_t withdrawing; /* threads that wait for bytes to be unpinned */
-	bool stopped;
+	bool roused, stopped;
 };
 
 static struct net_request *new_message(int peer, const struct envelope *envelope)
@@ -67,6 +83,8 @@ static void finish(struct mailbox *box, struct net_request *request, const char 
 	request->problem = problem;
 	request->done = true;
 	pthread_cond_broadcast(&box->change);
+	if (request == box->lead.awaited)
+		box->engine.ring(box->engine.arg);
 }
 
 static const char *wrong_length(struct mailbox *box, const struct net_request *request,
@@ -101,6 +119,11 @@ static void fail_all(struct mailbox *box, struct queue *queue, const char *probl
 		finish(box, queue_take(queue), problem);
 }
 
+static struct outlet *outlet_of(struct mailbox *box, int peer, int stream)
+{
+	return &box->outlets[peer * box->streams + stream % box->streams];
+}
+
 static void fail_peer(struct mailbox *box, int peer, const char *why)
 {
 	struct pigeonhole *hole = &box->holes[peer];
@@ -109,8 +132,12 @@ static void fail_peer(struct mailbox *box, int peer, const char *why)
 		hole->problem =
 			xasprintf("lost rank %d (%s): %s", peer, box->env.peers[peer].host, why);
 	fail_all(box, &hole->receives, hole->problem);
-	fail_all(box, &hole->sends, hole->problem);
-	hole->begun = false;
+	for (int stream = 0; stream < box->streams; stream++) {
+		struct outlet *outlet = outlet_of(box, peer, stream);
+
+		fail_all(box, &outlet->sends, hole->problem);
+		outlet->begun = false;
+	}
 }
 
 static struct arrival *find_arrival(const struct mailbox *box, const struct net_request *into)
@@ -158,13 +185,13 @@ static void withdraw_receive(struct mailbox *box, struct net_request *request)
 /* A message that is half sent cannot be taken back: the connection is of no use any more. */
 static void withdraw_send(struct mailbox *box, struct net_request *request)
 {
-	struct pigeonhole *hole = &box->holes[request->peer];
+	struct outlet *outlet = outlet_of(box, request->peer, NET_STREAM(request->tag));
 	bool first;
 
-	while (hole->sends.first == request && hole->pinned)
+	while (outlet->sends.first == request && outlet->pinned)
 		wait_unpinned(box);
-	first = hole->sends.first == request;
-	if (queue_remove(&hole->sends, request) && first && hole->begun)
+	first = outlet->sends.first == request;
+	if (queue_remove(&outlet->sends, request) && first && outlet->begun)
 		fail_peer(box, request->peer, "gave up in the middle of a message");
 }
 
@@ -184,17 +211,58 @@ static int wait_problem(const struct mailbox *box, const struct net_request *req
 			 request->peer, box->env.peers[request->peer].host, seconds);
 }
 
+static bool take_lead(struct mailbox *box, const struct net_request *awaited)
+{
+	if (!box->engine.drive || box->lead.taken)
+		return false;
+	box->lead.taken = true;
+	box->lead.awaited = awaited;
+	if (awaited)
+		box->lead.terms++;
+	return true;
+}
+
+static void drop_lead(struct mailbox *box)
+{
+	box->lead.taken = false;
+	box->lead.awaited = NULL;
+	if (box->waiting)
+		pthread_cond_broadcast(&box->change); /* one of them goes on */
+	if (box->lead.resting)
+		pthread_cond_broadcast(&box->news);
+}
+
+/* Leads if nobody else does. Returns with the request done, after abort, or at the deadline. */
+static void wait_done(struct mailbox *box, const struct net_request *request, double deadline)
+{
+	struct timespec until = clock_timespec(deadline);
+	bool leads = false, late = false;
+
+	while (!request->done && !box->why && !late) {
+		leads = leads || take_lead(box, request);
+		if (leads) {
+			pthread_mutex_unlock(&box->lock);
+			box->engine.drive(box->engine.arg, request, deadline);
+			late = clock_now() >= deadline;
+			pthread_mutex_lock(&box->lock);
+			continue;
+		}
+		box->waiting++;
+		late = pthread_cond_timedwait(&box->change, &box->lock, &until) == ETIMEDOUT;
+		box->waiting--;
+	}
+	if (leads)
+		drop_lead(box);
+}
+
 int mailbox_wait(struct mailbox *box, struct net_request *request, double deadline,
 		 struct error *err)
 {
-	struct timespec until = clock_timespec(deadline);
 	double start = clock_now();
-	bool late = false;
 	int status = 0;
 
 	pthread_mutex_lock(&box->lock);
-	while (!request->done && !box->why && !late)
-		late = pthread_cond_timedwait(&box->change, &box->lock, &until) == ETIMEDOUT;
+	wait_done(box, request, deadline);
 	if (!request->done && request->receive)
 		withdraw_receive(box, request);
 	else if (!request->done)
@@ -207,13 +275,14 @@ int mailbox_wait(struct mailbox *box, struct net_request *request, double deadli
 
 void mailbox_post_send(struct mailbox *box, struct net_request *request)
 {
-	struct pigeonhole *hole = &box->holes[request->peer];
+	const char *problem;
 
 	pthread_mutex_lock(&box->lock);
-	if (hole->problem)
-		finish(box, request, hole->problem);
+	problem = box->holes[request->peer].problem;
+	if (problem)
+		finish(box, request, problem);
 	else
-		queue_add(&hole->sends, request);
+		queue_add(&outlet_of(box, request->peer, NET_STREAM(request->tag))->sends, request);
 	pthread_mutex_unlock(&box->lock);
 }
 
@@ -233,12 +302,74 @@ void mailbox_post_recv(struct mailbox *box, struct net_request *request)
 	pthread_mutex_unlock(&box->lock);
 }
 
+int mailbox_check(struct mailbox *box, int peer, struct error *err)
+{
+	const char *problem;
+
+	pthread_mutex_lock(&box->lock);
+	problem = box->why ? box->why : box->holes[peer].problem;
+	if (problem)
+		error_set(err, "%s", problem);
+	pthread_mutex_unlock(&box->lock);
+	return problem ? -1 : 0;
+}
+
 void mailbox_abort(struct mailbox *box, const char *why)
 {
 	pthread_mutex_lock(&box->lock);
 	if (!box->why)
 		box->why = why;
 	pthread_cond_broadcast(&box->change);
+	if (box->lead.taken)
+		box->engine.ring(box->engine.arg);
+	pthread_mutex_unlock(&box->lock);
+}
+
+bool mailbox_lead(struct mailbox *box)
+{
+	bool leads;
+
+	pthread_mutex_lock(&box->lock);
+	leads = take_lead(box, NULL);
+	pthread_mutex_unlock(&box->lock);
+	return leads;
+}
+
+void mailbox_leave(struct mailbox *box)
+{
+	pthread_mutex_lock(&box->lock);
+	drop_lead(box);
+	pthread_mutex_unlock(&box->lock);
+}
+
+void mailbox_rest(struct mailbox *box, double quiet_s)
+{
+	struct lead *lead = &box->lead;
+	struct timespec until;
+
+	pthread_mutex_lock(&box->lock);
+	while (!box->told.first && !box->roused &&
+	       (lead->taken || lead->terms != lead->terms_seen)) {
+		if (lead->taken && lead->terms == lead->terms_seen) {
+			/* It waits for long: no need to look again and again. */
+			lead->resting = true;
+			pthread_cond_wait(&box->news, &box->lock);
+			lead->resting = false;
+			lead->terms_seen--;
+			continue;
+		}
+		lead->terms_seen = lead->terms;
+		until = clock_timespec(clock_now() + quiet_s);
+		pthread_cond_timedwait(&box->news, &box->lock, &until);
+	}
+	pthread_mutex_unlock(&box->lock);
+}
+
+void mailbox_rouse(struct mailbox *box)
+{
+	pthread_mutex_lock(&box->lock);
+	box->roused = true;
+	pthread_cond_broadcast(&box->news);
 	pthread_mutex_unlock(&box->lock);
 }
 
@@ -284,39 +415,39 @@ void mailbox_finish(struct mailbox *box, struct net_request *request, const char
 	pthread_mutex_unlock(&box->lock);
 }
 
-struct net_request *mailbox_sending(struct mailbox *box, int peer)
+struct net_request *mailbox_sending(struct mailbox *box, int peer, int stream)
 {
-	struct pigeonhole *hole = &box->holes[peer];
+	struct outlet *outlet = outlet_of(box, peer, stream);
 	struct net_request *request;
 
 	pthread_mutex_lock(&box->lock);
-	request = hole->sends.first;
-	hole->pinned = hole->begun = request != NULL;
+	request = outlet->sends.first;
+	outlet->pinned = outlet->begun = request != NULL;
 	pthread_mutex_unlock(&box->lock);
 	return request;
 }
 
-void mailbox_sent(struct mailbox *box, int peer, bool whole)
+void mailbox_sent(struct mailbox *box, int peer, int stream, bool whole)
 {
-	struct pigeonhole *hole = &box->holes[peer];
+	struct outlet *outlet = outlet_of(box, peer, stream);
 
 	pthread_mutex_lock(&box->lock);
-	hole->pinned = false;
+	outlet->pinned = false;
 	if (whole) {
-		hole->begun = false;
-		finish(box, queue_take(&hole->sends), NULL);
+		outlet->begun = false;
+		finish(box, queue_take(&outlet->sends), NULL);
 	}
 	if (box->withdrawing)
 		pthread_cond_broadcast(&box->change);
 	pthread_mutex_unlock(&box->lock);
 }
 
-bool mailbox_has_sends(struct mailbox *box, int peer)
+bool mailbox_has_sends(struct mailbox *box, int peer, int stream)
 {
 	bool any;
 
 	pthread_mutex_lock(&box->lock);
-	any = box->holes[peer].sends.first;
+	any = outlet_of(box, peer, stream)->sends.first;
 	pthread_mutex_unlock(&box->lock);
 	return any;
 }
@@ -405,6 +536,16 @@ void mailbox_deliver(struct mailbox *box, bool stay)
 	pthread_mutex_unlock(&box->lock);
 }
 
+bool mailbox_has_news(struct mailbox *box)
+{
+	bool any;
+
+	pthread_mutex_lock(&box->lock);
+	any = box->told.first;
+	pthread_mutex_unlock(&box->lock);
+	return any;
+}
+
 void mailbox_stop(struct mailbox *box)
 {
 	pthread_mutex_lock(&box->lock);
@@ -413,19 +554,26 @@ void mailbox_stop(struct mailbox *box)
 	pthread_mutex_unlock(&box->lock);
 }
 
-struct mailbox *mailbox_new(const struct net_env *env, net_handler *deliver, void *arg)
+struct mailbox *mailbox_new(const struct net_env *env, int streams, net_handler *deliver, void *arg)
 {
 	struct mailbox *box = xcalloc(1, sizeof(*box));
 
 	box->env = *env;
 	memory_wipe(box->env.key, sizeof(box->env.key)); /* not this one's business */
+	box->streams = streams;
 	box->deliver = deliver;
 	box->arg = arg;
 	box->holes = xcalloc((size_t)env->world, sizeof(*box->holes));
+	box->outlets = xcalloc((size_t)(env->world * streams), sizeof(*box->outlets));
 	pthread_mutex_init(&box->lock, NULL);
 	clock_cond_init(&box->change);
-	pthread_cond_init(&box->news, NULL);
+	clock_cond_init(&box->news);
 	return box;
+}
+
+void mailbox_set_engine(struct mailbox *box, const struct mailbox_engine *engine)
+{
+	box->engine = *engine;
 }
 
 void mailbox_free(struct mailbox *box)
@@ -435,10 +583,11 @@ void mailbox_free(struct mailbox *box)
 	if (!box)
 		return;
 	for (int i = 0; i < box->env.world; i++) {
-		fail_all(box, &box->holes[i].sends, "closed");
 		queue_free(&box->holes[i].kept);
 		free(box->holes[i].problem);
 	}
+	for (int i = 0; i < box->env.world * box->streams; i++)
+		fail_all(box, &box->outlets[i].sends, "closed");
 	queue_free(&box->told);
 	for (struct arrival *arrival = box->arrivals; arrival; arrival = arrival->next)
 		if (!arrival->posted)
@@ -448,6 +597,7 @@ void mailbox_free(struct mailbox *box)
 		free(text->text);
 		free(text);
 	}
+	free(box->outlets);
 	free(box->holes);
 	pthread_cond_destroy(&box->news);
 	pthread_cond_destroy(&box->change);

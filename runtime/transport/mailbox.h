@@ -13,9 +13,31 @@
 
 struct mailbox;
 
-/* What env points to is borrowed until mailbox_stop or mailbox_free, whichever comes first. */
-struct mailbox *mailbox_new(const struct net_env *env, net_handler *deliver, void *arg);
+/* What env points to is borrowed until mailbox_stop or mailbox_free, whichever comes first. There
+ * are `streams` ways to each peer; the tag of a send chooses. */
+struct mailbox *mailbox_new(const struct net_env *env, int streams, net_handler *deliver,
+			    void *arg);
 void mailbox_free(struct mailbox *box); /* may be NULL */
+
+/*
+ * A transport whose bytes somebody has to move: who waits does, and only one thread at a time, the
+ * leader. `drive` moves bytes until something has happened that may matter to `awaited`, or until
+ * `until` (clock_now). `ring` makes it return early; it must not block, nor call the mailbox.
+ */
+struct mailbox_engine {
+	void (*drive)(void *arg, const struct net_request *awaited, double until);
+	void (*ring)(void *arg);
+	void *arg;
+};
+void mailbox_set_engine(struct mailbox *box, const struct mailbox_engine *engine); /* first */
+
+/* For a thread that moves bytes while nobody waits. It leads for short whiles. */
+bool mailbox_lead(struct mailbox *box); /* false: somebody else does */
+void mailbox_leave(struct mailbox *box);
+/* Sleeps for as long as those who wait move the bytes, and up to `quiet_s` longer; but not while
+ * unsolicited messages are there to be delivered, and not after mailbox_rouse. */
+void mailbox_rest(struct mailbox *box, double quiet_s);
+void mailbox_rouse(struct mailbox *box);
 
 /* As the operations of struct transport. */
 void mailbox_post_send(struct mailbox *box, struct net_request *request);
@@ -28,17 +50,18 @@ void mailbox_abort(struct mailbox *box, const char *why);
  * messages that arrived whole can still be received; an arrival in progress ends here. */
 void mailbox_lose(struct mailbox *box, int peer, const char *why);
 const char *mailbox_problem(struct mailbox *box, int peer); /* the text; NULL while all is well */
+int mailbox_check(struct mailbox *box, int peer, struct error *err);
 /* Ends a send that was never queued. */
 void mailbox_finish(struct mailbox *box, struct net_request *request, const char *problem);
 
 /*
- * The oldest send to `peer`, or NULL. Its bytes stay where they are until mailbox_sent, which must
- * follow soon: without waiting for the network. A send that was begun and is gone the next time was
- * given up by its owner, and the peer is lost.
+ * The oldest send to `peer` on `stream`, or NULL. Its bytes stay where they are until mailbox_sent,
+ * which must follow soon: without waiting for the network. A send that was begun and is gone the
+ * next time was given up by its owner, and the peer is lost.
  */
-struct net_request *mailbox_sending(struct mailbox *box, int peer);
-void mailbox_sent(struct mailbox *box, int peer, bool whole);
-bool mailbox_has_sends(struct mailbox *box, int peer);
+struct net_request *mailbox_sending(struct mailbox *box, int peer, int stream);
+void mailbox_sent(struct mailbox *box, int peer, int stream, bool whole);
+bool mailbox_has_sends(struct mailbox *box, int peer, int stream);
 
 /* What stands in front of a message. */
 struct envelope {
@@ -67,6 +90,7 @@ void mailbox_end(struct mailbox *box, struct arrival *arrival); /* all bytes are
 /* Calls the handler for the unsolicited messages that have arrived; with `stay` it also waits for
  * more, until mailbox_stop. */
 void mailbox_deliver(struct mailbox *box, bool stay);
+bool mailbox_has_news(struct mailbox *box); /* there are such messages */
 void mailbox_stop(struct mailbox *box);
 
 #endif

@@ -1,6 +1,6 @@
 /*
- * One connection per pair of ranks. A progress thread per rank moves all bytes; everybody else
- * posts to the mailbox and wakes it.
+ * Connections between each two ranks. A progress thread meets the peers, and later moves the bytes
+ * while nobody waits, and calls the handler.
  */
 #include "runtime/transport/transport.h"
 
@@ -11,16 +11,13 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
-#include <unistd.h>
 
 #include "lib/clock.h"
 #include "lib/error.h"
-#include "lib/log.h"
 #include "lib/memory.h"
 #include "lib/opt.h"
 #include "lib/sock.h"
-#include "runtime/transport/conn.h"
+#include "runtime/transport/engine.h"
 #include "runtime/transport/hello.h"
 #include "runtime/transport/mailbox.h"
 #include "runtime/transport/rendezvous.h"
@@ -28,6 +25,7 @@
 
 static const double flush_s = 1;      /* at close, for what is posted */
 static const double glance_s = 0.002; /* between looks at what is still under way at close */
+static const double quiet_s = 0.001; /* without anybody who waits, until the progress thread acts */
 
 struct tcp_params {
 	bool encrypt;
@@ -39,12 +37,6 @@ static const struct opt options[] = {
 	{ 0 }
 };
 
-struct peer {
-	struct conn *conn; /* the progress thread's; NULL before it is met and after it is lost */
-	atomic_bool asked; /* a send was posted, or given up */
-	atomic_uint_fast64_t header_sent;
-};
-
 enum stage { OPENING, OPEN, FAILED };
 
 struct tcp {
@@ -53,26 +45,17 @@ struct tcp {
 	struct tls_setup *setup;
 	struct rendezvous *rendezvous; /* the progress thread's */
 	struct hello mine;
-	struct peer *peers; /* [world] */
+	struct engine *engine;
 	struct pollfd *polls;
 	pthread_t progress;
 	bool running;
-	int wake; /* an eventfd */
-	atomic_bool woken, closing, aborted;
+	atomic_bool closing, aborted;
 
 	pthread_mutex_t lock; /* stage, error */
 	pthread_cond_t change;
 	enum stage stage;
 	struct error error;
 };
-
-static void wake(struct tcp *self)
-{
-	const uint64_t one = 1;
-
-	if (!atomic_exchange(&self->woken, true) && write(self->wake, &one, sizeof(one)) < 0)
-		log_debug("cannot wake the progress thread: %s", strerror(errno));
-}
 
 static void enter(struct tcp *self, enum stage stage, const struct error *why)
 {
@@ -86,85 +69,11 @@ static void enter(struct tcp *self, enum stage stage, const struct error *why)
 	pthread_mutex_unlock(&self->lock);
 }
 
-static void lose(struct tcp *self, int rank, const struct error *why)
-{
-	struct peer *peer = &self->peers[rank];
-
-	log_debug("rank %d lost rank %d: %s", self->env->rank, rank, why->text);
-	mailbox_lose(self->box, rank, why->text);
-	conn_free(peer->conn);
-	peer->conn = NULL;
-}
-
 static void met(void *arg, int rank, const struct stream *stream)
 {
 	struct tcp *self = arg;
-	struct peer *peer = &self->peers[rank];
 
-	peer->conn = conn_new(self->box, rank, self->env->view, stream);
-	peer->header_sent = conn_header_sent(peer->conn);
-}
-
-/* Fills polls[1 + rank] for every peer; returns whether some input needs no polling. */
-static bool poll_peers(struct tcp *self)
-{
-	bool ready = false;
-
-	for (int rank = 0; rank < self->env->world; rank++) {
-		const struct conn *conn = self->peers[rank].conn;
-		struct pollfd *poll = &self->polls[1 + rank];
-
-		*poll = (struct pollfd){ .fd = -1 };
-		if (!conn)
-			continue;
-		poll->fd = conn_fd(conn);
-		poll->events = (short)(POLLIN | (conn_wants_write(conn) ? POLLOUT : 0));
-		ready = ready || conn_has_input(conn);
-	}
-	return ready;
-}
-
-static void move_bytes(struct tcp *self, int rank, short events)
-{
-	struct peer *peer = &self->peers[rank];
-	bool asked = atomic_exchange(&peer->asked, false);
-	const char *problem;
-	struct error why;
-	int status = 0;
-
-	if (!peer->conn)
-		return;
-	problem = asked ? mailbox_problem(self->box, rank) : NULL;
-	if (problem)
-		status = error_set(&why, "%s", problem);
-	else if ((events & POLLOUT) || (asked && !conn_wants_write(peer->conn))) {
-		status = conn_write(peer->conn, &why);
-		peer->header_sent = conn_header_sent(peer->conn);
-	}
-	if (status == 0 && ((events & ~POLLOUT) || conn_has_input(peer->conn)))
-		status = conn_read(peer->conn, &why);
-	if (status < 0)
-		lose(self, rank, &why);
-}
-
-/* Whether all peers have everything that was sent; says so to each as soon as it is written. */
-static bool all_delivered(struct tcp *self)
-{
-	bool all = true;
-
-	for (int rank = 0; rank < self->env->world; rank++) {
-		struct conn *conn = self->peers[rank].conn;
-
-		if (!conn)
-			continue;
-		if (mailbox_has_sends(self->box, rank) || conn_wants_write(conn)) {
-			all = false;
-			continue;
-		}
-		conn_end(conn);
-		all = all && conn_delivered(conn);
-	}
-	return all;
+	engine_add(self->engine, rank, 0, stream);
 }
 
 static void meet(struct tcp *self)
@@ -173,8 +82,8 @@ static void meet(struct tcp *self)
 
 	if (self->stage != OPENING)
 		return;
-	if (rendezvous_step(self->rendezvous, self->polls + 1 + self->env->world, met, self, &why) <
-	    0)
+	if (rendezvous_step(self->rendezvous, self->polls + engine_polls(self->engine), met, self,
+			    &why) < 0)
 		enter(self, FAILED, &why);
 	else if (rendezvous_missing(self->rendezvous) == 0)
 		enter(self, OPEN, NULL);
@@ -183,20 +92,19 @@ static void meet(struct tcp *self)
 /* Waits for something to happen, until `until` at most, and lets it happen. */
 static void turn(struct tcp *self, double until)
 {
-	nfds_t count = 1 + (nfds_t)self->env->world;
-	uint64_t wakes;
+	nfds_t count = engine_polls(self->engine);
+	bool ready = engine_watch(self->engine, self->polls), found;
 
-	self->polls[0] = (struct pollfd){ .fd = self->wake, .events = POLLIN };
-	if (poll_peers(self))
-		until = 0;
 	if (self->stage == OPENING)
 		count += rendezvous_poll(self->rendezvous, self->polls + count, &until);
-	if (poll(self->polls, count, clock_poll_ms(until)) < 0)
+	found = poll(self->polls, count, ready ? 0 : clock_poll_ms(until)) >= 0;
+	engine_awake(self->engine, self->polls);
+	if (!found)
 		return;
-	if (self->polls[0].revents && read(self->wake, &wakes, sizeof(wakes)) > 0)
-		atomic_store(&self->woken, false);
-	for (int rank = 0; rank < self->env->world; rank++)
-		move_bytes(self, rank, self->polls[1 + rank].revents);
+	if (mailbox_lead(self->box)) {
+		engine_move(self->engine, self->polls);
+		mailbox_leave(self->box);
+	}
 	meet(self);
 	mailbox_deliver(self->box, false);
 }
@@ -207,25 +115,23 @@ static void *progress(void *arg)
 	double end;
 	sigset_t all;
 
-	sigfillset(&all); /* SIGPIPE must not kill, the others are for the main thread */
+	sigfillset(&all); /* signals are for the main thread */
 	pthread_sigmask(SIG_SETMASK, &all, NULL);
 	meet(self); /* there may be nobody to wait for */
-	while (!self->closing)
+	while (!self->closing) {
+		mailbox_rest(self->box, quiet_s);
 		turn(self, clock_now() + 60);
+	}
 	end = self->aborted || self->stage != OPEN ? 0 : clock_now() + flush_s;
-	while (!all_delivered(self) && clock_now() < end)
+	while (!engine_all_delivered(self->engine) && clock_now() < end)
 		turn(self, clock_now() + glance_s);
 	return NULL;
 }
 
 static int start_progress(struct tcp *self, struct error *err)
 {
-	int status;
+	int status = pthread_create(&self->progress, NULL, progress, self);
 
-	self->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (self->wake < 0)
-		return error_set(err, "cannot make an eventfd: %s", strerror(errno));
-	status = pthread_create(&self->progress, NULL, progress, self);
 	if (status)
 		return error_set(err, "cannot start a thread: %s", strerror(status));
 	self->running = true;
@@ -244,21 +150,24 @@ static int tcp_open(void *state, const void *params, const struct net_env *env,
 {
 	const struct tcp_params *tcp_params = params;
 	struct tcp *self = state;
-	size_t world = (size_t)env->world;
+	size_t polls;
 
 	self->env = env;
-	self->wake = -1;
 	self->mine = (struct hello){ HELLO_VERSION, env->job,	env->view,
 				     env->rank,	    env->world, tcp_params->encrypt };
 	pthread_mutex_init(&self->lock, NULL);
 	pthread_cond_init(&self->change, NULL);
-	self->box = mailbox_new(env, deliver, arg);
-	self->peers = xcalloc(world, sizeof(*self->peers));
+	self->box = mailbox_new(env, 1, deliver, arg);
 	self->setup = tls_setup_new(env->key, err);
 	self->rendezvous = rendezvous_new(env, self->setup, &self->mine);
-	self->polls =
-		xcalloc(1 + world + rendezvous_poll_max(self->rendezvous), sizeof(struct pollfd));
-	if (!self->setup || start_progress(self, err) < 0)
+	if (!self->setup)
+		return -1;
+	self->engine = engine_new(self->box, env, 1, err);
+	if (!self->engine)
+		return -1;
+	polls = engine_polls(self->engine) + rendezvous_poll_max(self->rendezvous);
+	self->polls = xcalloc(polls, sizeof(struct pollfd));
+	if (start_progress(self, err) < 0)
 		return -1;
 	pthread_mutex_lock(&self->lock);
 	while (self->stage == OPENING)
@@ -269,12 +178,12 @@ static int tcp_open(void *state, const void *params, const struct net_env *env,
 
 static void tcp_post_send(void *state, struct net_request *request)
 {
+	int rank = request->peer,
+	    stream = NET_STREAM(request->tag); /* it may be gone once posted */
 	struct tcp *self = state;
-	int rank = request->peer; /* once posted, the request may be gone */
 
 	mailbox_post_send(self->box, request);
-	atomic_store(&self->peers[rank].asked, true);
-	wake(self);
+	engine_push(self->engine, rank, stream);
 }
 
 static void tcp_post_recv(void *state, struct net_request *request)
@@ -287,14 +196,11 @@ static void tcp_post_recv(void *state, struct net_request *request)
 static int tcp_wait(void *state, struct net_request *request, double deadline, struct error *err)
 {
 	struct tcp *self = state;
-	int rank = request->peer;
 
 	if (mailbox_wait(self->box, request, deadline, err) == 0)
 		return 0;
-	if (!request->receive) { /* what was begun and given up must be noticed */
-		atomic_store(&self->peers[rank].asked, true);
-		wake(self);
-	}
+	if (!request->receive) /* what was begun and given up must be noticed */
+		engine_push(self->engine, request->peer, NET_STREAM(request->tag));
 	return -1;
 }
 
@@ -312,30 +218,24 @@ static void tcp_close(void *state)
 
 	if (self->running) {
 		self->closing = true;
-		wake(self);
+		mailbox_rouse(self->box);
+		engine_wake(self->engine);
 		pthread_join(self->progress, NULL);
 	}
 	rendezvous_free(self->rendezvous);
 	mailbox_free(self->box); /* before the arrivals, which are the connections' */
-	for (int rank = 0; rank < self->env->world; rank++)
-		conn_free(self->peers[rank].conn);
+	engine_free(self->engine);
 	tls_setup_free(self->setup);
-	if (self->wake >= 0)
-		close(self->wake);
 	pthread_cond_destroy(&self->change);
 	pthread_mutex_destroy(&self->lock);
 	free(self->polls);
-	free(self->peers);
 }
 
 static uint64_t tcp_header_sent(void *state)
 {
 	struct tcp *self = state;
-	uint64_t sum = 0;
 
-	for (int rank = 0; rank < self->env->world; rank++)
-		sum += self->peers[rank].header_sent;
-	return sum;
+	return engine_header_sent(self->engine);
 }
 
 const struct transport transport_tcp = {

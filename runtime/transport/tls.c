@@ -7,6 +7,7 @@
 #include <openssl/ssl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "lib/error.h"
 #include "lib/memory.h"
@@ -21,6 +22,7 @@ enum { READ_AHEAD = 128 << 10 };
 
 struct tls_setup {
 	SSL_CTX *ctx;
+	BIO_METHOD *wire;
 	unsigned char key[NET_KEY_BYTES];
 };
 
@@ -29,6 +31,43 @@ struct tls {
 	bool wants_write, refused;
 	uint64_t sent; /* payload, since the last new key */
 };
+
+/* OpenSSL's own way to a socket may raise SIGPIPE, on threads that are not ours to block it. */
+static int wire_write(BIO *bio, const char *bytes, int length)
+{
+	ssize_t put = send((int)BIO_get_fd(bio, NULL), bytes, (size_t)length, MSG_NOSIGNAL);
+
+	BIO_clear_retry_flags(bio);
+	if (put < 0 && BIO_sock_should_retry((int)put))
+		BIO_set_retry_write(bio);
+	return (int)put;
+}
+
+static int wire_read(BIO *bio, char *bytes, int length)
+{
+	ssize_t got = recv((int)BIO_get_fd(bio, NULL), bytes, (size_t)length, 0);
+
+	BIO_clear_retry_flags(bio);
+	if (got < 0 && BIO_sock_should_retry((int)got))
+		BIO_set_retry_read(bio);
+	return (int)got;
+}
+
+static BIO_METHOD *new_wire(void)
+{
+	const BIO_METHOD *socket = BIO_s_socket();
+	BIO_METHOD *wire = BIO_meth_new(BIO_TYPE_SOCKET, "wire");
+
+	if (!wire || BIO_meth_set_write(wire, wire_write) != 1 ||
+	    BIO_meth_set_read(wire, wire_read) != 1 ||
+	    BIO_meth_set_ctrl(wire, BIO_meth_get_ctrl(socket)) != 1 ||
+	    BIO_meth_set_create(wire, BIO_meth_get_create(socket)) != 1 ||
+	    BIO_meth_set_destroy(wire, BIO_meth_get_destroy(socket)) != 1) {
+		BIO_meth_free(wire);
+		return NULL;
+	}
+	return wire;
+}
 
 static SSL_SESSION *new_session(SSL *ssl)
 {
@@ -96,8 +135,9 @@ struct tls_setup *tls_setup_new(const unsigned char key[NET_KEY_BYTES], struct e
 	/* What this machine's openssl.cnf says must not matter. */
 	OPENSSL_init_ssl(OPENSSL_INIT_NO_LOAD_CONFIG, NULL);
 	memcpy(setup->key, key, sizeof(setup->key));
+	setup->wire = new_wire();
 	setup->ctx = SSL_CTX_new(TLS_method());
-	if (!setup->ctx || set_up(setup->ctx) < 0) {
+	if (!setup->wire || !setup->ctx || set_up(setup->ctx) < 0) {
 		error_set(err, "cannot set up TLS: %s", reason());
 		tls_setup_free(setup);
 		return NULL;
@@ -111,6 +151,7 @@ void tls_setup_free(struct tls_setup *setup)
 	if (!setup)
 		return;
 	SSL_CTX_free(setup->ctx);
+	BIO_meth_free(setup->wire);
 	OPENSSL_cleanse(setup->key, sizeof(setup->key));
 	free(setup);
 }
@@ -118,13 +159,17 @@ void tls_setup_free(struct tls_setup *setup)
 struct tls *tls_new(struct tls_setup *setup, int fd, bool dials, struct error *err)
 {
 	struct tls *tls = xcalloc(1, sizeof(*tls));
+	BIO *wire = BIO_new(setup->wire);
 
 	tls->ssl = SSL_new(setup->ctx);
-	if (!tls->ssl || SSL_set_fd(tls->ssl, fd) != 1) {
+	if (!tls->ssl || !wire) {
 		error_set(err, "cannot set up TLS: %s", reason());
+		BIO_free(wire);
 		tls_free(tls);
 		return NULL;
 	}
+	BIO_set_fd(wire, fd, BIO_NOCLOSE);
+	SSL_set_bio(tls->ssl, wire, wire);
 	if (dials)
 		SSL_set_connect_state(tls->ssl);
 	else

@@ -19,8 +19,7 @@ struct tls_setup;
 struct tls_setup *tls_setup_new(const unsigned char key[NET_KEY_BYTES], struct error *err);
 void tls_setup_free(struct tls_setup *setup); /* after every struct tls; may be NULL */
 
-/* One connection; `fd` is borrowed. The calls are for one thread at a time, with SIGPIPE blocked.
- */
+/* One connection; `fd` is borrowed. The calls are for one thread at a time. */
 struct tls *tls_new(struct tls_setup *setup, int fd, bool dials, struct error *err);
 void tls_free(struct tls *tls); /* may be NULL */
 

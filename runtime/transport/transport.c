@@ -82,6 +82,16 @@ const char *net_host(const struct net *net, int rank)
 	return net->env.peers[rank].host;
 }
 
+int net_streams(const struct net *net, int peer)
+{
+	return net->transport->streams ? net->transport->streams(net->state, peer) : 1;
+}
+
+double net_timeout(const struct net *net)
+{
+	return net->env.timeout_s;
+}
+
 static void check_message(const struct net *net, int peer, const void *bytes, size_t length)
 {
 	assert(peer >= 0 && peer < net->env.world && peer != net->env.rank);

@@ -22,6 +22,15 @@ struct net;
 
 #define NET_TAG_UNSOLICITED (UINT64_C(1) << 63)
 
+/*
+ * A transport may have several connections to a peer, because some networks limit each of them. A
+ * tag made by NET_TAG_STREAM goes through the one of that number, modulo net_streams; all others
+ * through number 0. The number is part of the tag: sender and receiver give the same one.
+ */
+enum { NET_STREAMS_MAX = 16 };
+#define NET_TAG_STREAM(tag, stream) ((tag) | (uint64_t)(stream) << 56)
+#define NET_STREAM(tag)		    ((int)((tag) >> 56 & (NET_STREAMS_MAX - 1)))
+
 #define NET_LENGTH_MAX (UINT64_C(1) << 34) /* bytes of one message */
 
 enum { NET_KEY_BYTES = 32 };
@@ -107,6 +116,8 @@ struct transport {
 	void (*close)(void *state);
 	/* Optional: bytes put on the wire so far that are not payload. */
 	uint64_t (*header_sent)(void *state);
+	/* Optional: how many connections lead to `peer`; the same answer from open to close. */
+	int (*streams)(void *state, int peer);
 	/* Optional, both or neither. What this rank shares with others of its host, or NULL; the
 	 * same answer from open to close. */
 	const struct net_shared *(*shared)(void *state);
@@ -125,6 +136,8 @@ struct net *net_open(const struct part *transport, const struct net_env *env, st
 int net_rank(const struct net *net);
 int net_world(const struct net *net);
 const char *net_host(const struct net *net, int rank);
+int net_streams(const struct net *net, int peer); /* 1 .. NET_STREAMS_MAX, the same for both */
+double net_timeout(const struct net *net); /* seconds that a wait may take */
 
 /* `request` is filled here; a zero-length message is allowed (bytes may then be NULL). */
 void net_post_send(struct net *net, int peer, uint64_t tag, const void *bytes, size_t length,

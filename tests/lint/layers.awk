@@ -15,6 +15,7 @@ BEGIN {
 	may["checkpoint"] = "coll exchange outbox device/ model/model optim/optim sync/sync " \
 		"transport/transport"
 	may["metrics"] = "model/batch outbox sync/sync transport/transport"
+	may["bench"] = "coll job outbox rank transport/transport"
 	may["job"] = may["loop"] = may["rank"] = may["worker"] = "*"
 	# Everyone may draw random numbers and cut slices.
 	free = " rng slice "
@@ -72,8 +73,8 @@ function project(target,    stem) {
 	sub(/\.h$/, "", stem)
 	if (target !~ /^(cmd|lib|runtime|tests)\//)
 		complain("'" target "' is not written from the repository root")
-	else if (target ~ /^cmd\// && FILENAME !~ /^cmd\//)
-		complain("only cmd/ includes '" target "'")
+	else if (target ~ /^cmd\// && FILENAME !~ /^(cmd|tests)\//)
+		complain("only cmd/ and tests include '" target "'")
 	else if (target ~ /^tests\// && FILENAME !~ /^tests\//)
 		complain("only tests include '" target "'")
 	else if (target ~ /^runtime\// && FILENAME ~ /^lib\//)

@@ -14,7 +14,7 @@ enum { HEADER = 12 };
 static char release[] = "0.1.0", digest[] = "ab12", machine[] = "x86_64", address[] = "10.0.0.7",
 	    kernel[] = "Haswell";
 static char empty[] = "", recipe[] = "name: x\n", images[] = "/data/images", labels[] = "/l";
-static char host[] = "node3", loss[] = "hinge", text[] = "no such file";
+static char collective[] = "allgather", host[] = "node3", loss[] = "hinge", text[] = "no such file";
 
 /* The only frame in `bytes`, which it must fill. */
 static struct control_frame frame_in(struct control_reader *reader, const struct buf *bytes)
@@ -76,7 +76,8 @@ static void put_plan(struct buf *out)
 				     .paths = paths,
 				     .digests = digests,
 				     .files = 2,
-				     .loopback_allowed = true };
+				     .loopback_allowed = true,
+				     .bench = { collective, 4096, 1 << 20, 4, 7 } };
 
 	memset(plan.key, 0xa5, sizeof(plan.key));
 	control_put_plan(out, &plan);
@@ -100,6 +101,9 @@ static int get_plan(const struct control_frame *frame, struct error *err)
 	assert_string_equal(plan.paths[1], labels);
 	assert_string_equal(plan.digests[0], digest);
 	assert_true(plan.loopback_allowed);
+	assert_string_equal(plan.bench.collective, collective);
+	assert_true(plan.bench.first_bytes == 4096 && plan.bench.last_bytes == 1 << 20);
+	assert_true(plan.bench.factor == 4 && plan.bench.iterations == 7);
 	control_plan_release(&plan);
 	for (size_t i = 0; i < sizeof(plan.key); i++)
 		assert_int_equal(plan.key[i], 0);

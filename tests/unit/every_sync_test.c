@@ -19,6 +19,7 @@ struct run {
 	const struct part *strategy, *compressor;
 	bool same_samples; /* every rank trains on the whole batch: one would be enough */
 	size_t steps;
+	enum coll_algorithm algorithm;
 
 	_Atomic uint64_t digests[CLUSTER_MAX]; /* of each rank's weights at the end */
 	_Atomic uint64_t sent;		       /* payload bytes of rank 0 */
@@ -97,7 +98,7 @@ static void train_body(int rank, struct net *net, void *arg)
 	struct run *run = arg;
 	int ranks[CLUSTER_MAX];
 	struct group world = group_world(ranks, net_world(net), rank);
-	struct exchange_env exchange_env = { net, run->compressor, COLL_AUTO, 42, COUNT };
+	struct exchange_env exchange_env = { net, run->compressor, run->algorithm, 42, COUNT };
 	struct exchange *exchange = exchange_new(&exchange_env);
 	struct sync_env env = { exchange, net, &world, COUNT, 42 };
 	struct sync_params params = { .bucket_bytes = 100 * sizeof(float) };
@@ -213,13 +214,13 @@ static void bsp_does_not_depend_on_the_number_of_ranks(void **state)
 
 static void other_strategies_send_other_amounts_than_bsp(void **state)
 {
-	struct run bsp = { 0 };
+	struct run bsp = { .algorithm = COLL_RING };
 
 	(void)state;
 	train(&bsp, "bsp", "none", 4);
 	assert_int_equal(bsp.sent, (uint64_t)STEPS * COUNT * sizeof(float) * 2 * 3 / 4);
 	for (size_t s = 0; sync_strategies.entries[s]; s++) {
-		struct run run = { 0 };
+		struct run run = { .algorithm = COLL_RING };
 
 		if (strcmp(sync_strategies.entries[s]->name, "bsp") == 0)
 			continue;

@@ -314,6 +314,16 @@ static void a_binary_file_is_refused(void **state)
 	outcome_release(&o);
 }
 
+/* They would reach the terminal, and the run directory's hosts.yaml could not be read again. */
+static void control_characters_are_refused(void **state)
+{
+	(void)state;
+	expect("me\x1a@aa slots=2\nbb identity=a\x7f\n",
+	       "bad.yaml:1:1: user: the text has a control character in it\n"
+	       "bad.yaml:2:4: identity: the text has a control character in it\n");
+	expect_error("m\xff@aa", "hosts 'm\xff@aa': user: the text has a control character in it");
+}
+
 static void ssh_config_is_below_the_file_and_above_the_defaults(void **state)
 {
 	struct outcome o;
@@ -425,6 +435,7 @@ int main(void)
 		cmocka_unit_test(mpi_files_are_read),
 		cmocka_unit_test(mpi_mistakes_come_all_at_once_with_places),
 		cmocka_unit_test(a_binary_file_is_refused),
+		cmocka_unit_test(control_characters_are_refused),
 		cmocka_unit_test(ssh_config_is_below_the_file_and_above_the_defaults),
 		cmocka_unit_test(a_jump_target_is_a_single_host),
 		cmocka_unit_test(printing_loads_back_to_the_same),

@@ -100,6 +100,33 @@ static void a_required_key_is_missed(void **state)
 	outcome_release(&o);
 }
 
+static void only_text_counts_as_text(void **state)
+{
+	static const char *const texts[] = {
+		"", "a b", "tab\tline\n", "caf\xc3\xa9", "\xe2\x82\xac", "\xf0\x9f\x9a\x80"
+	};
+	static const char *const others[] = { "\x01",
+					      "a\x7f",
+					      "\xc2\x85",
+					      "\xff",
+					      "\xc3",
+					      "\xc0\xaf",
+					      "\x80",
+					      "\xe0\x80\xaf",
+					      "\xed\xa0\x80",
+					      "\xef\xbb\xbf",
+					      "\xef\xbf\xbf",
+					      "\xf4\x90\x80\x80",
+					      "\xf8\x88\x80\x80" };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
+		assert_true(setting_is_text(texts[i]));
+	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+		if (setting_is_text(others[i]))
+			fail_msg("others[%zu] passed", i);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -107,6 +134,7 @@ int main(void)
 		cmocka_unit_test(every_problem_is_reported_with_its_place),
 		cmocka_unit_test(a_value_in_place_of_a_section_is_reported),
 		cmocka_unit_test(a_required_key_is_missed),
+		cmocka_unit_test(only_text_counts_as_text),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,31 @@
+/*
+ * What an allreduce by messages takes, predicted from a few numbers about the path: the model of
+ * Hockney (1994), in which a message of m bytes takes alpha + beta * m, applied to algorithms as in
+ * Thakur, Rabenseifner and Gropp, "Optimization of Collective Communication Operations in MPICH"
+ * (2005). Pure functions.
+ */
+#ifndef DSTRAIN_RUNTIME_COLL_COST_H
+#define DSTRAIN_RUNTIME_COLL_COST_H
+
+#include <stddef.h>
+
+#include "runtime/coll.h"
+
+struct coll_cost {
+	double alpha_s;	  /* until the first byte of a message is there */
+	double beta_s;	  /* for each byte more */
+	double message_s; /* of it a rank's own work: what each of several messages at once adds */
+};
+
+/* A local network, until something is measured. */
+extern const struct coll_cost coll_cost_default;
+
+/* Predicted seconds for `bytes` of floats on n ranks. */
+double coll_cost_ring(const struct coll_cost *cost, int n, size_t bytes);
+double coll_cost_direct(const struct coll_cost *cost, int n, size_t bytes);
+double coll_cost_flat(const struct coll_cost *cost, int n, size_t bytes);
+
+/* The cheapest of them. */
+enum coll_algorithm coll_cost_best(const struct coll_cost *cost, int n, size_t bytes);
+
+#endif
