@@ -80,7 +80,7 @@ class Stage:
         self.lab = cluster.Cluster(f"storm-{os.getpid()}")
         self.program = self.dir / "dstrain"
         shutil.copy(program, self.program)
-        subprocess.run(["strip", "--strip-debug", self.program], check=False)
+        subprocess.run(["strip", "--strip-debug", self.program], check=False, stderr=subprocess.DEVNULL)
         (self.dir / "recipe.yaml").write_text(RECIPE)
         self.run_dir = self.dir / "run"
         self.number = 0
