@@ -20,14 +20,17 @@ WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prot
             -Wformat=2 -Wconversion -Wno-sign-conversion -Wimplicit-fallthrough -Wno-missing-field-initializers \
             $(if $(WERROR),-Werror)
 CFLAGS   ?= -O2 -g
-HARDEN   := -fPIE -fstack-protector-strong $(if $(SAN),,-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2)
+# Of these flags, those that this compiler has for this machine.
+known     = $(foreach flag,$(1),$(shell $(CC) -Werror -O2 -include features.h $(flag) -S -o /dev/null -x c /dev/null 2>/dev/null && echo $(flag)))
+HARDEN   := -fPIE -fstack-protector-strong $(call known,-fstack-clash-protection -fcf-protection) \
+            $(if $(SAN),,-U_FORTIFY_SOURCE $(lastword -D_FORTIFY_SOURCE=2 $(call known,-D_FORTIFY_SOURCE=3)))
 sanitizers = $(if $(filter thread,$(SAN)),thread,address$(comma)undefined)$(if $(filter fuzz,$(SAN)),$(comma)fuzzer-no-link)
 SANITIZE := $(if $(SAN),-fsanitize=$(sanitizers) \
             -fno-omit-frame-pointer -fno-sanitize-recover=all)
 # -ffp-contract=off: the same sums on every processor, with or without fused multiply-add.
 ALL_CFLAGS = $(STD) $(WARNINGS) $(CFLAGS) $(HARDEN) $(SANITIZE) -ffp-contract=off -pthread -I. \
               -DDSTRAIN_VERSION='"$(VERSION)"' -MMD -MP
-LDFLAGS  += -pie -Wl,-z,relro,-z,now -pthread $(SANITIZE)
+LDFLAGS  += -pie -Wl,-z,relro,-z,now,-z,noexecstack,-z,separate-code -pthread $(SANITIZE)
 
 # A library is linked statically where its archive exists, so that hosts need only glibc. Asked
 # when linking, not when reading this file: `deps` may just have installed it.
@@ -106,6 +109,8 @@ fuzz:
 bench: all
 	$(Q)tests/bench/workers
 	$(Q)tests/bench/peers
+	$(Q)tests/bench/allreduce
+	$(Q)tests/bench/shaped
 
 install: all
 	$(Q)install -Dm755 $(OUT)/dstrain $(BIN)/dstrain

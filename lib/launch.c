@@ -1,17 +1,27 @@
 /* From hosts to a finished run: connect, provision, start a worker per slot, supervise, end. */
+#define _GNU_SOURCE /* pipe2 */
 #include "lib/launch.h"
 
+#include <fcntl.h>
 #include <inttypes.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "lib/channel.h"
 #include "lib/control.h"
 #include "lib/digest.h"
 #include "lib/error.h"
+#include "lib/file.h"
 #include "lib/hosts.h"
+#include "lib/json.h"
+#include "lib/log.h"
 #include "lib/manifest.h"
 #include "lib/memory.h"
+#include "lib/post.h"
 #include "lib/process.h"
 #include "lib/provision.h"
 #include "lib/pulse.h"
@@ -19,7 +29,7 @@
 #include "lib/site.h"
 #include "lib/stop.h"
 
-enum { FAILURES_TOLD = 20 };
+enum { FAILURES_TOLD = 20, ANSWER_MS = 500 };
 
 struct start {
 	struct launch *launch;
@@ -47,6 +57,82 @@ static void report_failures(struct launch *launch, const int *status, const stru
 			 failed - told);
 }
 
+/* Hosts being set up, while the main thread answers those who ask. */
+struct setup {
+	struct start *start;
+	int *status;
+	struct error *errors;
+	size_t failed;
+	int done[2]; /* closed by the one, polled by the other */
+};
+
+static void tell_status(void *arg, struct json *out)
+{
+	(void)arg;
+	json_add_text(out, "state", stop_signal() ? "stopping" : "starting");
+}
+
+static void stop_by_post(void *arg, double grace_s, bool now)
+{
+	(void)arg;
+	(void)grace_s;
+	(void)now;
+	log_info("asked to stop");
+	stop_note(SIGTERM);
+}
+
+static void *set_up(void *arg)
+{
+	struct setup *setup = arg;
+	const struct launch *launch = setup->start->launch;
+
+	setup->failed = sites_open(&setup->start->sites, launch->hosts, launch->files,
+				   launch->fanout, setup->status, setup->errors);
+	file_close(&setup->done[1]);
+	return NULL;
+}
+
+static void answer_until_done(struct post *post, int done)
+{
+	const struct post_desk desk = { .status = tell_status, .stop = stop_by_post };
+	struct pollfd polls[POST_POLLS + 1];
+
+	post_desk(post, &desk);
+	do {
+		post_polls(post, polls);
+		polls[POST_POLLS] = (struct pollfd){ .fd = done, .events = POLLIN };
+		poll(polls, POST_POLLS + 1, ANSWER_MS);
+		post_move(post, polls);
+	} while (!polls[POST_POLLS].revents);
+}
+
+/* Returns how many hosts failed. */
+static size_t set_up_answering(struct setup *setup)
+{
+	sigset_t all, before;
+	pthread_t thread;
+	int status;
+
+	if (pipe2(setup->done, O_CLOEXEC) < 0) {
+		setup->done[0] = setup->done[1] = -1;
+		set_up(setup);
+		return setup->failed;
+	}
+	/* Signals are for the thread that waits here. */
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	status = pthread_create(&thread, NULL, set_up, setup);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	if (status == 0) {
+		answer_until_done(setup->start->launch->post, setup->done[0]);
+		pthread_join(thread, NULL);
+	} else {
+		set_up(setup);
+	}
+	file_close(&setup->done[0]);
+	return setup->failed;
+}
+
 /* All hosts or none: everything wrong is told at once. */
 static int open_sites(struct start *start, struct error *err)
 {
@@ -54,8 +140,8 @@ static int open_sites(struct start *start, struct error *err)
 	size_t count = launch->hosts->count;
 	int *status = xcalloc(count, sizeof(*status));
 	struct error *errors = xcalloc(count, sizeof(*errors));
-	size_t failed = sites_open(&start->sites, launch->hosts, launch->files, launch->fanout,
-				   status, errors);
+	struct setup setup = { .start = start, .status = status, .errors = errors };
+	size_t failed = set_up_answering(&setup);
 
 	for (size_t i = count; i-- > 0;)
 		if (status[i] < 0)
@@ -196,6 +282,10 @@ static enum supervise_end run(struct start *start, struct error *err)
 					 .collect = launch->collect,
 					 .restore_dir = launch->restore_dir,
 					 .restore = launch->restore,
+					 .grace_s = launch->grace_s,
+					 .post = launch->post,
+					 .begun = launch->begun,
+					 .begun_arg = launch->begun_arg,
 					 .row = launch->row,
 					 .row_arg = launch->row_arg };
 	enum supervise_end end = SUPERVISE_FAILED;
@@ -203,14 +293,17 @@ static enum supervise_end run(struct start *start, struct error *err)
 	start->pulse = supervision.pulse = pulse_new(start->channels, &start->channel_count, err);
 	if (!start->pulse)
 		return SUPERVISE_FAILED;
-	if (open_sites(start, err) == 0 && start_all(start, err) == 0) {
+	if (open_sites(start, err) < 0 || stop_signal() || start_all(start, err) < 0) {
+		if (stop_signal()) {
+			error_set(err, "aborted");
+			end = SUPERVISE_ABORTED;
+		}
+	} else {
 		supervision.channels = start->channels;
 		supervision.count = start->channel_count;
 		end = supervise(&supervision, err);
 		buf_add(&launch->report, supervision.report.data, supervision.report.length);
 		buf_release(&supervision.report);
-	} else if (stop_signal()) {
-		end = SUPERVISE_ABORTED;
 	}
 	return end;
 }
