@@ -173,7 +173,10 @@ static int tcp_open(void *state, const void *params, const struct net_env *env,
 	while (self->stage == OPENING)
 		pthread_cond_wait(&self->change, &self->lock);
 	pthread_mutex_unlock(&self->lock);
-	return self->stage == OPEN ? 0 : error_set(err, "%s", self->error.text);
+	if (self->stage != OPEN)
+		return error_set(err, "%s", self->error.text);
+	tls_setup_forget(self->setup); /* everybody is here, and nobody comes back */
+	return 0;
 }
 
 static void tcp_post_send(void *state, struct net_request *request)
