@@ -10,7 +10,7 @@
 #include "lib/log.h"
 #include "tests/unit/cluster.h"
 
-enum { LONG = 3 << 20 };
+enum { LONG = 1 << 20 };
 
 /* Everybody sends to everybody, more than a pipe holds. */
 static void exchange_all(struct net *net)
@@ -63,7 +63,7 @@ static void places_body(int rank, struct net *net, void *arg)
 static void each_host_has_memory_of_its_own(void **state)
 {
 	(void)state;
-	for (int slots = 1; slots <= 5; slots++) {
+	for (int slots = 1; slots <= 5; slots += 2) {
 		struct cluster c = { .spec = "tcp", .world = 5, .slots = slots };
 
 		cluster_go(&c, places_body, &slots);
