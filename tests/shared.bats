@@ -23,6 +23,7 @@ load dstrain
 	begin 50 --hosts local:4 --set train.steps=1000000 --set train.eval_every=0
 	kill -9 "$(workers | sort -n | sed -n 3p)"
 	from=$EPOCHREALTIME status=0
+	# shellcheck disable=SC2154 # set by begin
 	wait "$orchestrator" || status=$?
 	assert_equal "$status" 3
 	[ "$(seconds_since "$from")" -lt 5 ]
