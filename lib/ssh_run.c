@@ -257,7 +257,7 @@ static int upload_script(char **out, const struct ssh_upload *upload, uint64_t s
 	/* Where we cannot be reached any more the server may wait for hours, and cat with it: so
 	 * something looks whether the file grows. At the end the rest of the group goes. */
 	/* clang-format off */
-	*out = xasprintf("umask 077; p=\"%s\"; t=\"$p.%02x%02x%02x%02x%02x%02x%02x%02x\"; "
+	*out = xasprintf("umask 077; trap \"\" PIPE; p=\"%s\"; t=\"$p.%02x%02x%02x%02x%02x%02x%02x%02x\"; "
 		"(o=-1; while sleep %d; n=$(wc -c <\"$t\"); [ $n -ne $o ]; do o=$n; done; "
 		"rm -f \"$t\"; kill -9 0) </dev/null >/dev/null 2>&1 & "
 		"cat >\"$t\" && n=$(wc -c <\"$t\") && { [ $n -eq %llu ] || "

@@ -7,6 +7,7 @@
 #include "lib/control.h"
 #include "lib/error.h"
 #include "lib/memory.h"
+#include "runtime/coll_measure.h"
 #include "runtime/compress/compress.h"
 #include "runtime/data/data.h"
 #include "runtime/exchange.h"
@@ -22,6 +23,7 @@ struct parts {
 	struct loop loop;
 	struct net *net;
 	struct exchange *exchange;
+	struct coll_cost cost;
 	int *ranks;
 };
 
@@ -74,7 +76,7 @@ static void build_schedule(struct rank *rank, struct parts *parts)
 	loop->optim = optim_new(&env);
 }
 
-struct net *rank_connect(const struct rank *rank, struct error *err)
+struct net *rank_connect(struct rank *rank, struct error *err)
 {
 	const struct job *job = rank->env->job;
 	const struct control_plan *plan = rank->env->plan;
@@ -88,7 +90,8 @@ struct net *rank_connect(const struct rank *rank, struct error *err)
 			       .timeout_s = job->params.timeout_s };
 	struct net *net;
 
-	memcpy(env.key, plan->key, sizeof(env.key));
+	memcpy(env.key, rank->key, sizeof(env.key));
+	memory_wipe(rank->key, sizeof(rank->key));
 	net = net_open(&job->transport, &env, err);
 	memory_wipe(env.key, sizeof(env.key));
 	return net;
@@ -219,6 +222,11 @@ void *rank_main(void *arg)
 		status = build_sync(rank, &parts, &err);
 	}
 	if (status == 0) {
+		parts.loop.peer_failed = true;
+		status = coll_measure(parts.net, &parts.loop.world, &parts.cost, &err);
+	}
+	if (status == 0) {
+		parts.loop.peer_failed = false;
 		report_ready(rank, &parts.loop);
 		rank->env->wait_start(rank->env->arg);
 		status = train(rank, &parts, &completed, &err);

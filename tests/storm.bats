@@ -24,12 +24,13 @@ storm() {
 }
 
 @test "a storm notices what it is there to notice" {
-	# A dstrain that takes its time to end, and one that forgets to say who is to blame.
-	printf '#!/bin/sh\n%s "$@" 2>said-by-it; s=$?; [ $s = 0 ] || sleep 1; echo lost >&2; exit $s\n' "$DSTRAIN" >forgetful
+	# A dstrain that forgets to say who is to blame.
+	# shellcheck disable=SC2016 # for the inner shell
+	printf '#!/bin/sh\n%s "$@" 2>/dev/null; s=$?; echo lost >&2; exit $s\n' "$DSTRAIN" >forgetful
 	chmod +x forgetful
-	run storm --seed 11 --rounds 2 --only session-kill --program "$PWD/forgetful"
+	run storm --seed 11 --rounds 3 --only session-kill --program "$PWD/forgetful"
 	assert_failure
 	assert_output --partial "FAILED"
 	assert_output --partial "the message names another than the victim"
-	assert_output --partial "storm --seed 11 --first 1 --rounds 1"
+	assert_output --regexp "storm --seed 11 --first [1-3] --rounds 1"
 }
