@@ -80,6 +80,29 @@ begin() { # STEPS [FLAGS]
 	wait_for 20 has_steps run "$steps" || { cat said; return 1; }
 }
 
+# shellcheck disable=SC2034 # for the tests
+endless=(--set train.steps=1000000 --set train.eval_every=0 --set checkpoint.every=100)
+
+detached() { # DIR [FLAGS]
+	local dir=$1
+
+	shift
+	./dstrain run recipe.yaml --run-dir "$dir" --detach "${endless[@]}" "$@" 3>&- >out 2>said
+	# shellcheck disable=SC2034 # for the tests
+	orchestrator=$(member "$dir" pid)
+}
+
+member() { # RUN KEY
+	./dstrain status "$1" --json | python3 -c 'import json, sys; print(json.load(sys.stdin)[sys.argv[1]])' "$2"
+}
+
+is_state() { # RUN STATE
+	local state
+
+	state=$(member "$1" state)
+	[ "$state" = "$2" ] || { echo "$1 is $state" && false; }
+}
+
 has_steps() { # DIR COUNT
 	[ -e "$1/metrics.jsonl" ] && [ "$(grep -c '"kind":"step"' "$1/metrics.jsonl")" -ge "$2" ]
 }
