@@ -20,6 +20,7 @@
 #include "lib/hosts.h"
 #include "lib/json.h"
 #include "lib/log.h"
+#include "lib/limit.h"
 #include "lib/manifest.h"
 #include "lib/memory.h"
 #include "lib/post.h"
@@ -31,6 +32,9 @@
 #include "lib/stop.h"
 
 enum { FAILURES_TOLD = 20, ANSWER_MS = 500 };
+
+/* Open files: of our own, of an SSH session with what it is set up with, of a worker. */
+enum { FILES_SELF = 24, FILES_HOST = 12, FILES_WORKER = 9 };
 
 struct start {
 	struct launch *launch;
@@ -263,6 +267,7 @@ static int make_plan(struct start *start, struct error *err)
 static int check_hosts(const struct launch *launch, struct error *err)
 {
 	const struct hosts *hosts = launch->hosts;
+	char what[64];
 
 	if (launch->threads && (hosts->count > 1 || !hosts->entries[0].local))
 		return error_set(err,
@@ -272,7 +277,11 @@ static int check_hosts(const struct launch *launch, struct error *err)
 	if (hosts_slots(hosts) > UINT16_MAX)
 		return error_set(err, "%zu ranks are more than the %d that dstrain can number",
 				 hosts_slots(hosts), UINT16_MAX);
-	return 0;
+	snprintf(what, sizeof(what), "%zu worker%s on %zu host%s", hosts_slots(hosts),
+		 hosts_slots(hosts) == 1 ? "" : "s", hosts->count, hosts->count == 1 ? "" : "s");
+	return limit_descriptors(FILES_SELF + FILES_HOST * hosts->count +
+					 FILES_WORKER * hosts_slots(hosts),
+				 what, err);
 }
 
 static enum supervise_end run(struct start *start, struct error *err)

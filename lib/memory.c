@@ -10,7 +10,7 @@ static void *checked(void *pointer, size_t bytes)
 {
 	if (pointer)
 		return pointer;
-	fprintf(stderr, "dstrain: out of memory (%zu bytes wanted)\n", bytes);
+	fprintf(stderr, "dstrain: error: out of memory: %zu bytes wanted\n", bytes);
 	exit(1);
 }
 

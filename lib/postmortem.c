@@ -15,11 +15,11 @@ static void add_memory(const struct channel *channel, struct buf *out)
 	const struct control_beat *beat = &channel->beat;
 	char used[32], total[32], available[32];
 	/* What it may have grown by since it last said how much it uses. */
-	uint64_t scarce = channel->hello.memory_bytes / 10 + beat->resident_bytes;
+	uint64_t scarce = channel->hello.memory_bytes / 10 + 2 * beat->resident_bytes;
 
 	if (!beat->resident_bytes)
 		return;
-	buf_addf(out, "%s: it used %s; %s of the host's %s were available",
+	buf_addf(out, "%s: it used %s; %s of the %s it may use were left",
 		 beat->available_bytes < scarce ? "; probably out of memory"
 						: ", by hand or by another program",
 		 units_show_bytes(used, sizeof(used), (double)beat->resident_bytes),

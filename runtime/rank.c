@@ -6,10 +6,13 @@
 
 #include "lib/control.h"
 #include "lib/error.h"
+#include "lib/limit.h"
 #include "lib/memory.h"
 #include "runtime/coll_measure.h"
+#include "lib/units.h"
 #include "runtime/compress/compress.h"
 #include "runtime/data/data.h"
+#include "runtime/device/cpu.h"
 #include "runtime/exchange.h"
 #include "runtime/job.h"
 #include "runtime/loop.h"
@@ -26,6 +29,20 @@ struct parts {
 	struct coll_cost cost;
 	int *ranks;
 };
+
+/* What can never fit is said before the system kills somebody for it. */
+static int check_memory(const struct model *model, struct error *err)
+{
+	double bytes = 2.0 * (double)model_count(model) * sizeof(float);
+	double most = (double)limit_memory().bytes;
+	char wanted[32], limit[32];
+
+	if (bytes <= most)
+		return 0;
+	return error_set(err, "out of memory: weights and gradient take %s, and the limit is %s",
+			 units_show_bytes(wanted, sizeof(wanted), bytes),
+			 units_show_bytes(limit, sizeof(limit), most));
+}
 
 static int build_model(struct rank *rank, struct parts *parts, struct error *err)
 {
@@ -47,12 +64,14 @@ static int build_model(struct rank *rank, struct parts *parts, struct error *err
 	env.max_batch = loop->most = shard_most(loop->shard);
 	if (model_new(&loop->model, &job->model, &env, err) < 0)
 		return -1;
+	if (check_memory(loop->model, err) < 0)
+		return -1;
 	loop->weight = xaligned(model_count(loop->model) * sizeof(float));
 	loop->grad = xaligned(model_count(loop->model) * sizeof(float));
 	loop->batch.x = xaligned(loop->most * shape_count(&train->shape) * sizeof(float));
 	loop->batch.targets = xaligned(loop->most * sizeof(float));
 	model_init(loop->model, loop->weight);
-	return 0;
+	return cpu_reserve(err);
 }
 
 static void build_schedule(struct rank *rank, struct parts *parts)

@@ -4,7 +4,7 @@
  * file on stdin ends the process at once, with all threads: the orchestrator is done with it, or is
  * gone.
  */
-#define _DEFAULT_SOURCE /* sysconf(_SC_PHYS_PAGES) */
+#define _DEFAULT_SOURCE /* sysconf(_SC_NPROCESSORS_ONLN) */
 #include "runtime/worker.h"
 
 #include <errno.h>
@@ -23,6 +23,7 @@
 #include "lib/digest.h"
 #include "lib/error.h"
 #include "lib/file.h"
+#include "lib/limit.h"
 #include "lib/log.h"
 #include "lib/memory.h"
 #include "lib/recipe.h"
@@ -78,7 +79,7 @@ static void send_hello(struct worker *worker)
 	hello.kernel = xstrdup(cpu_kernel());
 	hello.pid = (uint32_t)getpid();
 	hello.cores = (uint32_t)sysconf(_SC_NPROCESSORS_ONLN);
-	hello.memory_bytes = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
+	hello.memory_bytes = limit_memory().bytes;
 	hello.wall_s = clock_wall();
 	control_put_hello(&frame, &hello);
 	outbox_send(worker->outbox, &frame);
@@ -107,12 +108,23 @@ static void send_beat(struct worker *worker)
 {
 	struct control_beat beat = {
 		.resident_bytes = proc_number("/proc/self/status", "VmRSS:") * 1024,
-		.available_bytes = proc_number("/proc/meminfo", "MemAvailable:") * 1024,
+		.available_bytes = limit_memory().available_bytes,
 	};
 	struct buf frame = { 0 };
 
 	control_put_beat(&frame, &beat);
 	outbox_send(worker->outbox, &frame);
+}
+
+/* A connection for each pair of ranks of which one is here, twice while they are made. */
+static int allow_files(const struct control_plan *plan, struct error *err)
+{
+	size_t wanted = 64 + 2 * (size_t)plan->ranks * plan->world;
+	char what[64];
+
+	snprintf(what, sizeof(what), "the connections of %u rank%s", plan->ranks,
+		 plan->ranks == 1 ? "" : "s");
+	return limit_descriptors(wanted, what, err);
 }
 
 /* A file of the cache that is not what its name says would train something else. */
@@ -300,7 +312,8 @@ static void *life(void *arg)
 	struct net_peer *peers = NULL;
 	struct error err;
 
-	if (read_job(worker, &job, &err) < 0 || listen_all(worker, &job, &err) < 0 ||
+	if (allow_files(&worker->plan, &err) < 0 || read_job(worker, &job, &err) < 0 ||
+	    listen_all(worker, &job, &err) < 0 ||
 	    load_data(worker, &job, &train, &test, &err) < 0) {
 		send_failure(worker, err.text);
 	} else {

@@ -3,11 +3,16 @@
  * that the compiler vectorises for the rest. Every sum has an order that no instruction set
  * changes.
  */
+#define _DEFAULT_SOURCE /* MAP_ANONYMOUS */
 #include "runtime/device/cpu.h"
 
 #include <assert.h>
 #include <cblas.h>
 #include <limits.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+
+#include "lib/error.h"
 #include <string.h>
 
 /* The best of these is picked when the program is loaded; same results, wider registers. clang 14
@@ -18,6 +23,13 @@
 #define WIDE
 #endif
 
+/* Before OpenBLAS looks, which is before main: threads of its own that nobody asked for yet cost
+ * every command their start, every fork their end, and spin where address space is scarce. */
+__attribute__((constructor(101))) static void begin_alone(void)
+{
+	setenv("OPENBLAS_NUM_THREADS", "1", 0);
+}
+
 void cpu_threads(int threads)
 {
 	openblas_set_num_threads(threads);
@@ -26,6 +38,25 @@ void cpu_threads(int threads)
 const char *cpu_kernel(void)
 {
 	return openblas_get_corename();
+}
+
+/* OpenBLAS maps BUFFER bytes at the first product of a thread, and tries for ever if it cannot. */
+int cpu_reserve(struct error *err)
+{
+	enum { SIDE = 64, BUFFER = 128 << 20 };
+	static const float zero[SIDE * SIDE];
+	float product[SIDE * SIDE];
+	void *room = mmap(NULL, BUFFER, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (room == MAP_FAILED)
+		return error_set(err,
+				 "out of memory: no %d MiB of address space for matrix products; "
+				 "see `ulimit -v`",
+				 BUFFER >> 20);
+	munmap(room, BUFFER);
+	cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, SIDE, SIDE, SIDE, 1, zero, SIDE,
+		    zero, SIDE, 0, product, SIDE);
+	return 0;
 }
 
 void cpu_gemm(const struct cpu_gemm *gemm)

@@ -5,11 +5,17 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+struct error;
+
 /* Threads of one call; set once, before training. */
 void cpu_threads(int threads);
 
 /* Which kernels cpu_gemm uses here: "Haswell". Other kernels round differently. */
 const char *cpu_kernel(void);
+
+/* Gets from the system what products need beside their matrices, as later nobody could say that
+ * there is none. Per thread that will call cpu_gemm. */
+int cpu_reserve(struct error *err);
 
 /* Row-major C[m][n] = A[m][k] * B[k][n] + beta * C; ta: A is stored [k][m]; tb: B is [n][k]. */
 struct cpu_gemm {
