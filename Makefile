@@ -107,6 +107,7 @@ fuzz:
 	$(Q)tests/fuzz/run
 
 bench: all
+	$(Q)tests/deps bench
 	$(Q)tests/bench/workers
 	$(Q)tests/bench/peers
 	$(Q)tests/bench/allreduce

@@ -10,8 +10,10 @@
 #include "lib/file.h"
 #include "lib/json.h"
 #include "lib/local.h"
+#include "lib/memory.h"
 #include "lib/post.h"
 #include "lib/sock.h"
+#include "lib/stop.h"
 
 enum { READ_BYTES = 1 << 14 };
 
@@ -61,13 +63,17 @@ static int take_line(struct ask *ask, struct json **out, struct error *err)
 
 int ask_next(struct ask *ask, double deadline, struct json **out, struct error *err)
 {
-	struct pollfd wait = { .fd = ask->fd, .events = POLLIN };
-	int status;
+	struct pollfd waits[] = { { .fd = ask->fd, .events = POLLIN },
+				  { .fd = stop_fd(), .events = POLLIN } };
+	int status, ready;
 	long got;
 
 	while ((status = take_line(ask, out, err)) == 0) {
-		if (poll(&wait, 1, clock_poll_ms(deadline)) <= 0)
+		ready = poll(waits, ARRAY_SIZE(waits), clock_poll_ms(deadline));
+		if (ready == 0 || stop_signal())
 			return 0;
+		if (ready < 0) /* it was suspended, for one */
+			continue;
 		got = sock_read(ask->fd, buf_reserve(&ask->in, READ_BYTES), READ_BYTES, err);
 		if (got < 0)
 			return -1;

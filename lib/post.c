@@ -313,14 +313,17 @@ static void say_farewell(struct post *post, const struct json *result)
 			add_line(&post->clients[i].out, result);
 		post->clients[i].waits = false;
 	}
-	while (post->count && clock_now() < deadline) {
+	for (;;) {
+		for (size_t i = post->count; i-- > 0;)
+			if (!post->clients[i].asked || !write_answer(&post->clients[i]))
+				drop(post, i);
+		if (!post->count || clock_now() >= deadline)
+			break;
 		post_polls(post, polls);
 		polls[POST_CLIENTS].fd = -1; /* nobody else */
+		for (size_t i = 0; i < post->count; i++)
+			polls[i].events = POLLOUT;
 		poll(polls, POST_POLLS, clock_poll_ms(deadline));
-		for (size_t i = post->count; i-- > 0;)
-			if (!write_answer(&post->clients[i]) || polls[i].revents & ~POLLOUT ||
-			    !post->clients[i].asked)
-				drop(post, i);
 	}
 }
 

@@ -11,7 +11,7 @@ import tempfile
 
 ROOT = os.path.realpath(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", ".."))
 BUILD = os.path.join(ROOT, "build", "bench")
-DSTRAIN = os.path.join(ROOT, "dstrain")
+DSTRAIN = os.path.realpath(os.environ.get("DSTRAIN", os.path.join(ROOT, "dstrain")))
 LIMIT_S = 900
 
 PROGRAMS = {

@@ -9,7 +9,7 @@
 #include <gloo/rendezvous/file_store.h>
 #include <gloo/transport/tcp/device.h>
 
-#include "tests/bench/peer.h"
+#include "tests/bench/peer.hh"
 
 static std::vector<double> gather(const std::shared_ptr<gloo::Context> &context,
 				  std::vector<double> &mine)

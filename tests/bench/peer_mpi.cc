@@ -1,7 +1,7 @@
 // MPI_Allreduce, measured. usage: mpirun ... peer_mpi ITERATIONS BYTES...
 #include <mpi.h>
 
-#include "tests/bench/peer.h"
+#include "tests/bench/peer.hh"
 
 int main(int argc, char **argv)
 {
