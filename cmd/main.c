@@ -2,6 +2,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "cmd/cmd.h"
@@ -73,6 +74,7 @@ int main(int argc, char **argv)
 	int status;
 
 	hold_streams();
+	umask(S_IRWXG | S_IRWXO); /* what a run writes is its owner's */
 	status = dispatch(argc, argv);
 
 	if (fflush(stdout) != 0 || ferror(stdout)) {

@@ -8,6 +8,21 @@
 
 #include "lib/memory.h"
 
+static void grow(struct buf *buf, size_t capacity)
+{
+	char *old = buf->data;
+
+	if (!buf->secret || !old) {
+		buf->data = xrealloc(old, capacity, 1);
+	} else {
+		buf->data = xmalloc(capacity);
+		memcpy(buf->data, old, buf->length + 1);
+		memory_wipe(old, buf->capacity);
+		free(old);
+	}
+	buf->capacity = capacity;
+}
+
 char *buf_reserve(struct buf *buf, size_t length)
 {
 	size_t wanted = buf->length + length + 1;
@@ -15,8 +30,7 @@ char *buf_reserve(struct buf *buf, size_t length)
 	if (wanted > buf->capacity) {
 		size_t doubled = buf->capacity * 2;
 
-		buf->capacity = wanted > doubled ? wanted : doubled;
-		buf->data = xrealloc(buf->data, buf->capacity, 1);
+		grow(buf, wanted > doubled ? wanted : doubled);
 	}
 	return buf->data + buf->length;
 }
@@ -53,6 +67,8 @@ void buf_consume(struct buf *buf, size_t length)
 		return;
 	buf->length -= length;
 	memmove(buf->data, buf->data + length, buf->length + 1);
+	if (buf->secret)
+		memory_wipe(buf->data + buf->length + 1, length);
 }
 
 char *buf_take(struct buf *buf)
@@ -70,6 +86,8 @@ const char *buf_text(const struct buf *buf)
 
 void buf_release(struct buf *buf)
 {
+	if (buf->secret)
+		memory_wipe(buf->data, buf->capacity);
 	free(buf->data);
-	*buf = (struct buf){ 0 };
+	*buf = (struct buf){ .secret = buf->secret };
 }

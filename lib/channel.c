@@ -29,6 +29,7 @@ int channel_open(struct channel *channel, const char *log_path, struct error *er
 	if (!log_path)
 		return 0;
 	channel->log_path = xstrdup(log_path);
+	channel->out.secret = true; /* the plan holds the run's key */
 	channel->log = open(log_path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
 	if (channel->log < 0)
 		return error_set(err, "cannot write '%s': %s", log_path, strerror(errno));

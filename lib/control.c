@@ -49,7 +49,7 @@ void control_put_hello(struct buf *out, const struct control_hello *hello)
 
 void control_put_plan(struct buf *out, const struct control_plan *plan)
 {
-	struct buf p = { 0 };
+	struct buf p = { .secret = true };
 
 	wire_put_text(&p, plan->recipe);
 	wire_put_u64(&p, plan->job);
@@ -280,6 +280,7 @@ int control_get_plan(struct control_plan *out, const struct control_frame *frame
 		return -1;
 	}
 	*out = plan;
+	memory_wipe(plan.key, sizeof(plan.key));
 	return 0;
 }
 

@@ -135,6 +135,7 @@ void control_put(struct buf *out, enum control_type type, unsigned rank, const v
 		 size_t length);
 
 void control_put_hello(struct buf *out, const struct control_hello *hello);
+/* `out` should be secret, and so should a reader's `in` that a plan comes through. */
 void control_put_plan(struct buf *out, const struct control_plan *plan);
 void control_put_address(struct buf *out, unsigned rank, const struct control_address *address);
 void control_put_peers(struct buf *out, const struct control_address *peers, uint32_t count);

@@ -13,6 +13,7 @@
 
 #include "lib/channel.h"
 #include "lib/control.h"
+#include "lib/core.h"
 #include "lib/digest.h"
 #include "lib/error.h"
 #include "lib/file.h"
@@ -39,6 +40,7 @@ struct start {
 	struct pulse *pulse;	  /* of the channels */
 	char mark[17];		  /* of the run, on its workers; see struct site */
 	struct control_plan plan; /* what all workers are told; texts borrowed */
+	size_t told;
 };
 
 /* One line for each of the first ones. */
@@ -212,7 +214,7 @@ static char *text_or_empty(const char *text)
 
 static void plan_of(void *arg, size_t i, struct control_plan *plan)
 {
-	const struct start *start = arg;
+	struct start *start = arg;
 	const struct channel *channel = &start->channels[i];
 	const struct host *host = channel->host;
 	const char *cache_dir =
@@ -224,6 +226,8 @@ static void plan_of(void *arg, size_t i, struct control_plan *plan)
 	plan->network = text_or_empty(host->network);
 	plan->data_addr = text_or_empty(host->data_addr);
 	plan->cache_dir = text_or_empty(cache_dir);
+	if (++start->told == start->channel_count) /* each asks once, and that was the last */
+		memory_wipe(start->plan.key, sizeof(start->plan.key));
 }
 
 static int make_plan(struct start *start, struct error *err)
@@ -327,6 +331,7 @@ enum supervise_end launch(struct launch *launch, struct error *err)
 
 	if (check_hosts(launch, err) < 0)
 		return SUPERVISE_FAILED;
+	core_forbid();
 	start.channels = xcalloc(hosts_slots(launch->hosts), sizeof(*start.channels));
 	if (make_plan(&start, err) == 0)
 		end = run(&start, err);

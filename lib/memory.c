@@ -84,8 +84,7 @@ char *xasprintf(const char *format, ...)
 
 void memory_wipe(void *bytes, size_t length)
 {
-	volatile unsigned char *at = bytes;
-
-	for (size_t i = 0; i < length; i++)
-		at[i] = 0;
+	if (length)
+		memset(bytes, 0, length);
+	__asm__ volatile("" : : "r"(bytes) : "memory"); /* as if somebody read it */
 }

@@ -39,6 +39,7 @@ static struct ssh_channel *ssh_channel_new(struct ssh *ssh, enum ssh_channel_kin
 	channel->target = xstrdup(target);
 	channel->ssh = ssh;
 	channel->in.fd = channel->out.fd = channel->err.fd = -1;
+	channel->in.pending.secret = true;
 	channel->wake = fcntl(ssh->wake, F_DUPFD_CLOEXEC, 3);
 	channel->owners = 1;
 	pthread_mutex_init(&channel->lock, NULL);

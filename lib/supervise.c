@@ -125,10 +125,12 @@ static int take_hello(struct watch *w, struct channel *channel, const struct con
 			  channel->hello.release, channel->hello.digest, DSTRAIN_VERSION,
 			  w->s->digest, plan.cache_dir, w->s->digest);
 		control_hello_release(&channel->hello); /* nothing it says is used */
+		memory_wipe(plan.key, sizeof(plan.key));
 		return -1;
 	}
 	compare_kernels(w, channel);
 	control_put_plan(&channel->out, &plan);
+	memory_wipe(plan.key, sizeof(plan.key));
 	return 0;
 }
 

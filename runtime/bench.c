@@ -23,7 +23,7 @@ enum { WARM_UP = 5, LEAST = 5, MOST = 10000 }; /* iterations */
 
 /* Everything that a rank owns. Zeroed is valid. */
 struct bench {
-	const struct rank *rank;
+	struct rank *rank;
 	const struct bench_kind *kind;
 	enum coll_algorithm algorithm;
 	struct net *net;

@@ -76,7 +76,7 @@ static void build_schedule(struct rank *rank, struct parts *parts)
 	loop->optim = optim_new(&env);
 }
 
-struct net *rank_connect(const struct rank *rank, struct error *err)
+struct net *rank_connect(struct rank *rank, struct error *err)
 {
 	const struct job *job = rank->env->job;
 	const struct control_plan *plan = rank->env->plan;
@@ -90,7 +90,8 @@ struct net *rank_connect(const struct rank *rank, struct error *err)
 			       .timeout_s = job->params.timeout_s };
 	struct net *net;
 
-	memcpy(env.key, plan->key, sizeof(env.key));
+	memcpy(env.key, rank->key, sizeof(env.key));
+	memory_wipe(rank->key, sizeof(rank->key));
 	net = net_open(&job->transport, &env, err);
 	memory_wipe(env.key, sizeof(env.key));
 	return net;

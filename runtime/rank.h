@@ -32,6 +32,7 @@ struct rank {
 	const struct rank_env *env;
 	unsigned rank;
 	int listener;
+	unsigned char key[NET_KEY_BYTES]; /* until the net is open */
 	struct gate gate; /* made by the worker, so that HOLD can come at any time */
 	struct buf model, optimizer, own; /* checkpoint files, complete before START */
 	pthread_t thread;
@@ -41,7 +42,7 @@ struct rank {
 void *rank_main(void *rank);
 
 /* What every rank does, whatever it is for: NULL and err if the peers cannot be reached. */
-struct net *rank_connect(const struct rank *rank, struct error *err);
+struct net *rank_connect(struct rank *rank, struct error *err);
 /* Tells the orchestrator, and ends the net (may be NULL) for all. */
 void rank_fail(const struct rank *rank, bool lost_peer, struct net *net, struct error *err);
 

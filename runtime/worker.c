@@ -19,6 +19,7 @@
 
 #include "lib/clock.h"
 #include "lib/control.h"
+#include "lib/core.h"
 #include "lib/digest.h"
 #include "lib/error.h"
 #include "lib/file.h"
@@ -340,8 +341,10 @@ static int take_plan(struct worker *worker, const struct control_frame *frame, s
 	for (uint32_t i = 0; i < worker->plan.ranks; i++) {
 		worker->ranks[i].rank = worker->plan.first_rank + i;
 		worker->ranks[i].listener = -1;
+		memcpy(worker->ranks[i].key, worker->plan.key, sizeof(worker->ranks[i].key));
 		gate_init(&worker->ranks[i].gate, (size_t)worker->plan.start_step);
 	}
+	memory_wipe(worker->plan.key, sizeof(worker->plan.key));
 	if (pthread_create(&thread, NULL, life, worker) != 0)
 		return error_set(err, "cannot start a thread");
 	pthread_detach(thread); /* it says itself when it is done */
@@ -467,10 +470,11 @@ static void take_all(struct worker *worker, struct control_reader *reader)
 _Noreturn void worker_main(int in, int out)
 {
 	struct worker worker = { 0 };
-	struct control_reader reader = { 0 };
+	struct control_reader reader = { .in = { .secret = true } };
 	double heard = clock_now(), beat = 0; /* the first one at once */
 	struct error err;
 
+	core_forbid();
 	worker.outbox = outbox_new(out, &err);
 	if (!worker.outbox) {
 		log_error("%s", err.text);

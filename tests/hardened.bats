@@ -44,7 +44,7 @@ code_of() { # FUNCTION
 @test "large frames touch every page, and calls land where they may" {
 	[ "$(uname -m)" = x86_64 ] || skip "no hardware of the kind that has this"
 	run code_of account
-	assert_line --regexp 'orq +\$0x0,'
+	assert_line --regexp 'orq +[$]0x0,'
 	run code_of main
 	assert_output --partial endbr64
 }

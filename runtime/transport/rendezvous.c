@@ -68,6 +68,16 @@ struct rendezvous *rendezvous_new(const struct net_env *env, struct tls_setup *s
 	return r;
 }
 
+/* One line, however many knocked. */
+static void tell_refused(struct rendezvous *r)
+{
+	if (r->refused)
+		log_warn("rank %d refused %zu connection%s that are not of this run, the last one "
+			 "from %s",
+			 r->env->rank, r->refused, r->refused == 1 ? "" : "s", r->refusal.text);
+	r->refused = 0;
+}
+
 void rendezvous_free(struct rendezvous *r)
 {
 	if (!r)
@@ -75,8 +85,7 @@ void rendezvous_free(struct rendezvous *r)
 	file_close(&r->listener);
 	for (size_t i = 0; i < r->count; i++)
 		handshake_free(r->handshakes[i]);
-	if (r->refused)
-		log_debug("rank %d refused %zu connections in all", r->env->rank, r->refused);
+	tell_refused(r);
 	free(r->handshakes);
 	free(r->ways);
 	free(r->mine);
@@ -138,10 +147,8 @@ static void refuse(struct rendezvous *r, size_t i, bool left, const struct error
 	error_set(&refusal, "%s: %s", r->handshakes[i]->name, why->text);
 	if (!left || r->refused == 0)
 		r->refusal = refusal;
-	if (r->refused++ == 0)
-		log_warn("rank %d refused a connection from %s", r->env->rank, refusal.text);
-	else
-		log_debug("rank %d refused a connection from %s", r->env->rank, refusal.text);
+	r->refused++;
+	log_debug("rank %d refused a connection from %s", r->env->rank, refusal.text);
 	drop(r, i);
 }
 
@@ -222,18 +229,21 @@ static void add(struct rendezvous *r, struct handshake *handshake, double deadli
 	r->handshakes[r->count++] = handshake;
 }
 
-/* Makes room by dropping the oldest accepted connection; false if there is none. */
+/* Makes room by dropping the oldest accepted connection that has not shown the key, or else the
+ * oldest accepted one; false if there is none. */
 static bool make_room(struct rendezvous *r)
 {
 	const struct error why = { "made room for others" };
+	size_t oldest = r->count;
 
-	for (size_t i = 0; i < r->count; i++) {
-		if (!r->handshakes[i]->dials) {
-			refuse(r, i, true, &why);
-			return true;
-		}
-	}
-	return false;
+	for (size_t i = r->count; i-- > 0;)
+		if (!r->handshakes[i]->dials && (oldest == r->count || !r->handshakes[i]->secure ||
+						 r->handshakes[oldest]->secure))
+			oldest = i;
+	if (oldest == r->count)
+		return false;
+	refuse(r, oldest, true, &why);
+	return true;
 }
 
 static void accept_some(struct rendezvous *r)
@@ -303,6 +313,8 @@ static int too_late(const struct rendezvous *r, struct error *err)
 int rendezvous_step(struct rendezvous *r, const struct pollfd *polls, rendezvous_met *met,
 		    void *arg, struct error *err)
 {
+	static const struct error late = { "had not shown this run's key when all had" };
+
 	if (r->missing == 0)
 		return 0;
 	for (size_t i = r->polled; i-- > 0;)
@@ -314,7 +326,11 @@ int rendezvous_step(struct rendezvous *r, const struct pollfd *polls, rendezvous
 	if (r->missing)
 		return clock_now() < r->deadline ? 0 : too_late(r, err);
 	file_close(&r->listener); /* nobody else has any business here */
-	while (r->count)
-		drop(r, r->count - 1);
+	for (size_t i = r->count; i-- > 0;)
+		if (r->handshakes[i]->dials)
+			drop(r, i);
+		else
+			refuse(r, i, true, &late);
+	tell_refused(r);
 	return 0;
 }

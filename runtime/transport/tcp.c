@@ -267,6 +267,7 @@ static int tcp_open(void *state, const void *params, const struct net_env *env,
 	pthread_mutex_unlock(&self->lock);
 	if (self->stage != OPEN)
 		return error_set(err, "%s", self->error.text);
+	tls_setup_forget(self->setup); /* everybody is here, and nobody comes back */
 	return tcp_params->shared_memory ? share_memory(self, err) : 0;
 }
 

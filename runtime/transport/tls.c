@@ -146,13 +146,18 @@ struct tls_setup *tls_setup_new(const unsigned char key[NET_KEY_BYTES], struct e
 	return setup;
 }
 
+void tls_setup_forget(struct tls_setup *setup)
+{
+	OPENSSL_cleanse(setup->key, sizeof(setup->key));
+}
+
 void tls_setup_free(struct tls_setup *setup)
 {
 	if (!setup)
 		return;
 	SSL_CTX_free(setup->ctx);
 	BIO_meth_free(setup->wire);
-	OPENSSL_cleanse(setup->key, sizeof(setup->key));
+	tls_setup_forget(setup);
 	free(setup);
 }
 
@@ -209,13 +214,24 @@ static void before_call(struct tls *tls)
 	tls->wants_write = false;
 }
 
+/* The key has done its part: what protects the connection is derived from it and ephemeral. */
+static void forget_key(struct tls *tls)
+{
+	static const unsigned char zeros[NET_KEY_BYTES];
+
+	SSL_SESSION_set1_master_key(SSL_get_session(tls->ssl), zeros, sizeof(zeros));
+}
+
 int tls_shake(struct tls *tls, struct error *err)
 {
 	int result;
 
 	before_call(tls);
 	result = SSL_do_handshake(tls->ssl);
-	return result == 1 ? 1 : judge(tls, result, err);
+	if (result != 1)
+		return judge(tls, result, err);
+	forget_key(tls);
+	return 1;
 }
 
 long tls_read(struct tls *tls, void *bytes, size_t length, struct error *err)

@@ -17,7 +17,8 @@ struct tls_setup;
 
 /* What all connections of a rank share. */
 struct tls_setup *tls_setup_new(const unsigned char key[NET_KEY_BYTES], struct error *err);
-void tls_setup_free(struct tls_setup *setup); /* after every struct tls; may be NULL */
+void tls_setup_forget(struct tls_setup *setup); /* the key: there will be no more connections */
+void tls_setup_free(struct tls_setup *setup);	/* after every struct tls; may be NULL */
 
 /* One connection; `fd` is borrowed. The calls are for one thread at a time. */
 struct tls *tls_new(struct tls_setup *setup, int fd, bool dials, struct error *err);

@@ -45,7 +45,7 @@ static void feed(struct conn *conn, int fd, const uint8_t *bytes, size_t length,
 	struct error err;
 	int status = 0;
 
-	while (length && status == 0) {
+	while (length && status >= 0) {
 		size_t now = piece < length ? piece : length;
 
 		assert(file_write_all(fd, bytes, now) == 0);
@@ -71,10 +71,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length)
 	if (length > LARGE || claims_much(bytes, length))
 		return -1;
 	assert(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds) == 0);
-	box = mailbox_new(&env, deliver, NULL);
+	box = mailbox_new(&env, 1, deliver, NULL);
 	stream_init(&stream, fds[0]);
 	stream.plain_in = stream.plain_out = true;
-	conn = conn_new(box, PEER, VIEW, &stream);
+	conn = conn_new(box, PEER, 0, VIEW, &stream);
 	for (size_t i = 0; i < RECEIVES; i++) {
 		requests[i] = (struct net_request){
 			.bytes = room[i], .length = 4 * i, .tag = i, .peer = PEER, .receive = true
