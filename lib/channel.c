@@ -36,6 +36,15 @@ int channel_open(struct channel *channel, const char *log_path, struct error *er
 	return 0;
 }
 
+/* Until its first word a program is loaded, perhaps from a slow disk: as patient as in connecting.
+ */
+double channel_patience(const struct channel *channel)
+{
+	double start_s = channel->host->connect_timeout_s;
+
+	return channel->hello.digest || start_s < CONTROL_SILENT_S ? CONTROL_SILENT_S : start_s;
+}
+
 void channel_polls(const struct channel *channel, struct pollfd *polls)
 {
 	const struct process *process = &channel->process;

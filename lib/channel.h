@@ -41,6 +41,8 @@ struct channel {
 
 /* Takes the process over; the log file is made at `log_path` (copied; NULL: none). */
 int channel_open(struct channel *channel, const char *log_path, struct error *err);
+/* Seconds of silence after which the worker counts as lost. */
+double channel_patience(const struct channel *channel);
 /* Fills CHANNEL_POLLS entries (fd -1 where there is nothing to wait for). */
 void channel_polls(const struct channel *channel, struct pollfd *polls);
 /* Moves bytes after a poll: never blocks. */

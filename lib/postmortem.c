@@ -52,7 +52,7 @@ void postmortem_cause(const struct channel *channel, struct buf *out)
 	else
 		buf_addf(out, "rank %u on '%s'", channel->first_rank, channel->host->name);
 	if (!channel->gone)
-		buf_addf(out, " did not answer for %.0f seconds", CONTROL_SILENT_S);
+		buf_addf(out, " did not answer for %.0f seconds", channel_patience(channel));
 	else if (status->reason[0])
 		buf_addf(out, " is lost: %s", status->reason);
 	else if (status->exited && status->code == 127)

@@ -255,17 +255,18 @@ static int upload_script(char **out, const struct ssh_upload *upload, uint64_t s
 	if (random_bytes(unique, sizeof(unique), err) < 0)
 		return -1;
 	/* Where we cannot be reached any more the server may wait for hours, and cat with it: so
-	 * something looks whether the file grows. At the end the rest of the group goes. */
+	 * something there looks as well whether the copy crawls. At the end the rest of the group
+	 * goes. */
 	/* clang-format off */
 	*out = xasprintf("umask 077; trap \"\" PIPE; p=\"%s\"; t=\"$p.%02x%02x%02x%02x%02x%02x%02x%02x\"; "
-		"(o=-1; while sleep %d; n=$(wc -c <\"$t\"); [ $n -ne $o ]; do o=$n; done; "
+		"(o=0; while sleep %d; n=$(wc -c <\"$t\"); [ $n -ge $((o + %d)) ]; do o=$n; done; "
 		"rm -f \"$t\"; kill -9 0) </dev/null >/dev/null 2>&1 & "
 		"cat >\"$t\" && n=$(wc -c <\"$t\") && { [ $n -eq %llu ] || "
 		"{ echo \"only\" $n \"of %llu bytes arrived\" >&2; false; }; } && "
 		"chmod %s \"$t\" && mv -f \"$t\" \"$p\" || { rm -f \"$t\"; false; }; "
 		"s=$?; trap \"\" TERM; kill 0; exit $s",
 		path, unique[0], unique[1], unique[2], unique[3], unique[4], unique[5], unique[6],
-		unique[7], STALL_S, (unsigned long long)size, (unsigned long long)size,
+		unique[7], STALL_S, PIECE_BYTES, (unsigned long long)size, (unsigned long long)size,
 		upload->executable ? "700" : "600");
 	/* clang-format on */
 	return 0;

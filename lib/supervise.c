@@ -382,7 +382,7 @@ static void take_all(struct watch *w, struct channel *channel)
 /* A worker that is neither heard nor known to have ended. */
 static bool is_silent(const struct watch *w, const struct channel *channel)
 {
-	return !channel->ended && w->polled > channel->heard + CONTROL_SILENT_S;
+	return !channel->ended && w->polled > channel->heard + channel_patience(channel);
 }
 
 static void check_life(struct watch *w, struct channel *channel)

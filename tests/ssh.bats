@@ -307,6 +307,7 @@ worker_pid() {
 
 @test "what hangs before its first word is ended too" {
 	train --quiet
+	echo 'connect_timeout: 5s' >>hosts.yaml
 	lab exec h2 sh -c 'for f in /root/.cache/dstrain/bin/*/dstrain; do
 		size=$(stat -c %s $f); printf "#!/bin/sh\nkill -STOP \$\$\n" >$f; truncate -s $size $f; done'
 	ended=0
@@ -316,7 +317,7 @@ worker_pid() {
 	lab exec h2 rm -rf /root/.cache
 	assert_output ''
 	assert_equal $ended 3
-	grep -q "rank 1 on 'h2' did not answer for 3 seconds" said
+	grep -q "rank 1 on 'h2' did not answer for 5 seconds" said
 }
 
 @test "a copy that crawls ends the run, and leaves nothing on the host" {
