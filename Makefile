@@ -107,8 +107,11 @@ fuzz:
 	$(Q)tests/fuzz/run
 
 bench: all
+	$(Q)tests/deps bench
 	$(Q)tests/bench/workers
 	$(Q)tests/bench/peers
+	$(Q)tests/bench/allreduce
+	$(Q)tests/bench/shaped
 
 install: all
 	$(Q)install -Dm755 $(OUT)/dstrain $(BIN)/dstrain

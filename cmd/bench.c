@@ -251,7 +251,7 @@ static int run(const struct flags *flags)
 	int status = EXIT_USAGE;
 
 	bench.train.load = &bench.load;
-	stop_install();
+	stop_install(false);
 	if (prepare(&bench, &err) == 0)
 		status = measure_and_tell(&bench);
 	else

@@ -207,7 +207,7 @@ static int clean(const struct flags *flags)
 	struct error err;
 	int status = EXIT_USAGE;
 
-	stop_install();
+	stop_install(false);
 	if (!flags->hosts) {
 		log_error("which hosts? give --hosts FILE or --hosts a:4,b:4");
 	} else if (hosts_load(&hosts, flags->hosts, &problems, &err) < 0) {

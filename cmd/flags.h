@@ -21,6 +21,10 @@ enum flag_set {
 	FLAG_PRINT = 128,
 	FLAG_MARKDOWN = 256,
 	FLAG_SIZES = 512,
+	FLAG_GRACE = 1 << 10,
+	FLAG_DETACH = 1 << 11,
+	FLAG_STOP = 1 << 12,
+	FLAG_FOLLOW = 1 << 13,
 	FLAG_CLEAN = 1 << 14, /* --force and --yes */
 };
 
@@ -34,7 +38,8 @@ struct flags {
 	char *hosts, *run_dir;
 	size_t fanout;
 	size_t begin_bytes, end_bytes, factor, iters;
-	bool dry_run, json, print, markdown, force, yes;
+	double grace_s, stop_grace_s; /* stop_grace_s 0: not given */
+	bool dry_run, json, print, markdown, force, yes, detach, now, follow;
 	bool quiet, verbose, help, version;
 	int color; /* enum terminal_color */
 };

@@ -153,7 +153,7 @@ static int hosts(const struct flags *flags)
 	struct error err;
 	int status = EXIT_USAGE;
 
-	stop_install();
+	stop_install(false);
 	if (strcmp(word, "check") != 0 && strcmp(word, "show") != 0)
 		log_error("hosts: '%s' is neither check nor show", word);
 	else if (!flags->hosts)

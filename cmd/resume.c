@@ -10,6 +10,7 @@
 #include "lib/collect.h"
 #include "lib/error.h"
 #include "lib/file.h"
+#include "lib/json.h"
 #include "lib/log.h"
 #include "lib/memory.h"
 #include "lib/stop.h"
@@ -58,8 +59,12 @@ static void say_complete(const struct train *train)
 			    .last_loss = NAN },
 	};
 
-	if (train->flags->json)
-		summary_print_json(&summary);
+	if (train->flags->json) {
+		struct json *json = summary_json(&summary);
+
+		summary_print_json(json);
+		json_free(json);
+	}
 	log_info("already complete: %llu steps are done, the recipe asks for %llu; to train on: "
 		 "dstrain resume %s --set train.%s=MORE",
 		 (unsigned long long)summary.totals.step, (unsigned long long)summary.totals.steps,
@@ -135,10 +140,13 @@ static int resume(const struct flags *flags)
 	struct job_load load = { 0 };
 	struct train train = { .flags = flags, .load = &load };
 	char *recipe = NULL;
-	int status = EXIT_USAGE;
 	struct error err;
+	int status;
 
-	stop_install();
+	if (train_detach(flags, &status))
+		return status;
+	stop_install(flags->detach);
+	status = EXIT_USAGE;
 	if (rundir_open(&train.rundir, flags->operands[0], &err) < 0) {
 		log_error("%s", err.text);
 	} else {
@@ -159,7 +167,8 @@ const struct command resume_command = {
 	.least = 1,
 	.most = 1,
 	.operand_kind = OPERAND_DIRECTORY,
-	.flags = FLAG_HOSTS | FLAG_SET | FLAG_FANOUT | FLAG_DRY_RUN | FLAG_JSON,
+	.flags = FLAG_HOSTS | FLAG_SET | FLAG_FANOUT | FLAG_DRY_RUN | FLAG_JSON | FLAG_GRACE |
+		 FLAG_DETACH,
 	.summary = "Go on with a run from its newest valid checkpoint",
 	.details = "Hosts and recipe are those of the run directory unless flags say otherwise. On "
 		   "as many ranks as before, the losses are the same as if the run had never been "

@@ -36,9 +36,12 @@ static int run(const struct flags *flags)
 {
 	struct job_load load = { 0 };
 	struct train train = { .flags = flags, .load = &load };
-	int status = EXIT_USAGE;
+	int status;
 
-	stop_install();
+	if (train_detach(flags, &status))
+		return status;
+	stop_install(flags->detach);
+	status = EXIT_USAGE;
 	if (job_load(&load, flags->operands[0], flags) == 0)
 		status = start(&train);
 	job_load_report(&load);
@@ -53,7 +56,8 @@ const struct command run_command = {
 	.least = 1,
 	.most = 1,
 	.operand_kind = OPERAND_FILE,
-	.flags = FLAG_HOSTS | FLAG_SET | FLAG_RUN_DIR | FLAG_FANOUT | FLAG_DRY_RUN | FLAG_JSON,
+	.flags = FLAG_HOSTS | FLAG_SET | FLAG_RUN_DIR | FLAG_FANOUT | FLAG_DRY_RUN | FLAG_JSON |
+		 FLAG_GRACE | FLAG_DETACH,
 	.summary = "Train what a recipe says",
 	.details =
 		"Copies itself and the data to the hosts where they lack it, starts a worker per "

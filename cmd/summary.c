@@ -3,37 +3,43 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
+#include <unistd.h>
 
 #include "lib/buf.h"
 #include "lib/error.h"
+#include "lib/clock.h"
 #include "lib/json.h"
+#include "lib/log.h"
+#include "lib/status.h"
 #include "lib/table.h"
 #include "lib/units.h"
 
-static void print_evals(const struct progress_totals *totals)
+static void print_evals(const struct json *evals)
 {
 	struct table table = { .align = "rrrrrr" };
 	struct buf out = { 0 };
 
-	if (!totals->eval_count)
+	if (!evals)
 		return;
 	for (const char *const *head =
 		     (const char *const[]){ "epoch", "step", "train loss", "test loss", "accuracy",
 					    "seconds", NULL };
 	     *head; head++)
 		table_add(&table, "%s", *head);
-	for (size_t i = 0; i < totals->eval_count; i++) {
-		const struct progress_eval *eval = &totals->evals[i];
+	for (size_t i = 0; i < json_size(evals); i++) {
+		const struct json *eval = json_at(evals, i);
+		double accuracy = json_get_real(eval, "accuracy", NAN);
 
-		table_add(&table, "%llu", (unsigned long long)eval->epoch);
-		table_add(&table, "%llu", (unsigned long long)eval->step);
-		table_add(&table, "%.4f", eval->train_loss);
-		table_add(&table, "%.4f", eval->loss);
-		if (isnan(eval->accuracy))
+		table_add(&table, "%llu", (unsigned long long)json_get_count(eval, "epoch", 0));
+		table_add(&table, "%llu", (unsigned long long)json_get_count(eval, "step", 0));
+		table_add(&table, "%.4f", json_get_real(eval, "train_loss", NAN));
+		table_add(&table, "%.4f", json_get_real(eval, "test_loss", NAN));
+		if (isnan(accuracy))
 			table_add(&table, "-");
 		else
-			table_add(&table, "%.2f %%", 100 * eval->accuracy);
-		table_add(&table, "%.1f", eval->elapsed_s);
+			table_add(&table, "%.2f %%", 100 * accuracy);
+		table_add(&table, "%.1f", json_get_real(eval, "elapsed_s", NAN));
 	}
 	table_print(&table, &out);
 	printf("%s\n", buf_text(&out));
@@ -41,33 +47,35 @@ static void print_evals(const struct progress_totals *totals)
 	buf_release(&out);
 }
 
-static double samples_per_s(const struct progress_totals *totals)
+static unsigned long long count_of(const struct json *result, const char *key)
 {
-	return totals->here_s > 0 ? (double)totals->samples_seen / totals->here_s : 0;
+	return json_get_count(result, key, 0);
 }
 
-void summary_print(const struct summary *summary)
+void summary_print(const struct json *result)
 {
-	const struct progress_totals *totals = &summary->totals;
+	unsigned long long world = count_of(result, "world"), hosts = count_of(result, "hosts");
 	struct table table = { .align = "ll" };
 	struct buf out = { 0 };
 	char time[32], sent[32], payload[32];
 
-	print_evals(totals);
+	print_evals(json_get(result, "evaluations"));
 	table_add(&table, "model");
-	table_add(&table, "%llu parameters, %zu rank%s on %zu host%s",
-		  (unsigned long long)totals->parameters, summary->world,
-		  summary->world == 1 ? "" : "s", summary->hosts, summary->hosts == 1 ? "" : "s");
+	table_add(&table, "%llu parameters, %llu rank%s on %llu host%s",
+		  count_of(result, "parameters"), world, world == 1 ? "" : "s", hosts,
+		  hosts == 1 ? "" : "s");
 	table_add(&table, "trained");
-	table_add(&table, "%llu steps in %s, %.0f samples/s", (unsigned long long)totals->step,
-		  units_show_seconds(time, sizeof(time), totals->elapsed_s), samples_per_s(totals));
+	table_add(&table, "%llu steps in %s, %.0f samples/s", count_of(result, "step"),
+		  units_show_seconds(time, sizeof(time), json_get_real(result, "elapsed_s", 0)),
+		  json_get_real(result, "samples_per_s", 0));
 	table_add(&table, "sent");
 	table_add(&table, "%s, %s of it payload",
-		  units_show_bytes(sent, sizeof(sent), (double)totals->bytes_sent),
-		  units_show_bytes(payload, sizeof(payload), (double)totals->payload_sent));
+		  units_show_bytes(sent, sizeof(sent), (double)count_of(result, "bytes_sent")),
+		  units_show_bytes(payload, sizeof(payload),
+				   (double)count_of(result, "payload_sent")));
 	table_add(&table, "model file");
-	table_add(&table, "%s/checkpoints/step-%llu/model.safetensors", summary->rundir,
-		  (unsigned long long)summary->checkpoint_step);
+	table_add(&table, "%s/checkpoints/step-%llu/model.safetensors",
+		  json_get_text(result, "run_dir"), count_of(result, "checkpoint_step"));
 	table_print(&table, &out);
 	fputs(buf_text(&out), stdout);
 	table_release(&table);
@@ -85,35 +93,83 @@ static const char *end_name(enum supervise_end end)
 	return names[end];
 }
 
-void summary_print_json(const struct summary *summary)
+static struct json *evaluations(const struct progress_totals *totals)
+{
+	struct json *list = json_array_new();
+
+	for (size_t i = 0; i < totals->eval_count; i++) {
+		const struct progress_eval *eval = &totals->evals[i];
+		struct json *json = json_object_new();
+
+		json_add_count(json, "epoch", eval->epoch);
+		json_add_count(json, "step", eval->step);
+		json_add_real(json, "train_loss", eval->train_loss);
+		json_add_real(json, "test_loss", eval->loss);
+		json_add_real(json, "accuracy", eval->accuracy);
+		json_add_real(json, "elapsed_s", eval->elapsed_s);
+		json_add(list, NULL, json);
+	}
+	return list;
+}
+
+struct json *summary_json(const struct summary *summary)
 {
 	const struct progress_totals *totals = &summary->totals;
 	struct json *json = json_object_new();
-	struct buf out = { 0 };
 
+	json_add_text(json, "kind", "result");
 	json_add_text(json, "result", end_name(summary->end));
+	json_add_text(json, "state", end_name(summary->end));
 	json_add_count(json, "exit_status", (uint64_t)summary->exit_status);
 	if (summary->end > SUPERVISE_STOPPED)
 		json_add_text(json, "error", summary->why->text);
+	if (summary->report && summary->report[0])
+		json_add_text(json, "report", summary->report);
 	json_add_text(json, "name", summary->name);
 	json_add_text(json, "run_dir", summary->rundir);
+	json_add_count(json, "pid", (uint64_t)getpid());
+	json_add_real(json, "started", summary->started);
+	json_add_real(json, "ended", clock_wall());
 	json_add_count(json, "world", summary->world);
 	json_add_count(json, "hosts", summary->hosts);
 	json_add_count(json, "parameters", totals->parameters);
-	json_add_count(json, "step", totals->step);
-	json_add_count(json, "steps", totals->steps);
 	json_add_count(json, "checkpoint_step", summary->checkpoint_step);
-	json_add_real(json, "loss", totals->last_loss);
-	if (totals->eval_count) {
-		json_add_real(json, "test_loss", totals->evals[totals->eval_count - 1].loss);
-		json_add_real(json, "accuracy", totals->evals[totals->eval_count - 1].accuracy);
-	}
-	json_add_real(json, "elapsed_s", totals->elapsed_s);
-	json_add_real(json, "samples_per_s", samples_per_s(totals));
+	status_add_totals(json, totals);
 	json_add_count(json, "bytes_sent", totals->bytes_sent);
 	json_add_count(json, "payload_sent", totals->payload_sent);
-	json_print(json, 2, &out);
+	if (totals->eval_count)
+		json_add(json, "evaluations", evaluations(totals));
+	return json;
+}
+
+void summary_print_json(const struct json *result)
+{
+	struct buf out = { 0 };
+
+	json_print(result, 2, &out);
 	fputs(buf_text(&out), stdout);
 	buf_release(&out);
-	json_free(json);
+}
+
+void summary_tell(const struct json *result)
+{
+	const char *state = json_get_text(result, "state"),
+		   *path = json_get_text(result, "run_dir");
+	const char *error = json_get_text(result, "error"),
+		   *report = json_get_text(result, "report");
+	unsigned long long saved = count_of(result, "checkpoint_step");
+
+	if (strcmp(state, "done") == 0)
+		return;
+	if (error)
+		log_error("%s", error);
+	fputs(report ? report : "", stderr);
+	if (!saved && !error)
+		log_info("stopped before the first step");
+	else if (!error)
+		log_info("stopped after step %llu; go on with: dstrain resume %s",
+			 count_of(result, "step"), path);
+	else if (saved)
+		log_info("the checkpoint of step %llu is kept; go on with: dstrain resume %s",
+			 saved, path);
 }

@@ -7,17 +7,58 @@
 #include <unistd.h>
 
 #include "cmd/cmd.h"
+#include "cmd/detach.h"
 #include "cmd/job_load.h"
 #include "cmd/summary.h"
+#include "lib/clock.h"
 #include "lib/collect.h"
 #include "lib/error.h"
+#include "lib/file.h"
+#include "lib/json.h"
 #include "lib/launch.h"
 #include "lib/log.h"
 #include "lib/memory.h"
+#include "lib/post.h"
 #include "lib/progress.h"
+#include "lib/runs.h"
 #include "lib/stop.h"
 #include "lib/terminal.h"
 #include "runtime/transport/transport.h"
+
+static void say_detached(const struct flags *flags, const char *run_dir)
+{
+	struct json *json = json_object_new();
+	struct buf out = { 0 };
+
+	json_add_text(json, "run_dir", run_dir);
+	json_print(json, 2, &out);
+	fputs(flags->json ? buf_text(&out) : run_dir, stdout);
+	fputs(flags->json ? "" : "\n", stdout);
+	log_info("training has begun and goes on by itself; watch it: dstrain attach %s; stop it: "
+		 "dstrain stop %s",
+		 run_dir, run_dir);
+	buf_release(&out);
+	json_free(json);
+}
+
+bool train_detach(const struct flags *flags, int *status)
+{
+	struct error err;
+	char *run_dir;
+	int left;
+
+	if (!flags->detach || flags->dry_run)
+		return false;
+	left = detach_fork(status, &run_dir, &err);
+	if (left < 0) {
+		log_error("%s", err.text);
+		*status = EXIT_FAILED;
+	} else if (left > 0 && run_dir) {
+		say_detached(flags, run_dir);
+	}
+	free(run_dir);
+	return left != 0;
+}
 
 int train_hosts(struct train *train, const char *fallback, struct error *err)
 {
@@ -67,7 +108,7 @@ static struct progress *open_progress(const struct train *train, struct error *e
 	char *path = rundir_file(&train->rundir, "metrics.jsonl");
 	struct progress_env env = { .metrics_path = path,
 				    .world = (uint32_t)hosts_slots(&train->hosts),
-				    .live = !flags->quiet && !flags->verbose &&
+				    .live = !flags->quiet && !flags->verbose && !flags->detach &&
 					    terminal_rewrites(STDERR_FILENO),
 				    .quiet = flags->quiet,
 				    .start_step = train->restore.step,
@@ -103,17 +144,47 @@ int train_exit_status(enum supervise_end end)
 	return EXIT_FAILED;
 }
 
-/* What went wrong, what there is to see of it, and how to go on. */
-static void say_failure(const struct train *train, const struct launch *launched,
-			const struct error *err)
+/* Nobody is served by a run that ends because it cannot be watched. */
+static struct post *open_post(const struct train *train)
 {
-	char *path = train->rundir.path;
+	char *log = rundir_file(&train->rundir, "logs/orchestrator.log");
+	char *old = rundir_file(&train->rundir, RUN_RESULT);
+	struct error err;
+	struct post *post;
 
-	log_error("%s", err->text);
-	fputs(buf_text(&launched->report), stderr);
-	if (launched->collect->last_step)
-		log_info("the checkpoint of step %llu is kept; go on with: dstrain resume %s",
-			 (unsigned long long)launched->collect->last_step, path);
+	unlink(old);
+	if (runs_enter(train->rundir.path, &err) < 0)
+		log_warn("`dstrain ps` will not show this run: %s", err.text);
+	post = post_open(train->rundir.path, log, &err);
+	if (!post)
+		log_warn("this run can be neither watched nor stopped from elsewhere: %s",
+			 err.text);
+	free(old);
+	free(log);
+	return post;
+}
+
+static void begun(void *arg)
+{
+	const struct train *train = arg;
+	char *log = rundir_file(&train->rundir, "logs/orchestrator.log");
+
+	if (train->flags->detach) {
+		post_end_log(train->post);
+		detach_begun(train->rundir.path, log);
+	}
+	free(log);
+}
+
+static void record_result(const struct train *train, const struct json *result)
+{
+	struct buf text = { 0 };
+	struct error err;
+
+	json_print(result, 2, &text);
+	if (rundir_write(&train->rundir, RUN_RESULT, text.data, text.length, &err) < 0)
+		log_warn("%s", err.text);
+	buf_release(&text);
 }
 
 static int finish(const struct train *train, struct launch *launched, enum supervise_end end,
@@ -121,26 +192,26 @@ static int finish(const struct train *train, struct launch *launched, enum super
 {
 	struct summary summary = { .end = end,
 				   .why = err,
+				   .report = buf_text(&launched->report),
 				   .name = train->load->job.params.name,
 				   .rundir = train->rundir.path,
 				   .hosts = train->hosts.count,
 				   .world = hosts_slots(&train->hosts),
 				   .checkpoint_step = launched->collect->last_step,
 				   .totals = progress_totals(launched->progress),
+				   .started = train->started,
 				   .exit_status = train_exit_status(end) };
+	struct json *result = summary_json(&summary);
 
 	progress_hide();
+	record_result(train, result);
 	if (train->flags->json)
-		summary_print_json(&summary);
+		summary_print_json(result);
 	else if (end == SUPERVISE_DONE && !train->flags->quiet)
-		summary_print(&summary);
-	if (end == SUPERVISE_STOPPED && !summary.checkpoint_step)
-		log_info("stopped before the first step");
-	else if (end == SUPERVISE_STOPPED)
-		log_info("stopped after step %llu; go on with: dstrain resume %s",
-			 (unsigned long long)summary.totals.step, train->rundir.path);
-	else if (end != SUPERVISE_DONE)
-		say_failure(train, launched, err);
+		summary_print(result);
+	summary_tell(result);
+	post_close(launched->post, result);
+	json_free(result);
 	return summary.exit_status;
 }
 
@@ -157,16 +228,21 @@ int train_launch(struct train *train)
 		.collect = &collect,
 		.restore_dir = train->restore_dir,
 		.restore = train->restore_dir ? &train->restore : NULL,
+		.grace_s = train->flags->grace_s,
+		.begun = begun,
+		.begun_arg = train,
 	};
 	struct error err = { "" };
 	enum supervise_end end;
 	int status = EXIT_FAILED;
 
+	train->started = clock_wall();
 	settings_print(&train->load->resolved, &recipe);
 	launched.recipe = buf_text(&recipe);
 	collect = new_collect(train, launched.recipe);
 	launched.progress = open_progress(train, &err);
 	if (launched.progress) {
+		launched.post = train->post = open_post(train);
 		log_info("run directory %s", train->rundir.path);
 		end = launch(&launched, &err);
 		status = finish(train, &launched, end, &err);

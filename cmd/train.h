@@ -2,6 +2,8 @@
 #ifndef DSTRAIN_CMD_TRAIN_H
 #define DSTRAIN_CMD_TRAIN_H
 
+#include <stdbool.h>
+
 #include "lib/hosts.h"
 #include "lib/manifest.h"
 #include "lib/provision.h"
@@ -11,6 +13,7 @@
 struct error;
 struct flags;
 struct job_load;
+struct post;
 
 /* Zeroed is valid and empty. */
 struct train {
@@ -21,9 +24,14 @@ struct train {
 	struct rundir rundir;
 	char *restore_dir; /* NULL: from the beginning */
 	struct manifest restore;
+	struct post *post;   /* this and the next are set by train_launch */
+	double started;	     /* since 1970 */
 	uint64_t saved_step; /* out: of the newest checkpoint; 0: none */
 };
 
+/* --detach: a process of its own goes on, and this one waits until training has begun there, says
+ * where, and has nothing more to do than to end with *status: true. Call it first of all. */
+bool train_detach(const struct flags *flags, int *status);
 /* The hosts of --hosts, else of `fallback`; what is wrong with them goes to stderr. */
 int train_hosts(struct train *train, const char *fallback, struct error *err);
 int train_files(struct train *train, struct error *err); /* what workers will need */

@@ -139,22 +139,16 @@ bool channel_reap(struct channel *channel, double deadline)
 	return channel->gone;
 }
 
-/* Workers of one host that have to be ended over SSH. */
-struct prey {
-	const struct channel *first;
-	struct buf pids;
-};
-
-/* Only the processes that said hello: same pid, and still our program. */
+/* Every worker of the run on one host, in whatever state; also one that has not said hello yet. */
 static int kill_remote(void *arg, size_t i, struct error *err)
 {
-	const struct prey *prey = (struct prey *)arg + i;
-	char *script = xasprintf("for p in %s; do case $(readlink /proc/$p/exe) in "
-				 "*/dstrain/bin/%s/dstrain*) kill -9 $p;; esac; done",
-				 buf_text(&prey->pids), prey->first->hello.digest);
+	const struct channel *channel = *((struct channel **)arg + i);
+	char *script = xasprintf("for f in $(grep -lsz ^DSTRAIN_RUN=%s$ /proc/[0-9]*/environ); do "
+				 "p=${f#/proc/}; kill -9 ${p%%%%/*}; done",
+				 channel->mark);
 	struct ssh_command command = { .command = script, .timeout_s = KILL_S };
 	struct buf output = { 0 };
-	int status = ssh_run(prey->first->ssh, &command, &output, err);
+	int status = ssh_run(channel->ssh, &command, &output, err);
 
 	buf_release(&output);
 	free(script);
@@ -162,42 +156,39 @@ static int kill_remote(void *arg, size_t i, struct error *err)
 }
 
 /* All hosts at once: one that does not answer takes its time for nothing. */
-static void kill_all_remote(struct prey *preys, size_t count)
+static void kill_all_remote(struct channel **hosts, size_t count)
 {
 	int *status = xcalloc(count, sizeof(*status));
 	struct error *errors = xcalloc(count, sizeof(*errors));
 
 	if (count)
-		fanout(count, count < KILL_WIDTH ? count : KILL_WIDTH, kill_remote, preys, status,
+		fanout(count, count < KILL_WIDTH ? count : KILL_WIDTH, kill_remote, hosts, status,
 		       errors, NULL);
-	for (size_t i = 0; i < count; i++) {
+	for (size_t i = 0; i < count; i++)
 		if (status[i] < 0)
 			log_debug("%s", errors[i].text);
-		buf_release(&preys[i].pids);
-	}
 	free(errors);
 	free(status);
 }
 
 void channels_kill(struct channel *channels, size_t count)
 {
-	struct prey *preys = xcalloc(count, sizeof(*preys));
+	struct channel **there = xcalloc(count, sizeof(struct channel *)); /* one of each host */
 	size_t hosts = 0;
 
 	for (size_t i = 0; i < count; i++) {
-		const struct channel *channel = &channels[i];
+		struct channel *channel = &channels[i];
 
-		if (channel->gone || !channel->process.ops || !channel->ssh || !channel->hello.pid)
+		if (channel->gone || !channel->process.ops || !channel->ssh)
 			continue;
-		if (hosts == 0 || preys[hosts - 1].first->ssh != channel->ssh)
-			preys[hosts++].first = channel;
-		buf_addf(&preys[hosts - 1].pids, "%u ", channel->hello.pid);
+		if (hosts == 0 || there[hosts - 1]->ssh != channel->ssh)
+			there[hosts++] = channel;
 	}
-	kill_all_remote(preys, hosts);
+	kill_all_remote(there, hosts);
 	for (size_t i = 0; i < count; i++)
 		if (!channels[i].gone && channels[i].process.ops)
 			process_kill(&channels[i].process, SIGKILL);
-	free(preys);
+	free(there);
 }
 
 void channel_close(struct channel *channel)

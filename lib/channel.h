@@ -20,6 +20,7 @@ enum { CHANNEL_TAIL = 10, CHANNEL_POLLS = 3 };
 struct channel {
 	const struct host *host; /* borrowed */
 	struct ssh *ssh;	 /* borrowed; NULL for a local worker */
+	const char *mark;	 /* of the run; borrowed; see struct site */
 	struct process process;
 	uint32_t first_rank, ranks;
 	char *log_path;		  /* NULL: none */

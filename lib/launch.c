@@ -1,16 +1,28 @@
 /* From hosts to a finished run: connect, provision, start a worker per slot, supervise, end. */
+#define _GNU_SOURCE /* pipe2 */
 #include "lib/launch.h"
 
+#include <fcntl.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "lib/channel.h"
 #include "lib/control.h"
 #include "lib/core.h"
 #include "lib/digest.h"
 #include "lib/error.h"
+#include "lib/file.h"
 #include "lib/hosts.h"
+#include "lib/json.h"
+#include "lib/log.h"
 #include "lib/manifest.h"
 #include "lib/memory.h"
+#include "lib/post.h"
 #include "lib/process.h"
 #include "lib/provision.h"
 #include "lib/pulse.h"
@@ -18,7 +30,7 @@
 #include "lib/site.h"
 #include "lib/stop.h"
 
-enum { FAILURES_TOLD = 20 };
+enum { FAILURES_TOLD = 20, ANSWER_MS = 500 };
 
 struct start {
 	struct launch *launch;
@@ -26,6 +38,7 @@ struct start {
 	struct channel *channels; /* [channel_count] */
 	size_t channel_count;
 	struct pulse *pulse;	  /* of the channels */
+	char mark[17];		  /* of the run, on its workers; see struct site */
 	struct control_plan plan; /* what all workers are told; texts borrowed */
 	size_t told;
 };
@@ -46,6 +59,82 @@ static void report_failures(struct launch *launch, const int *status, const stru
 			 failed - told);
 }
 
+/* Hosts being set up, while the main thread answers those who ask. */
+struct setup {
+	struct start *start;
+	int *status;
+	struct error *errors;
+	size_t failed;
+	int done[2]; /* closed by the one, polled by the other */
+};
+
+static void tell_status(void *arg, struct json *out)
+{
+	(void)arg;
+	json_add_text(out, "state", stop_signal() ? "stopping" : "starting");
+}
+
+static void stop_by_post(void *arg, double grace_s, bool now)
+{
+	(void)arg;
+	(void)grace_s;
+	(void)now;
+	log_info("asked to stop");
+	stop_note(SIGTERM);
+}
+
+static void *set_up(void *arg)
+{
+	struct setup *setup = arg;
+	const struct launch *launch = setup->start->launch;
+
+	setup->failed = sites_open(&setup->start->sites, launch->hosts, launch->files,
+				   launch->fanout, setup->status, setup->errors);
+	file_close(&setup->done[1]);
+	return NULL;
+}
+
+static void answer_until_done(struct post *post, int done)
+{
+	const struct post_desk desk = { .status = tell_status, .stop = stop_by_post };
+	struct pollfd polls[POST_POLLS + 1];
+
+	post_desk(post, &desk);
+	do {
+		post_polls(post, polls);
+		polls[POST_POLLS] = (struct pollfd){ .fd = done, .events = POLLIN };
+		poll(polls, POST_POLLS + 1, ANSWER_MS);
+		post_move(post, polls);
+	} while (!polls[POST_POLLS].revents);
+}
+
+/* Returns how many hosts failed. */
+static size_t set_up_answering(struct setup *setup)
+{
+	sigset_t all, before;
+	pthread_t thread;
+	int status;
+
+	if (pipe2(setup->done, O_CLOEXEC) < 0) {
+		setup->done[0] = setup->done[1] = -1;
+		set_up(setup);
+		return setup->failed;
+	}
+	/* Signals are for the thread that waits here. */
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	status = pthread_create(&thread, NULL, set_up, setup);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	if (status == 0) {
+		answer_until_done(setup->start->launch->post, setup->done[0]);
+		pthread_join(thread, NULL);
+	} else {
+		set_up(setup);
+	}
+	file_close(&setup->done[0]);
+	return setup->failed;
+}
+
 /* All hosts or none: everything wrong is told at once. */
 static int open_sites(struct start *start, struct error *err)
 {
@@ -53,8 +142,8 @@ static int open_sites(struct start *start, struct error *err)
 	size_t count = launch->hosts->count;
 	int *status = xcalloc(count, sizeof(*status));
 	struct error *errors = xcalloc(count, sizeof(*errors));
-	size_t failed = sites_open(&start->sites, launch->hosts, launch->files, launch->fanout,
-				   status, errors);
+	struct setup setup = { .start = start, .status = status, .errors = errors };
+	size_t failed = set_up_answering(&setup);
 
 	for (size_t i = count; i-- > 0;)
 		if (status[i] < 0)
@@ -79,6 +168,7 @@ static int start_one(struct start *start, const struct site *site, struct channe
 
 	channel->host = site->host;
 	channel->ssh = site->ssh;
+	channel->mark = start->mark;
 	pulse_away(start->pulse); /* a host may take its time, and others already listen */
 	status = site_start(site, "worker", &process, err);
 	pulse_back(start->pulse);
@@ -100,6 +190,7 @@ static int start_all(struct start *start, struct error *err)
 		size_t slots = hosts->entries[i].slots;
 		size_t workers = start->launch->threads ? 1 : slots;
 
+		start->sites.entries[i].mark = start->mark;
 		for (size_t slot = 0; slot < workers; slot++) {
 			struct channel *channel = &start->channels[start->channel_count++];
 
@@ -144,6 +235,7 @@ static int make_plan(struct start *start, struct error *err)
 	const struct launch *launch = start->launch;
 	const struct provision_files *files = launch->files;
 	struct control_plan *plan = &start->plan;
+	uint64_t mark;
 
 	plan->recipe = text_or_empty(launch->recipe);
 	plan->start_step = launch->restore ? launch->restore->step : 0;
@@ -161,8 +253,10 @@ static int make_plan(struct start *start, struct error *err)
 		plan->bench = *launch->bench;
 	else
 		plan->bench.collective = text_or_empty(NULL);
-	if (random_bytes(plan->key, sizeof(plan->key), err) < 0)
+	if (random_bytes(&mark, sizeof(mark), err) < 0 ||
+	    random_bytes(plan->key, sizeof(plan->key), err) < 0)
 		return -1;
+	snprintf(start->mark, sizeof(start->mark), "%016" PRIx64, mark);
 	return random_bytes(&plan->job, sizeof(plan->job), err);
 }
 
@@ -192,6 +286,10 @@ static enum supervise_end run(struct start *start, struct error *err)
 					 .collect = launch->collect,
 					 .restore_dir = launch->restore_dir,
 					 .restore = launch->restore,
+					 .grace_s = launch->grace_s,
+					 .post = launch->post,
+					 .begun = launch->begun,
+					 .begun_arg = launch->begun_arg,
 					 .row = launch->row,
 					 .row_arg = launch->row_arg };
 	enum supervise_end end = SUPERVISE_FAILED;
@@ -199,14 +297,17 @@ static enum supervise_end run(struct start *start, struct error *err)
 	start->pulse = supervision.pulse = pulse_new(start->channels, &start->channel_count, err);
 	if (!start->pulse)
 		return SUPERVISE_FAILED;
-	if (open_sites(start, err) == 0 && start_all(start, err) == 0) {
+	if (open_sites(start, err) < 0 || stop_signal() || start_all(start, err) < 0) {
+		if (stop_signal()) {
+			error_set(err, "aborted");
+			end = SUPERVISE_ABORTED;
+		}
+	} else {
 		supervision.channels = start->channels;
 		supervision.count = start->channel_count;
 		end = supervise(&supervision, err);
 		buf_add(&launch->report, supervision.report.data, supervision.report.length);
 		buf_release(&supervision.report);
-	} else if (stop_signal()) {
-		end = SUPERVISE_ABORTED;
 	}
 	return end;
 }

@@ -12,6 +12,7 @@ struct control_bench;
 struct error;
 struct hosts;
 struct manifest;
+struct post;
 struct progress;
 struct collect;
 struct provision_files;
@@ -31,6 +32,10 @@ struct launch {
 	const struct control_bench *bench; /* NULL: train; else without the four before */
 	supervise_row *row;		   /* as of struct supervise, with its argument */
 	void *row_arg;
+	double grace_s; /* this and the next three as of struct supervise */
+	struct post *post;
+	void (*begun)(void *arg);
+	void *begun_arg;
 	struct buf report; /* out: as of struct supervise */
 };
 

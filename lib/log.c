@@ -6,6 +6,7 @@
 
 static enum log_level shown = LOG_INFO;
 static void (*clear_line)(void);
+static void (*also_to)(const char *text);
 
 void log_level_set(enum log_level level)
 {
@@ -17,8 +18,14 @@ void log_before_line(void (*clear)(void))
 	clear_line = clear;
 }
 
-static void __attribute__((format(printf, 3, 0)))
-line(enum log_level level, const char *word, const char *format, va_list args)
+void log_also(void (*also)(const char *text))
+{
+	also_to = also;
+}
+
+static void __attribute__((format(printf, 4, 0)))
+line(enum log_level level, const char *word, void (*also)(const char *text), const char *format,
+     va_list args)
 {
 	char text[2048];
 	int used;
@@ -30,19 +37,22 @@ line(enum log_level level, const char *word, const char *format, va_list args)
 	if (clear_line)
 		clear_line();
 	fprintf(stderr, "%s\n", text); /* one call, so that lines of threads do not mix */
+	if (also)
+		also(text);
 }
 
-#define LOG_FUNCTION(name, level, word)          \
-	void name(const char *format, ...)       \
-	{                                        \
-		va_list args;                    \
-                                                 \
-		va_start(args, format);          \
-		line(level, word, format, args); \
-		va_end(args);                    \
+#define LOG_FUNCTION(name, level, word, also)          \
+	void name(const char *format, ...)             \
+	{                                              \
+		va_list args;                          \
+                                                       \
+		va_start(args, format);                \
+		line(level, word, also, format, args); \
+		va_end(args);                          \
 	}
 
-LOG_FUNCTION(log_error, LOG_ERROR, "error: ")
-LOG_FUNCTION(log_warn, LOG_WARN, "warning: ")
-LOG_FUNCTION(log_info, LOG_INFO, "")
-LOG_FUNCTION(log_debug, LOG_DEBUG, "debug: ")
+LOG_FUNCTION(log_error, LOG_ERROR, "error: ", also_to)
+LOG_FUNCTION(log_warn, LOG_WARN, "warning: ", also_to)
+LOG_FUNCTION(log_info, LOG_INFO, "", also_to)
+LOG_FUNCTION(log_debug, LOG_DEBUG, "debug: ", also_to)
+LOG_FUNCTION(log_progress, LOG_INFO, "", NULL)

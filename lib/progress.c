@@ -16,6 +16,7 @@
 #include "lib/json.h"
 #include "lib/log.h"
 #include "lib/memory.h"
+#include "lib/post.h"
 #include "lib/terminal.h"
 #include "lib/units.h"
 
@@ -38,9 +39,9 @@ struct progress {
 	size_t record_count;
 	struct progress_totals totals;
 	struct progress_eval *evals;
-	double began, shown, epoch_loss;
+	double began, shown, rated, epoch_loss;
 	uint64_t epoch_samples;
-	uint64_t here_samples, shown_bytes;
+	uint64_t here_samples, rated_bytes;
 	double rate_bytes_per_s;
 	bool accuracy;
 };
@@ -89,6 +90,7 @@ struct progress *progress_open(const struct progress_env *env, struct error *err
 	progress->env = *env;
 	progress->env.metrics_path = progress->path = xstrdup(env->metrics_path);
 	progress->totals.last_loss = NAN;
+	progress->totals.step = progress->totals.start_step = env->start_step;
 	progress->metrics = fopen(env->metrics_path, "ae");
 	if (!progress->metrics) {
 		error_set(err, "cannot write '%s': %s", env->metrics_path, strerror(errno));
@@ -106,9 +108,8 @@ void progress_begin(struct progress *progress, const struct control_ready *ready
 	progress->totals.steps = ready->steps;
 	progress->totals.steps_per_epoch = ready->steps_per_epoch;
 	progress->totals.parameters = ready->parameters;
-	progress->totals.step = progress->env.start_step;
 	progress->accuracy = ready->accuracy;
-	progress->began = progress->shown = clock_now();
+	progress->began = progress->shown = progress->rated = clock_now();
 }
 
 double progress_elapsed(const struct progress *progress)
@@ -210,60 +211,83 @@ static uint64_t epochs(const struct progress *progress)
 	return epoch_of(progress, progress->totals.steps);
 }
 
-/* Fits 80 columns for all but the longest runs; what matters least stands last. */
-static void write_short(const struct progress *progress, const char *rate, const char *left,
-			struct buf *line)
+static void add_common(const struct progress *progress, const char *gap, struct buf *line)
 {
 	const struct progress_totals *t = &progress->totals;
 
-	buf_addf(line, "epoch %llu/%llu step %llu/%llu loss %.4f",
+	buf_addf(line, "epoch %llu/%llu%sstep %llu/%llu%sloss %.4f",
 		 (unsigned long long)epoch_of(progress, t->step),
-		 (unsigned long long)epochs(progress), (unsigned long long)t->step,
-		 (unsigned long long)t->steps, t->last_loss);
-	if (t->eval_count && progress->accuracy)
-		buf_addf(line, " %.2f %%", 100 * t->evals[t->eval_count - 1].accuracy);
-	buf_addf(line, " left %s %.0f/s %s", left, samples_per_s(progress), rate);
+		 (unsigned long long)epochs(progress), gap, (unsigned long long)t->step,
+		 (unsigned long long)t->steps, gap, t->last_loss);
 }
 
-static void write_long(const struct progress *progress, const char *rate, const char *left,
-		       struct buf *line)
+static void measure_rate(struct progress *progress)
+{
+	uint64_t sent = progress->totals.bytes_sent - progress->rated_bytes;
+	double now = clock_now();
+
+	if (now < progress->rated + LIVE_S)
+		return;
+	progress->rate_bytes_per_s =
+		0.8 * progress->rate_bytes_per_s + 0.2 * (double)sent / (now - progress->rated);
+	progress->rated = now;
+	progress->rated_bytes = progress->totals.bytes_sent;
+}
+
+static void draw(const struct progress *progress, struct buf *full, struct buf *narrow)
 {
 	const struct progress_totals *t = &progress->totals;
+	double seconds = clock_now() - progress->began;
+	double done = (double)(t->step - progress->env.start_step);
+	double left = done > 0 ? seconds / done * (double)(t->steps - t->step) : 0;
+	char rate_text[32], left_text[32];
 
-	buf_addf(line, "epoch %llu/%llu  step %llu/%llu  loss %.4f",
-		 (unsigned long long)epoch_of(progress, t->step),
-		 (unsigned long long)epochs(progress), (unsigned long long)t->step,
-		 (unsigned long long)t->steps, t->last_loss);
-	if (t->eval_count && progress->accuracy)
-		buf_addf(line, "  accuracy %.2f %%", 100 * t->evals[t->eval_count - 1].accuracy);
-	buf_addf(line, "  %.0f samples/s  %s  left %s", samples_per_s(progress), rate, left);
+	units_show_rate(rate_text, sizeof(rate_text), progress->rate_bytes_per_s);
+	units_show_seconds(left_text, sizeof(left_text), left);
+	add_common(progress, "  ", full);
+	add_common(progress, " ", narrow);
+	if (t->eval_count && progress->accuracy) {
+		double percent = 100 * t->evals[t->eval_count - 1].accuracy;
+
+		buf_addf(full, "  accuracy %.2f %%", percent);
+		buf_addf(narrow, " %.2f %%", percent);
+	}
+	buf_addf(full, "  %.0f samples/s  %s  left %s", samples_per_s(progress), rate_text,
+		 left_text);
+	/* What matters least stands last. */
+	buf_addf(narrow, " left %s %.0f/s %s", left_text, samples_per_s(progress), rate_text);
+}
+
+void progress_show(const char *full, const char *narrow)
+{
+	size_t width = terminal_width(STDERR_FILENO) - 1;
+
+	/* One that wraps could not be rewritten. */
+	fprintf(stderr, "\r\033[K%.*s", (int)width, strlen(full) > width ? narrow : full);
+	line_is_shown = true;
+}
+
+void progress_post(const struct progress *progress, struct post *post)
+{
+	struct buf full = { 0 }, narrow = { 0 };
+
+	if (!post_wants_picture(post))
+		return;
+	draw(progress, &full, &narrow);
+	post_picture(post, buf_text(&full), buf_text(&narrow));
+	buf_release(&full);
+	buf_release(&narrow);
 }
 
 static void show_live(struct progress *progress)
 {
-	const struct progress_totals *t = &progress->totals;
-	double now = clock_now(), seconds = now - progress->began;
-	double done = (double)(t->step - progress->env.start_step);
-	double left = done > 0 ? seconds / done * (double)(t->steps - t->step) : 0;
-	double rate = (double)(t->bytes_sent - progress->shown_bytes) / (now - progress->shown);
-	size_t width = terminal_width(STDERR_FILENO) - 1;
-	char rate_text[32], left_text[32];
-	struct buf line = { 0 };
+	struct buf full = { 0 }, narrow = { 0 };
 
-	progress->rate_bytes_per_s = 0.8 * progress->rate_bytes_per_s + 0.2 * rate;
-	units_show_rate(rate_text, sizeof(rate_text), progress->rate_bytes_per_s);
-	units_show_seconds(left_text, sizeof(left_text), left);
-	write_long(progress, rate_text, left_text, &line);
-	if (line.length > width) {
-		line.length = 0;
-		write_short(progress, rate_text, left_text, &line);
-	}
-	/* One that wraps could not be rewritten. */
-	fprintf(stderr, "\r\033[K%.*s", (int)width, buf_text(&line));
-	buf_release(&line);
-	line_is_shown = true;
-	progress->shown = now;
-	progress->shown_bytes = t->bytes_sent;
+	draw(progress, &full, &narrow);
+	progress_show(buf_text(&full), buf_text(&narrow));
+	buf_release(&full);
+	buf_release(&narrow);
+	progress->shown = clock_now();
 }
 
 static void show_step(struct progress *progress)
@@ -276,12 +300,12 @@ static void show_step(struct progress *progress)
 		if (since >= LIVE_S)
 			show_live(progress);
 	} else if (since >= PLAIN_S) {
-		log_info("epoch %llu/%llu, step %llu/%llu: loss %.4f, %.0f samples/s",
-			 (unsigned long long)epoch_of(progress, progress->totals.step),
-			 (unsigned long long)epochs(progress),
-			 (unsigned long long)progress->totals.step,
-			 (unsigned long long)progress->totals.steps, progress->totals.last_loss,
-			 samples_per_s(progress));
+		log_progress("epoch %llu/%llu, step %llu/%llu: loss %.4f, %.0f samples/s",
+			     (unsigned long long)epoch_of(progress, progress->totals.step),
+			     (unsigned long long)epochs(progress),
+			     (unsigned long long)progress->totals.step,
+			     (unsigned long long)progress->totals.steps, progress->totals.last_loss,
+			     samples_per_s(progress));
 		progress->shown = clock_now();
 	}
 }
@@ -305,6 +329,7 @@ static int finish_step(struct progress *progress, const struct record *record, s
 	t->bytes_sent += sum.bytes_sent;
 	t->payload_sent += sum.payload_sent;
 	progress->here_samples += sum.count;
+	measure_rate(progress);
 	show_step(progress);
 	return write_step(progress, &sum, err);
 }
@@ -334,9 +359,9 @@ static int finish_eval(struct progress *progress, const struct record *record, s
 		if (progress->accuracy)
 			snprintf(accuracy, sizeof(accuracy), ", accuracy %.2f %%",
 				 100 * eval->accuracy);
-		log_info("epoch %llu/%llu: loss %.4f, test loss %.4f%s, %.0f samples/s",
-			 (unsigned long long)eval->epoch, (unsigned long long)epochs(progress),
-			 eval->train_loss, eval->loss, accuracy, samples_per_s(progress));
+		log_progress("epoch %llu/%llu: loss %.4f, test loss %.4f%s, %.0f samples/s",
+			     (unsigned long long)eval->epoch, (unsigned long long)epochs(progress),
+			     eval->train_loss, eval->loss, accuracy, samples_per_s(progress));
 		progress->shown = clock_now();
 	}
 	return write_eval(progress, eval, err);

@@ -12,6 +12,7 @@
 struct control_ready;
 struct control_step;
 struct error;
+struct post;
 struct progress;
 
 struct progress_env {
@@ -32,8 +33,9 @@ struct progress_eval {
 /* Figures of a run so far. */
 struct progress_totals {
 	uint64_t step, steps, steps_per_epoch, samples_seen, parameters, bytes_sent, payload_sent;
-	double elapsed_s; /* over all resumes */
-	double here_s;	  /* since the start of this one */
+	uint64_t start_step; /* done before this try, as env->start_step */
+	double elapsed_s;    /* over all resumes */
+	double here_s;	     /* since the start of this one */
 	double last_loss;
 	const struct progress_eval *evals; /* [eval_count], owned by the progress */
 	size_t eval_count;
@@ -49,6 +51,9 @@ int progress_eval(struct progress *progress, unsigned rank, const struct control
 		  struct error *err);
 double progress_elapsed(const struct progress *progress);
 struct progress_totals progress_totals(const struct progress *progress);
+/* The live line to those who are attached, now and then. */
+void progress_post(const struct progress *progress, struct post *post);
+void progress_show(const char *full, const char *narrow); /* as the live line, on a terminal */
 /* Takes the live line off the terminal before something else is written there. */
 void progress_hide(void);
 void progress_close(struct progress *progress); /* may be NULL */

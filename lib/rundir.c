@@ -13,9 +13,26 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "lib/clock.h"
 #include "lib/error.h"
 #include "lib/file.h"
 #include "lib/memory.h"
+
+enum { GLANCES = 5 };
+
+#define GLANCE_S 0.01
+
+/* Who only looks whether a run lasts has the lock for a moment (lib/runs). */
+static int lock_patiently(int fd)
+{
+	int status = flock(fd, LOCK_EX | LOCK_NB);
+
+	for (int i = 0; i < GLANCES && status < 0 && errno == EWOULDBLOCK; i++) {
+		clock_sleep(GLANCE_S);
+		status = flock(fd, LOCK_EX | LOCK_NB);
+	}
+	return status;
+}
 
 /* 0: it is ours; 1: it is another dstrain's, err says so; -1: it cannot be locked. */
 static int lock(struct rundir *rundir, struct error *err)
@@ -28,7 +45,7 @@ static int lock(struct rundir *rundir, struct error *err)
 	rundir->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	if (rundir->lock < 0) {
 		status = error_set(err, "cannot write '%s': %s", path, strerror(errno));
-	} else if (flock(rundir->lock, LOCK_EX | LOCK_NB) < 0) {
+	} else if (lock_patiently(rundir->lock) < 0) {
 		status = errno == EWOULDBLOCK ? 1 : -1;
 		error_set(err,
 			  status > 0 ? "'%s' is in use by another dstrain" : "cannot lock '%s'",
@@ -38,14 +55,19 @@ static int lock(struct rundir *rundir, struct error *err)
 	return status;
 }
 
+/* But for our lock. */
 static bool is_empty(const char *path)
 {
+	static const char *const allowed[] = { ".", "..", "lock" };
 	DIR *dir = opendir(path);
 	struct dirent *entry;
-	bool empty = true;
+	bool empty = dir != NULL;
 
-	while (dir && empty && (entry = readdir(dir)))
-		empty = strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0;
+	while (empty && (entry = readdir(dir))) {
+		empty = false;
+		for (size_t i = 0; i < ARRAY_SIZE(allowed); i++)
+			empty |= strcmp(entry->d_name, allowed[i]) == 0;
+	}
 	if (dir)
 		closedir(dir);
 	return empty;
@@ -65,17 +87,25 @@ static bool untrained(const char *path)
 	return empty;
 }
 
+static bool is_free(const char *path)
+{
+	return is_empty(path) || untrained(path);
+}
+
 /* 0: the directory is ours; 1: it is somebody's; -1: it cannot be made. */
 static int take(struct rundir *rundir, const char *path, struct error *err)
 {
+	int status;
+
 	free(rundir->path);
 	rundir->path = xstrdup(path);
-	if (mkdir(path, 0700) == 0 || (errno == EEXIST && is_empty(path)))
-		return lock(rundir, err);
-	if (errno != EEXIST)
+	if (mkdir(path, 0700) < 0 && errno != EEXIST)
 		return error_set(err, "cannot create directory '%s': %s", path, strerror(errno));
-	/* Looked at again under the lock: its owner may have ended just now. */
-	return untrained(path) && lock(rundir, err) == 0 && untrained(path) ? 0 : 1;
+	if (!is_free(path))
+		return 1;
+	status = lock(rundir, err);
+	/* Looked at again under the lock: another may have had it until just now. */
+	return status == 0 && !is_free(path) ? 1 : status;
 }
 
 /* Takes a free name below runs/. */

@@ -103,6 +103,8 @@ static char *remote_command(const struct site *site, const char *command)
 		buf_addf(&text, "export OPENBLAS_CORETYPE=%s; ", kernel);
 	for (size_t i = 0; i < host->env_count; i++)
 		buf_addf(&text, "export \"%s\"; ", host->env[i]);
+	if (site->mark)
+		buf_addf(&text, "export DSTRAIN_RUN=%s; ", site->mark);
 	buf_addf(&text, "exec \"%s/bin/%s/dstrain\" %s", site->cache_dir, site->digest, command);
 	return buf_take(&text);
 }

@@ -16,6 +16,8 @@ struct site {
 	const char *digest;	 /* of the program there; borrowed from the provision_files */
 	struct ssh *ssh;	 /* NULL for a local host */
 	char *cache_dir;	 /* NULL for a local host */
+	/* What is started there has it as DSTRAIN_RUN in its environment; borrowed, may be NULL. */
+	const char *mark;
 };
 
 struct sites {

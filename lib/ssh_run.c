@@ -24,7 +24,7 @@ enum {
 	PIECE_BYTES = 65536,
 	OUTPUT_BYTES = 64 << 20, /* more is a mistake */
 	SAID_BYTES = 600,	 /* of stderr in an error */
-	STALL_S = 30,		 /* an upload without a byte moved */
+	STALL_S = 30,		 /* in which an upload has to move a piece */
 };
 
 #define GLANCE_S 0.5 /* between looks for the user's signals, which are for another thread */
@@ -43,6 +43,7 @@ struct talk {
 	int file; /* -1: none */
 	char *piece;
 	uint64_t sent, size;
+	uint64_t moved; /* of `sent`, when the deadline was last put off */
 	const struct ssh_upload *upload;
 };
 
@@ -64,6 +65,14 @@ static int refill(struct talk *talk, struct error *err)
 	return 0;
 }
 
+/* A file may take as long as it needs, but not crawl. */
+static void put_off(struct talk *talk)
+{
+	talk->moved = talk->sent;
+	if (talk->upload)
+		talk->deadline = clock_now() + STALL_S;
+}
+
 static int send_some(struct talk *talk, struct error *err)
 {
 	ssize_t sent;
@@ -72,6 +81,7 @@ static int send_some(struct talk *talk, struct error *err)
 		return -1;
 	if (talk->left == 0) {
 		file_close(&talk->process.in);
+		put_off(talk);
 		return 0;
 	}
 	sent = send(talk->process.in, talk->input, talk->left, MSG_NOSIGNAL | MSG_DONTWAIT);
@@ -84,11 +94,10 @@ static int send_some(struct talk *talk, struct error *err)
 	talk->input += sent;
 	talk->left -= (size_t)sent;
 	talk->sent += (uint64_t)sent;
-	if (talk->upload) {
-		talk->deadline = clock_now() + STALL_S;
-		if (talk->upload->progress)
-			talk->upload->progress(talk->upload->arg, talk->sent, talk->size);
-	}
+	if (talk->sent >= talk->moved + PIECE_BYTES)
+		put_off(talk);
+	if (talk->upload && talk->upload->progress)
+		talk->upload->progress(talk->upload->arg, talk->sent, talk->size);
 	return 0;
 }
 
@@ -245,13 +254,18 @@ static int upload_script(char **out, const struct ssh_upload *upload, uint64_t s
 				 path);
 	if (random_bytes(unique, sizeof(unique), err) < 0)
 		return -1;
+	/* Where we cannot be reached any more the server may wait for hours, and cat with it: so
+	 * something looks whether the file grows. At the end the rest of the group goes. */
 	/* clang-format off */
-	*out = xasprintf("umask 077; p=\"%s\"; t=\"$p.%02x%02x%02x%02x%02x%02x%02x%02x\"; "
+	*out = xasprintf("umask 077; trap \"\" PIPE; p=\"%s\"; t=\"$p.%02x%02x%02x%02x%02x%02x%02x%02x\"; "
+		"(o=-1; while sleep %d; n=$(wc -c <\"$t\"); [ $n -ne $o ]; do o=$n; done; "
+		"rm -f \"$t\"; kill -9 0) </dev/null >/dev/null 2>&1 & "
 		"cat >\"$t\" && n=$(wc -c <\"$t\") && { [ $n -eq %llu ] || "
 		"{ echo \"only\" $n \"of %llu bytes arrived\" >&2; false; }; } && "
-		"chmod %s \"$t\" && mv -f \"$t\" \"$p\" || { rm -f \"$t\"; exit 1; }",
+		"chmod %s \"$t\" && mv -f \"$t\" \"$p\" || { rm -f \"$t\"; false; }; "
+		"s=$?; trap \"\" TERM; kill 0; exit $s",
 		path, unique[0], unique[1], unique[2], unique[3], unique[4], unique[5], unique[6],
-		unique[7], (unsigned long long)size, (unsigned long long)size,
+		unique[7], STALL_S, (unsigned long long)size, (unsigned long long)size,
 		upload->executable ? "700" : "600");
 	/* clang-format on */
 	return 0;

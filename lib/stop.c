@@ -1,4 +1,4 @@
-/* SIGINT, SIGTERM and SIGHUP as something to poll. */
+/* The signals that ask a run to end, as something to poll. */
 #define _GNU_SOURCE /* pipe2 */
 #include "lib/stop.h"
 
@@ -24,16 +24,26 @@ static void note(int signal)
 	errno = saved;
 }
 
-void stop_install(void)
+static bool is_ignored(int signal)
 {
-	static const int signals[] = { SIGINT, SIGTERM, SIGHUP };
+	struct sigaction now;
+
+	return sigaction(signal, NULL, &now) == 0 && now.sa_handler == SIG_IGN;
+}
+
+void stop_install(bool alone)
+{
+	static const int signals[] = { SIGINT, SIGTERM, SIGUSR1, SIGHUP };
 	struct sigaction action = { .sa_handler = note, .sa_flags = SA_RESTART };
+	bool deaf = alone || is_ignored(SIGHUP);
 
 	if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) < 0)
 		return;
 	sigemptyset(&action.sa_mask);
 	for (size_t i = 0; i < ARRAY_SIZE(signals); i++)
 		sigaction(signals[i], &action, NULL);
+	if (deaf)
+		signal(SIGHUP, SIG_IGN);
 	signal(SIGPIPE, SIG_IGN);
 }
 
@@ -57,4 +67,10 @@ int stop_signal(void)
 const volatile int *stop_flag(void)
 {
 	return &first_signal;
+}
+
+void stop_note(int signal)
+{
+	if (!first_signal)
+		first_signal = signal;
 }

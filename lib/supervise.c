@@ -15,21 +15,24 @@
 #include "lib/collect.h"
 #include "lib/control.h"
 #include "lib/error.h"
-#include "lib/file.h"
+#include "lib/halt.h"
 #include "lib/hosts.h"
+#include "lib/json.h"
 #include "lib/log.h"
 #include "lib/manifest.h"
 #include "lib/memory.h"
+#include "lib/post.h"
 #include "lib/postmortem.h"
 #include "lib/progress.h"
 #include "lib/pulse.h"
+#include "lib/restore.h"
+#include "lib/status.h"
 #include "lib/stop.h"
 
-#define BLAME_S	 2.0 /* after a rank complained of another: the other's own end is yet to show */
-#define LEAVE_S	 2.0 /* for workers to end by themselves */
-#define ABORT_S	 1.0 /* the same, when they are told to do nothing else first */
-#define REAP_S	 1.0 /* for the status of those that did */
-#define SECOND_S 1.0 /* within which a second signal aborts */
+#define BLAME_S 2.0 /* after a rank complained of another: the other's own end is yet to show */
+#define LEAVE_S 2.0 /* for workers to end by themselves */
+#define ABORT_S 1.0 /* the same, when they are told to do nothing else first */
+#define REAP_S	1.0 /* for the status of those that did */
 
 enum { GLANCE_MS = 20 }; /* at workers that are to end */
 
@@ -46,8 +49,8 @@ struct watch {
 	struct pollfd *polls;
 	uint32_t listening, ready, held, done;
 	bool started;
-	double polled;	      /* when the streams were last looked at */
-	double signalled;     /* when the last signal came; 0: none did */
+	double polled; /* when the streams were last looked at */
+	struct halt halt;
 	double failed;	      /* when the first bad news came; 0: none did */
 	bool kernels_differ;  /* said once */
 	bool holding;	      /* HOLD was sent */
@@ -161,61 +164,19 @@ static int take_listening(struct watch *w, struct channel *channel, struct seat 
 	return 0;
 }
 
-/* The channel that a rank is on. */
-static struct channel *channel_of(struct watch *w, uint32_t rank)
-{
-	for (size_t i = 0; i < w->s->count; i++) {
-		struct channel *channel = &w->s->channels[i];
-
-		if (rank - channel->first_rank < channel->ranks)
-			return channel;
-	}
-	return NULL;
-}
-
-static int send_file(struct watch *w, uint32_t rank, const char *name, struct error *err)
-{
-	char *path = path_join(w->s->restore_dir, name);
-	struct buf bytes = { 0 };
-	int status;
-
-	pulse_away(w->s->pulse);
-	status = file_read(&bytes, path, SIZE_MAX / 2, err);
-	pulse_back(w->s->pulse);
-	if (status == 0)
-		control_put_file(&channel_of(w, rank)->out, rank, w->s->restore->step, name,
-				 bytes.data, bytes.length);
-	buf_release(&bytes);
-	free(path);
-	return status;
-}
-
-/* Rank 0 gets the model and hands it on; what belongs to one rank goes to that one. */
-static int send_restore(struct watch *w, struct error *err)
-{
-	const struct manifest *manifest = w->s->restore;
-
-	if (!manifest)
-		return 0;
-	if (send_file(w, 0, "model.safetensors", err) < 0 ||
-	    send_file(w, 0, "optimizer.safetensors", err) < 0)
-		return -1;
-	for (uint32_t rank = 0; rank < w->s->world && manifest->world == w->s->world; rank++) {
-		char name[64];
-
-		snprintf(name, sizeof(name), "rank-%u.safetensors", rank);
-		if (manifest_find(manifest, name) && send_file(w, rank, name, err) < 0)
-			return -1;
-	}
-	return 0;
-}
-
 static void announce(const struct watch *w, const struct control_ready *ready)
 {
 	log_info("%u rank%s, %llu parameters, %llu training and %llu test samples, %llu steps",
 		 w->s->world, w->s->world == 1 ? "" : "s", (unsigned long long)ready->parameters,
 		 (unsigned long long)ready->samples, (unsigned long long)ready->test_samples,
 		 (unsigned long long)ready->steps);
+}
+
+static void begin(struct watch *w)
+{
+	tell_all(w, CONTROL_START);
+	if (w->s->begun)
+		w->s->begun(w->s->begun_arg);
 }
 
 static void begin_training(struct watch *w, const struct control_ready *ready)
@@ -237,11 +198,13 @@ static int take_ready(struct watch *w, struct seat *seat, const struct control_f
 	if (++w->ready == w->s->world) {
 		if (!w->s->row)
 			begin_training(w, &ready);
-		w->started = send_restore(w, err) == 0;
-		if (w->started)
-			tell_all(w, CONTROL_START);
-		else
+		w->started =
+			!w->s->restore || restore_send(w->s->channels, w->s->world, w->s->pulse,
+						       w->s->restore_dir, w->s->restore, err) == 0;
+		if (!w->started)
 			fail_here(w, err);
+		else
+			begin(w);
 	}
 	free(ready.loss);
 	return 0;
@@ -287,6 +250,7 @@ static int take_files_end(struct watch *w, const struct control_frame *frame, st
 	pulse_back(w->s->pulse);
 	if (status < 0)
 		fail_here(w, err);
+	post_glance(w->s->post); /* that wrote to a disk, and there may be more to come */
 	return 0;
 }
 
@@ -430,23 +394,55 @@ static void check_life(struct watch *w, struct channel *channel)
 	w->failed = w->polled - BLAME_S; /* no better explanation will come */
 }
 
-/* 1: abort now. */
-static int take_signal(struct watch *w)
+/* By a signal, or by somebody who asks by way of the post. A bench has nothing to save. */
+static void heed_halt(struct watch *w)
 {
-	double now = clock_now();
-	bool second = w->signalled != 0 && now - w->signalled <= SECOND_S;
-
-	if (!stop_take())
-		return 0;
-	if (second || !w->started || w->s->row) /* a bench has nothing to save */
-		return 1;
-	w->signalled = now;
-	log_info("finishing the step and saving a checkpoint; press Ctrl-C twice within a second "
-		 "to abort");
-	if (!w->holding)
+	halt_take_signal(&w->halt, w->started && !w->s->row);
+	if (w->halt.holding && !w->holding)
 		tell_all(w, CONTROL_HOLD);
-	w->holding = true;
-	return 0;
+	w->holding = w->halt.holding;
+}
+
+static void stop_by_post(void *arg, double grace_s, bool now)
+{
+	struct watch *w = arg;
+
+	halt_ask(&w->halt, w->started, grace_s, now);
+	heed_halt(w);
+}
+
+static const char *state_of(const struct watch *w, const struct channel *channel,
+			    const struct seat *seat)
+{
+	if (channel->ended || channel->failed)
+		return "ended";
+	if (is_silent(w, channel))
+		return "silent";
+	if (seat->done)
+		return "done";
+	if (!channel->hello.digest)
+		return "starting";
+	return w->started ? "training" : seat->ready ? "ready" : "loading";
+}
+
+static void tell_status(void *arg, struct json *out)
+{
+	const struct watch *w = arg;
+	struct progress_totals totals = progress_totals(w->s->progress);
+	struct json *ranks = json_array_new();
+
+	json_add_text(out, "state", w->holding ? "stopping" : w->started ? "training" : "starting");
+	status_add_totals(out, &totals);
+	json_add_count(out, "checkpoint_step", w->s->collect->last_step);
+	for (size_t i = 0; i < w->s->count; i++) {
+		const struct channel *channel = &w->s->channels[i];
+
+		for (uint32_t rank = channel->first_rank;
+		     rank < channel->first_rank + channel->ranks; rank++)
+			status_add_rank(ranks, rank, channel,
+					state_of(w, channel, &w->seats[rank]));
+	}
+	json_add(out, "ranks", ranks);
 }
 
 static void poll_once(struct watch *w)
@@ -458,9 +454,10 @@ static void poll_once(struct watch *w)
 	for (size_t i = 0; i < w->s->count; i++)
 		channel_polls(&w->s->channels[i], &w->polls[i * CHANNEL_POLLS]);
 	w->polls[count] = (struct pollfd){ .fd = stop_fd(), .events = POLLIN };
+	post_polls(w->s->post, &w->polls[count + 1]);
 	if (w->failed != 0 && w->failed + BLAME_S < until)
 		until = w->failed + BLAME_S;
-	polled = poll(w->polls, count + 1, clock_poll_ms(until));
+	polled = poll(w->polls, count + 1 + POST_POLLS, clock_poll_ms(until));
 	w->polled = clock_now(); /* what follows may take long: a checkpoint is written to disk */
 	if (polled <= 0)
 		return;
@@ -468,6 +465,9 @@ static void poll_once(struct watch *w)
 		channel_move(&w->s->channels[i], &w->polls[i * CHANNEL_POLLS]);
 		take_all(w, &w->s->channels[i]);
 	}
+	if (w->started)
+		progress_post(w->s->progress, w->s->post);
+	post_move(w->s->post, &w->polls[count + 1]);
 }
 
 /* Moves what is still to be said both ways. False: nobody is left to talk with. */
@@ -494,7 +494,9 @@ static bool move_rest(struct watch *w, bool *unsent)
 /* Lets workers end by themselves, reading what they still say; then ends those that do not. */
 static void leave(struct watch *w, bool abort)
 {
-	double deadline = clock_now() + (abort ? ABORT_S : LEAVE_S);
+	double deadline = clock_now() + (!abort		   ? LEAVE_S
+					 : w->halt.holding ? halt_leave_s(&w->halt)
+							   : ABORT_S);
 	bool unsent, closed = false;
 
 	if (abort)
@@ -549,10 +551,9 @@ static enum supervise_end watch(struct watch *w, struct error *err)
 		poll_once(w);
 		for (size_t i = 0; i < w->s->count; i++)
 			check_life(w, &w->s->channels[i]);
-		if (take_signal(w)) {
-			error_set(err, "aborted");
+		heed_halt(w);
+		if (halt_aborts(&w->halt, err))
 			return SUPERVISE_ABORTED;
-		}
 		if (w->broken || (w->failed != 0 && clock_now() >= w->failed + BLAME_S))
 			return blame(w, err);
 	}
@@ -564,11 +565,13 @@ static enum supervise_end watch(struct watch *w, struct error *err)
 
 enum supervise_end supervise(struct supervise *s, struct error *err)
 {
-	struct watch w = { .s = s };
+	struct watch w = { .s = s, .halt.usual_s = s->grace_s };
+	const struct post_desk desk = { .status = tell_status, .stop = stop_by_post, .arg = &w };
 	enum supervise_end end;
 
 	w.seats = xcalloc(s->world, sizeof(*w.seats));
-	w.polls = xcalloc(s->count * CHANNEL_POLLS + 1, sizeof(*w.polls));
+	w.polls = xcalloc(s->count * CHANNEL_POLLS + 1 + POST_POLLS, sizeof(*w.polls));
+	post_desk(s->post, &desk);
 	end = watch(&w, err);
 	leave(&w, end != SUPERVISE_DONE && end != SUPERVISE_STOPPED);
 	for (uint32_t i = 0; i < s->world; i++)

@@ -13,13 +13,14 @@ struct control_plan;
 struct control_row;
 struct error;
 struct manifest;
+struct post;
 struct progress;
 struct pulse;
 
 enum supervise_end {
 	SUPERVISE_DONE,	   /* all steps done, last checkpoint on disk */
 	SUPERVISE_STOPPED, /* by a signal, after a checkpoint */
-	SUPERVISE_ABORTED, /* by a second signal, at once */
+	SUPERVISE_ABORTED, /* by a second signal, at once, or when the grace time was over */
 	SUPERVISE_FAILED,  /* a rank reported an error of its own */
 	SUPERVISE_LOST,	   /* a rank or host went away */
 };
@@ -43,6 +44,10 @@ struct supervise {
 	const struct manifest *restore; /* its manifest */
 	supervise_row *row;		/* of a bench, then the four before are NULL; or NULL */
 	void *row_arg;
+	double grace_s;		  /* for a checkpoint and the end, once a stop was asked for */
+	struct post *post;	  /* NULL: nobody can ask */
+	void (*begun)(void *arg); /* called once, when training begins; may be NULL */
+	void *begun_arg;
 	struct buf report; /* out: further lines on a failure, for people */
 };
 

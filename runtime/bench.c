@@ -11,6 +11,7 @@
 #include "lib/wire.h"
 #include "runtime/bench_kind.h"
 #include "runtime/coll.h"
+#include "runtime/coll_measure.h"
 #include "runtime/job.h"
 #include "runtime/outbox.h"
 #include "runtime/rank.h"
@@ -27,6 +28,7 @@ struct bench {
 	enum coll_algorithm algorithm;
 	struct net *net;
 	struct group world;
+	struct coll_cost cost;
 	int *ranks;
 	struct bench_vectors vectors;
 	double *seconds; /* [iterations] of this rank */
@@ -52,7 +54,7 @@ static int set_up(struct bench *bench, struct error *err)
 	if (bench->kind->apart)
 		bench->vectors.other = xaligned(bytes);
 	bench->net = rank_connect(bench->rank, err);
-	return bench->net ? 0 : -1;
+	return bench->net ? coll_measure(bench->net, &bench->world, &bench->cost, err) : -1;
 }
 
 /* One after the other, all ranks together at the beginning of each. */

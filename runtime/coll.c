@@ -202,14 +202,17 @@ int coll_reduce_scatter(struct net *net, const struct group *group, float *x, si
 int coll_allgather(struct net *net, const struct group *group, float *x, size_t count,
 		   struct error *err)
 {
-	struct coll_call call = { .net = net, .group = group, .kind = COLL_ALLGATHER };
-	int steps = group->count - 1;
+	int steps = group->count - 1, status;
+	struct coll_call call;
 
 	if (group->count == 1 || count == 0)
 		return 0;
 	if (coll_channel_serves(net, group))
 		return coll_shared_allgather(net, group, x, count, err);
-	return ring_steps(&call, x, count, steps, 2 * steps, err);
+	call = coll_call_begin(net, group, COLL_ALLGATHER, 0);
+	status = ring_steps(&call, x, count, steps, 2 * steps, err);
+	coll_call_end(&call);
+	return status;
 }
 
 int coll_broadcast(struct net *net, const struct group *group, int root_index, void *bytes,

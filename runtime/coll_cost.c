@@ -6,12 +6,12 @@ const struct coll_cost coll_cost_default = { .alpha_s = 50e-6, .beta_s = 1e-9, .
 /* Seconds to add a byte to another. */
 static const double ADD_S = 0.15e-9;
 
-/* n - 1 steps that add, n - 1 that copy; a slice each. */
+/* n - 1 steps that add, n - 1 that copy; a slice each. Segments are added while others come. */
 double coll_cost_ring(const struct coll_cost *cost, int n, size_t bytes)
 {
 	double slice = (double)bytes / n, steps = n - 1;
 
-	return 2 * steps * (cost->alpha_s + slice * cost->beta_s) + steps * slice * ADD_S;
+	return 2 * steps * (cost->alpha_s + slice * cost->beta_s);
 }
 
 /* Two steps of n - 1 messages at once, a slice each. */

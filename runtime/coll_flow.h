@@ -18,7 +18,8 @@ enum coll_kind {
 	COLL_LENGTHS,
 	COLL_BYTES,
 	COLL_BROADCAST,
-	COLL_BARRIER
+	COLL_BARRIER,
+	COLL_MEASURE
 };
 
 /* A collective under way. */
@@ -28,6 +29,7 @@ struct coll_call {
 	enum coll_kind kind;
 	float *scratch; /* where what is to be added arrives; NULL if nothing is */
 	size_t segment; /* floats; of scratch, the size of one of its parts */
+	int receives;	/* parts of it */
 };
 
 struct coll_call coll_call_begin(struct net *net, const struct group *group, enum coll_kind kind,

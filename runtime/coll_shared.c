@@ -28,7 +28,7 @@ struct sharing {
 	const struct group *group;
 	float *x;
 	size_t count;
-	size_t piece; /* floats of a slice in a round */
+	size_t room, piece; /* floats: of a buffer for a slice; of a slice in a round */
 	bool adds, takes;
 };
 
@@ -37,13 +37,14 @@ static unsigned char *small_bytes(const struct sharing *s, int member, unsigned 
 	return coll_channel_bytes(&s->channel, member) + half * SMALL;
 }
 
-/* What a member gives for slice `slice` in a round; for its own slice: the sum. */
+/* What a member gives for slice `slice` in a round; for its own slice: the sum. The place depends
+ * on the group alone: see go_round. */
 static float *given(const struct sharing *s, int member, size_t round, int slice)
 {
 	unsigned char *buffer =
 		coll_channel_bytes(&s->channel, member) + 2 * SMALL + round % 2 * BUFFER;
 
-	return (float *)(void *)buffer + (size_t)slice * s->piece;
+	return (float *)(void *)buffer + (size_t)slice * s->room;
 }
 
 /* The part of a slice that has its turn in a round. */
@@ -119,10 +120,9 @@ static int go_round(struct sharing *s, struct error *err)
 	size_t longest, rounds;
 
 	slice_start(s->count, (size_t)s->group->count, 0, &longest);
-	s->piece = BUFFER / sizeof(float) / (size_t)s->group->count / ALIGN * ALIGN;
-	rounds = (longest + s->piece - 1) / s->piece;
+	s->room = BUFFER / sizeof(float) / (size_t)s->group->count / ALIGN * ALIGN;
+	rounds = (longest + s->room - 1) / s->room;
 	s->piece = (longest + rounds - 1) / rounds;
-	s->piece = (s->piece + ALIGN - 1) / ALIGN * ALIGN;
 	for (size_t t = 0; t < rounds + 2; t++) {
 		if (t >= 2 && take(s, t - 2, err) < 0)
 			return -1;

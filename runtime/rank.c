@@ -7,6 +7,7 @@
 #include "lib/control.h"
 #include "lib/error.h"
 #include "lib/memory.h"
+#include "runtime/coll_measure.h"
 #include "runtime/compress/compress.h"
 #include "runtime/data/data.h"
 #include "runtime/exchange.h"
@@ -22,6 +23,7 @@ struct parts {
 	struct loop loop;
 	struct net *net;
 	struct exchange *exchange;
+	struct coll_cost cost;
 	int *ranks;
 };
 
@@ -220,6 +222,11 @@ void *rank_main(void *arg)
 		status = build_sync(rank, &parts, &err);
 	}
 	if (status == 0) {
+		parts.loop.peer_failed = true;
+		status = coll_measure(parts.net, &parts.loop.world, &parts.cost, &err);
+	}
+	if (status == 0) {
+		parts.loop.peer_failed = false;
 		report_ready(rank, &parts.loop);
 		rank->env->wait_start(rank->env->arg);
 		status = train(rank, &parts, &completed, &err);

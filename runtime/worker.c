@@ -34,9 +34,7 @@
 #include "runtime/outbox.h"
 #include "runtime/rank.h"
 
-#define ALONE_S                                                                          \
-	10.0 /* without a word from the orchestrator, which has one every CONTROL_BEAT_S \
-	      */
+#define ALONE_S 10.0 /* without a word from the orchestrator: it is gone, or cannot be reached */
 
 enum { READ_BYTES = 1 << 16, PROC_FILE_BYTES = 1 << 20 };
 

@@ -30,6 +30,11 @@ on_a_terminal() {
 	run commands
 	assert_output "run
 resume
+ps
+status
+logs
+attach
+stop
 check
 hosts
 list

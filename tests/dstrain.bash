@@ -8,6 +8,7 @@ setup() {
 	cd "$BATS_TEST_TMPDIR" || return
 	cp "${DSTRAIN:-$BATS_TEST_DIRNAME/../dstrain}" dstrain
 	unset SSH_CONNECTION
+	export XDG_STATE_HOME=$BATS_TEST_TMPDIR/state
 	cat >recipe.yaml <<-'END'
 		name: small
 		hosts: local:2

@@ -9,13 +9,13 @@ images=/usr/share/datasets/fashion-mnist
 	run train
 	assert_success
 	run ls -A run
-	assert_output $'checkpoints\nhosts.yaml\nlock\nlogs\nmetrics.jsonl\nrecipe.yaml'
+	assert_output $'checkpoints\nhosts.yaml\nlock\nlogs\nmetrics.jsonl\nrecipe.yaml\nresult.json'
 	run ls -A run/checkpoints
 	assert_output $'step-60\nstep-62'
 	run ls -A run/checkpoints/step-62
 	assert_output $'manifest.json\nmodel.safetensors\noptimizer.safetensors'
 	run ls run/logs
-	assert_output $'rank-0.log\nrank-1.log'
+	assert_output $'orchestrator.log\nrank-0.log\nrank-1.log'
 	run ./dstrain check run/recipe.yaml
 	assert_success
 	run ./dstrain hosts show --hosts run/hosts.yaml
@@ -334,7 +334,7 @@ print(it["world"], [h["first_rank"] for h in it["hosts"]], it["hosts"][1]["user"
 	run bash -c './dstrain run recipe.yaml --run-dir run --set train.steps=5 >&-'
 	assert_failure 1
 	assert_output --partial "cannot write to standard output"
-	run grep -rl parameters run
+	run grep -rlE '^model +[0-9]+ parameters' run
 	assert_failure
 	[ ! -s run/lock ]
 }

@@ -305,6 +305,46 @@ worker_pid() {
 	no_worker_on h1
 }
 
+@test "what hangs before its first word is ended too" {
+	train --quiet
+	lab exec h2 sh -c 'for f in /root/.cache/dstrain/bin/*/dstrain; do
+		size=$(stat -c %s $f); printf "#!/bin/sh\nkill -STOP \$\$\n" >$f; truncate -s $size $f; done'
+	ended=0
+	user run "$recipe" --hosts hosts.yaml --run-dir again 2>said || ended=$?
+	cat said
+	run lab exec h2 sh -c 'ps -A -o stat= | grep T'
+	lab exec h2 rm -rf /root/.cache
+	assert_output ''
+	assert_equal $ended 3
+	grep -q "rank 1 on 'h2' did not answer for 3 seconds" said
+}
+
+@test "a copy that crawls ends the run, and leaves nothing on the host" {
+	lab exec h2 rm -rf /root/.cache
+	lab rate h2 8mbit
+	user run "$recipe" --hosts hosts.yaml --run-dir run >said 2>&1 3>&- &
+	orchestrator=$!
+	until_true grep -q "h2: .* sent" said
+	lab rate h2 1kbit
+	began=$SECONDS
+	ended=0
+	wait $orchestrator || ended=$?
+	lab rate h2 none
+	cat said
+	assert_equal $ended 1
+	[ $((SECONDS - began)) -le 40 ]
+	grep -q "h2: writing '/root/.cache/dstrain/bin/" said
+	until no_shell_on h2; do
+		[ $((SECONDS - began)) -le 70 ]
+		sleep 0.5
+	done
+}
+
+# Nothing that was started over SSH is left on a host.
+no_shell_on() {
+	! lab exec "$1" sh -c 'ps -A -o comm=' | grep -vE '^(sshd|sh|ps)$'
+}
+
 @test "when the user's machine is gone, no worker is left on any host" {
 	train_long
 	kill -9 $pid

@@ -18,7 +18,6 @@
 #include "lib/wire.h"
 #include "runtime/transport/mailbox.h"
 #include "runtime/transport/stream.h"
-#include "runtime/transport/tls.h"
 
 enum {
 	HEADER_BYTES = 24,
@@ -216,12 +215,6 @@ static int sort_input(struct conn *conn, struct error *err)
 	return 0;
 }
 
-/* Bytes that need no polling: TLS has read ahead. */
-static bool holds_input(const struct conn *conn)
-{
-	return !conn->stream.plain_in && tls_holds_input(conn->stream.tls);
-}
-
 static long read_some(struct conn *conn, struct error *err)
 {
 	size_t wanted = INPUT_BYTES;
@@ -244,7 +237,7 @@ static long read_some(struct conn *conn, struct error *err)
 		if (conn->got == conn->length)
 			end_message(conn);
 	}
-	conn->more = got == (long)wanted || (got > 0 && holds_input(conn));
+	conn->more = got == (long)wanted || (got > 0 && stream_holds_input(&conn->stream));
 	return got;
 }
 
@@ -263,7 +256,7 @@ int conn_read(struct conn *conn, struct error *err)
 
 bool conn_has_input(const struct conn *conn)
 {
-	return conn->more;
+	return conn->more || (conn->stream.in.memory && stream_holds_input(&conn->stream));
 }
 
 bool conn_wants_write(const struct conn *conn)
@@ -276,20 +269,25 @@ uint64_t conn_header_sent(const struct conn *conn)
 	return conn->header_sent;
 }
 
+int conn_use_pipes(struct conn *conn, const struct pipe_end *in, const struct pipe_end *out,
+		   struct error *err)
+{
+	return stream_use_pipes(&conn->stream, in, out, err);
+}
+
 struct pollfd conn_poll(const struct conn *conn)
 {
-	return (struct pollfd){ .fd = conn->stream.fd,
-				.events = (short)(POLLIN | (conn->blocked ? POLLOUT : 0)) };
+	return stream_poll(&conn->stream, conn->blocked);
 }
 
 bool conn_before_sleep(struct conn *conn)
 {
-	return conn->more;
+	return conn->more || (conn->stream.in.memory && conn_events(conn, 0));
 }
 
-void conn_awake(struct conn *conn)
+short conn_events(struct conn *conn, short revents)
 {
-	(void)conn; /* a socket wakes who polls it all by itself */
+	return stream_events(&conn->stream, revents, conn->blocked);
 }
 
 void conn_end(struct conn *conn)

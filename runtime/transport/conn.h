@@ -9,6 +9,7 @@
 struct conn;
 struct error;
 struct mailbox;
+struct pipe_end;
 struct pollfd;
 struct stream;
 
@@ -26,14 +27,15 @@ bool conn_has_input(const struct conn *conn);	/* read again without polling */
 bool conn_wants_write(const struct conn *conn); /* write again when there is room */
 uint64_t conn_header_sent(const struct conn *conn);
 
-/*
- * What to poll for. A thread that is going to sleep in poll calls conn_before_sleep before and
- * conn_awake after it; there may be two at a time. True: there is something to do, it must not
- * sleep.
- */
+/* Messages go through memory from here on; before the first one of the user. */
+int conn_use_pipes(struct conn *conn, const struct pipe_end *in, const struct pipe_end *out,
+		   struct error *err);
+
+/* What to poll for. Before a thread sleeps in poll: true if there is something to do, and it must
+ * not. Afterwards: what there is to do, POLLIN and POLLOUT, by what poll said. */
 struct pollfd conn_poll(const struct conn *conn);
 bool conn_before_sleep(struct conn *conn);
-void conn_awake(struct conn *conn);
+short conn_events(struct conn *conn, short revents);
 
 void conn_end(struct conn *conn);	      /* all is written: tells the peer so */
 bool conn_delivered(const struct conn *conn); /* the peer's machine has all of it */

@@ -21,9 +21,10 @@
 #include "lib/memory.h"
 #include "runtime/transport/conn.h"
 #include "runtime/transport/mailbox.h"
+#include "runtime/transport/pipe.h"
 
 /* Who waits looks for so long before it sleeps. */
-static const double look_s = 30e-6;
+static const double look_s = 100e-6;
 
 enum {
 	FAVOUR_BYTES = 256 << 10, /* from the peer waited for, before a look at the others */
@@ -50,8 +51,10 @@ struct engine {
 	int streams;
 	struct peer *peers; /* [world] */
 	struct bell leader, progress;
-	struct pollfd *polls; /* the leader's, if it waits */
-	size_t favoured;      /* the leader's: bytes since it looked at all peers */
+	_Atomic(struct pipe_sleeper *) sleeper; /* NULL if this rank shares no memory */
+	int shared_bell;			/* set before it */
+	struct pollfd *polls;			/* the leader's, if it waits */
+	size_t favoured; /* the leader's: bytes since it looked at all peers */
 };
 
 static int bell_init(struct bell *bell, struct error *err)
@@ -99,6 +102,18 @@ static void lose(struct engine *engine, int rank, const struct error *why)
 	bell_ring(&engine->progress);
 }
 
+/* One connection to the peer has ended: what came through the others before that still counts. With
+ * the peer's lock. */
+static void drain(struct engine *engine, int rank, int ended)
+{
+	struct error ignored;
+
+	for (int number = 0; number < engine->streams; number++)
+		while (number != ended &&
+		       conn_read(engine->peers[rank].conns[number], &ignored) > 0)
+			;
+}
+
 /* Writes what was asked for, unless somebody else is at it, who will see that it was. */
 static void settle(struct engine *engine, int rank)
 {
@@ -141,10 +156,13 @@ static bool move(struct engine *engine, int rank, int number, short events)
 	pthread_mutex_lock(&peer->lock);
 	conn = peer->conns[number];
 	if (conn && conn_poll(conn).fd >= 0) {
+		events = conn_events(conn, events);
 		if ((events & POLLOUT) && conn_wants_write(conn))
 			wrote = conn_write(conn, &why);
 		if (wrote >= 0 && ((events & ~POLLOUT) || conn_has_input(conn)))
 			got = conn_read(conn, &why);
+		if (got < 0)
+			drain(engine, rank, number);
 		if (wrote < 0 || got < 0)
 			lose(engine, rank, &why);
 		left = conn_has_input(conn);
@@ -156,11 +174,14 @@ static bool move(struct engine *engine, int rank, int number, short events)
 	return wrote || got;
 }
 
-/* Fills a pollfd for every connection. Whether there is something to do without polling. */
-static bool prepare(struct engine *engine, struct pollfd *polls, bool sleeps)
+/* Fills a pollfd for the ranks of this host, and for every connection. Whether there is something
+ * to do without polling. */
+static bool prepare(struct engine *engine, struct pollfd *polls)
 {
 	bool ready = false;
 
+	*polls++ = (struct pollfd){ .fd = engine->sleeper ? engine->shared_bell : -1,
+				    .events = POLLIN };
 	for (int rank = 0; rank < engine->env->world; rank++) {
 		struct peer *peer = &engine->peers[rank];
 
@@ -169,32 +190,39 @@ static bool prepare(struct engine *engine, struct pollfd *polls, bool sleeps)
 			struct conn *conn = peer->conns[number];
 
 			*polls = conn ? conn_poll(conn) : (struct pollfd){ .fd = -1 };
-			if (polls->fd < 0)
-				continue;
-			ready |= sleeps ? conn_before_sleep(conn) : conn_has_input(conn);
+			if (polls->fd >= 0)
+				ready |= conn_before_sleep(conn);
 		}
 		pthread_mutex_unlock(&peer->lock);
 	}
 	return ready;
 }
 
-static void awake(struct engine *engine)
+/* The same for a thread that is going to sleep; awake must follow. */
+static bool prepare_sleep(struct engine *engine, enum pipe_thread thread, struct pollfd *polls)
 {
-	for (int rank = 0; rank < engine->env->world; rank++) {
-		struct peer *peer = &engine->peers[rank];
+	struct pipe_sleeper *sleeper = engine->sleeper;
 
-		pthread_mutex_lock(&peer->lock);
-		for (int number = 0; number < engine->streams; number++)
-			if (peer->conns[number])
-				conn_awake(peer->conns[number]);
-		pthread_mutex_unlock(&peer->lock);
-	}
+	if (sleeper)
+		pipe_sleeps(sleeper, thread);
+	return prepare(engine, polls);
+}
+
+static void awake(struct engine *engine, enum pipe_thread thread)
+{
+	struct pipe_sleeper *sleeper = engine->sleeper;
+
+	if (sleeper)
+		pipe_awake(sleeper, thread);
 }
 
 static bool move_all(struct engine *engine, const struct pollfd *polls)
 {
 	bool moved = false;
 
+	if (polls->fd >= 0 && polls->revents)
+		pipe_answer(engine->sleeper, engine->shared_bell);
+	polls++;
 	for (int rank = 0; rank < engine->env->world; rank++)
 		for (int number = 0; number < engine->streams; number++, polls++)
 			if (polls->fd >= 0)
@@ -206,7 +234,7 @@ static bool move_all(struct engine *engine, const struct pollfd *polls)
 static bool look(struct engine *engine)
 {
 	size_t count = engine_polls(engine);
-	bool ready = prepare(engine, engine->polls + 1, false);
+	bool ready = prepare(engine, engine->polls + 1);
 
 	engine->polls[0].fd = -1;
 	engine->favoured = 0;
@@ -221,11 +249,11 @@ static void sleep_and_move(struct engine *engine, double until)
 
 	if (!bell_sleep(&engine->leader, &polls[0]))
 		until = 0;
-	if (prepare(engine, polls + 1, true))
+	if (prepare_sleep(engine, PIPE_LEADER, polls + 1))
 		until = 0;
 	poll(polls, engine_polls(engine), clock_poll_ms(until));
 	bell_quiet(&engine->leader, &polls[0]);
-	awake(engine);
+	awake(engine, PIPE_LEADER);
 	move_all(engine, polls + 1);
 }
 
@@ -312,6 +340,27 @@ void engine_add(struct engine *engine, int rank, int number, const struct stream
 	pthread_mutex_unlock(&peer->lock);
 }
 
+void engine_share(struct engine *engine, struct pipe_sleeper *sleeper, int bell)
+{
+	engine->shared_bell = bell;
+	engine->sleeper = sleeper;
+}
+
+void engine_use_pipes(struct engine *engine, int rank, const struct pipe_end *in,
+		      const struct pipe_end *out)
+{
+	struct peer *peer = &engine->peers[rank];
+	struct conn *conn;
+	struct error why;
+
+	pthread_mutex_lock(&peer->lock);
+	conn = peer->conns[0];
+	if (conn_poll(conn).fd >= 0 && conn_use_pipes(conn, in, out, &why) < 0)
+		lose(engine, rank, &why);
+	pthread_mutex_unlock(&peer->lock);
+	bell_ring(&engine->progress); /* to sleep anew, by the memory */
+}
+
 void engine_push(struct engine *engine, int rank, int number)
 {
 	atomic_fetch_or(&engine->peers[rank].asked, 1U << number % engine->streams);
@@ -320,20 +369,20 @@ void engine_push(struct engine *engine, int rank, int number)
 
 size_t engine_polls(const struct engine *engine)
 {
-	return 1 + (size_t)(engine->env->world * engine->streams);
+	return 2 + (size_t)(engine->env->world * engine->streams);
 }
 
 bool engine_watch(struct engine *engine, struct pollfd *polls)
 {
 	bool rung = !bell_sleep(&engine->progress, &polls[0]);
 
-	return prepare(engine, polls + 1, true) || rung;
+	return prepare_sleep(engine, PIPE_PROGRESS, polls + 1) || rung;
 }
 
 void engine_awake(struct engine *engine, const struct pollfd *polls)
 {
 	bell_quiet(&engine->progress, &polls[0]);
-	awake(engine);
+	awake(engine, PIPE_PROGRESS);
 }
 
 void engine_move(struct engine *engine, const struct pollfd *polls)
@@ -346,28 +395,37 @@ void engine_wake(struct engine *engine)
 	bell_ring(&engine->progress);
 }
 
+/* Tells the peer of the end when all is written; one stream must not end before the others have
+ * been delivered. With the peer's lock. */
+static bool delivered(struct engine *engine, int rank)
+{
+	struct peer *peer = &engine->peers[rank];
+	bool written = true, all = true;
+
+	for (int number = 0; number < engine->streams; number++) {
+		struct conn *conn = peer->conns[number];
+
+		if (!conn || conn_poll(conn).fd < 0)
+			return true;
+		written = written && !conn_wants_write(conn) &&
+			  !mailbox_has_sends(engine->box, rank, number);
+		all = all && conn_delivered(conn);
+	}
+	if (!written || (engine->streams > 1 && !all))
+		return false;
+	for (int number = 0; number < engine->streams; number++)
+		conn_end(peer->conns[number]);
+	return conn_delivered(peer->conns[0]);
+}
+
 bool engine_all_delivered(struct engine *engine)
 {
 	bool all = true;
 
 	for (int rank = 0; rank < engine->env->world; rank++) {
-		struct peer *peer = &engine->peers[rank];
-
-		pthread_mutex_lock(&peer->lock);
-		for (int number = 0; number < engine->streams; number++) {
-			struct conn *conn = peer->conns[number];
-
-			if (!conn || conn_poll(conn).fd < 0)
-				continue;
-			if (mailbox_has_sends(engine->box, rank, number) ||
-			    conn_wants_write(conn)) {
-				all = false;
-				continue;
-			}
-			conn_end(conn);
-			all = all && conn_delivered(conn);
-		}
-		pthread_mutex_unlock(&peer->lock);
+		pthread_mutex_lock(&engine->peers[rank].lock);
+		all = delivered(engine, rank) && all;
+		pthread_mutex_unlock(&engine->peers[rank].lock);
 	}
 	return all;
 }

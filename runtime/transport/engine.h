@@ -14,6 +14,8 @@ struct engine;
 struct error;
 struct mailbox;
 struct net_env;
+struct pipe_end;
+struct pipe_sleeper;
 struct pollfd;
 struct stream;
 
@@ -24,6 +26,11 @@ void engine_free(struct engine *engine); /* may be NULL */
 
 /* Takes the stream over: connection `number` to the rank. */
 void engine_add(struct engine *engine, int rank, int number, const struct stream *stream);
+/* Ranks of this host, which ring `bell`, an eventfd: borrowed until engine_free, as all. Then, for
+ * each of them, the memory that messages go through from here on. */
+void engine_share(struct engine *engine, struct pipe_sleeper *sleeper, int bell);
+void engine_use_pipes(struct engine *engine, int rank, const struct pipe_end *in,
+		      const struct pipe_end *out);
 /* A send was posted, or given up: writes what can be written. Does not block. */
 void engine_push(struct engine *engine, int rank, int number);
 

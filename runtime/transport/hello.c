@@ -22,7 +22,8 @@ void hello_put(const struct hello *hello, unsigned char out[HELLO_BYTES])
 	wire_put_u32(&buf, (uint32_t)hello->rank);
 	wire_put_u32(&buf, (uint32_t)hello->world);
 	wire_put_u32(&buf, hello->encrypt);
-	wire_put_u64(&buf, 0); /* room for later versions */
+	wire_put_u32(&buf, (uint32_t)hello->streams);
+	wire_put_u32(&buf, (uint32_t)hello->stream);
 	assert(buf.length == HELLO_BYTES);
 	memcpy(out, buf.data, HELLO_BYTES);
 	buf_release(&buf);
@@ -40,6 +41,8 @@ int hello_get(struct hello *hello, const unsigned char bytes[HELLO_BYTES], struc
 	hello->rank = (int)(wire_get_u32(&wire) & INT32_MAX);
 	hello->world = (int)(wire_get_u32(&wire) & INT32_MAX);
 	hello->encrypt = wire_get_u32(&wire) != 0;
+	hello->streams = (int)(wire_get_u32(&wire) & INT32_MAX);
+	hello->stream = (int)(wire_get_u32(&wire) & INT32_MAX);
 	return 0;
 }
 
@@ -57,7 +60,8 @@ int hello_match(const struct hello *mine, const struct hello *theirs, struct err
 	    same("job", mine->job, theirs->job, err) < 0 ||
 	    same("view", mine->view, theirs->view, err) < 0 ||
 	    same("world", (uint64_t)mine->world, (uint64_t)theirs->world, err) < 0 ||
-	    same("encrypt", mine->encrypt, theirs->encrypt, err) < 0)
+	    same("encrypt", mine->encrypt, theirs->encrypt, err) < 0 ||
+	    same("streams", (uint64_t)mine->streams, (uint64_t)theirs->streams, err) < 0)
 		return -1;
 	return 0;
 }

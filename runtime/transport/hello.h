@@ -7,7 +7,7 @@
 
 struct error;
 
-enum { HELLO_BYTES = 40, HELLO_VERSION = 1 };
+enum { HELLO_BYTES = 40, HELLO_VERSION = 2 };
 
 struct hello {
 	uint32_t version;
@@ -15,12 +15,14 @@ struct hello {
 	uint32_t view;
 	int rank, world;
 	bool encrypt;
+	int streams, stream; /* connections between each two ranks, and which one this is */
 };
 
 void hello_put(const struct hello *hello, unsigned char out[HELLO_BYTES]);
 /* -1: this is no hello. */
 int hello_get(struct hello *hello, const unsigned char bytes[HELLO_BYTES], struct error *err);
-/* Whether both belong together; -1 with what differs. Ranks are not compared. */
+/* Whether both belong together; -1 with what differs. Ranks and which stream it is are not
+ * compared. */
 int hello_match(const struct hello *mine, const struct hello *theirs, struct error *err);
 
 #endif

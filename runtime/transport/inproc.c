@@ -1,13 +1,13 @@
-#define _GNU_SOURCE
 /* Ranks as threads of one process: a send copies straight into the peer's mailbox. */
+#define _DEFAULT_SOURCE /* MAP_ANONYMOUS */
 #include "runtime/transport/transport.h"
 
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <sys/mman.h>
+#include <time.h>
 
 #include "lib/clock.h"
 #include "lib/error.h"
@@ -19,9 +19,8 @@ struct hub {
 	int world, present;
 	pthread_mutex_t lock;
 	pthread_cond_t change;
-	struct net_shared shared;
-	int places[64];
-	struct mailbox *boxes[]; /* [world]; a closed rank's stays until net_hub_free */
+	struct net_shared shared; /* bytes are NULL if there is no memory */
+	struct mailbox *boxes[];  /* [world]; a closed rank's stays until net_hub_free */
 };
 
 struct inproc {
@@ -33,17 +32,38 @@ struct inproc {
 	bool progresses;
 };
 
+static size_t shared_bytes(const struct hub *hub)
+{
+	return (size_t)hub->world * NET_PLACE_BYTES;
+}
+
+/* Mapped, not allocated: pages that nobody touches cost nothing. */
+static void make_shared(struct hub *hub)
+{
+	int *places = xcalloc((size_t)hub->world, sizeof(int));
+	void *bytes = mmap(NULL, shared_bytes(hub), PROT_READ | PROT_WRITE,
+			   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	for (int rank = 0; rank < hub->world; rank++)
+		places[rank] = rank;
+	hub->shared = (struct net_shared){ .bytes = bytes == MAP_FAILED ? NULL : bytes,
+					   .count = hub->world,
+					   .places = places };
+}
+
+static void free_shared(struct hub *hub)
+{
+	if (hub->shared.bytes)
+		munmap(hub->shared.bytes, shared_bytes(hub));
+	free((int *)(uintptr_t)hub->shared.places);
+}
+
 void *net_hub_new(int world)
 {
 	struct hub *hub = xcalloc(1, sizeof(*hub) + (size_t)world * sizeof(hub->boxes[0]));
 
 	hub->world = world;
-	for (int i = 0; i < world; i++)
-		hub->places[i] = i;
-	hub->shared.bytes = mmap(NULL, (size_t)world * NET_PLACE_BYTES, PROT_READ | PROT_WRITE,
-				 MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	hub->shared.count = world;
-	hub->shared.places = hub->places;
+	make_shared(hub);
 	pthread_mutex_init(&hub->lock, NULL);
 	clock_cond_init(&hub->change);
 	return hub;
@@ -55,7 +75,7 @@ void net_hub_free(void *arg)
 
 	for (int i = 0; i < hub->world; i++)
 		mailbox_free(hub->boxes[i]);
-	munmap(hub->shared.bytes, (size_t)hub->world * NET_PLACE_BYTES);
+	free_shared(hub);
 	pthread_cond_destroy(&hub->change);
 	pthread_mutex_destroy(&hub->lock);
 	free(hub);
@@ -168,8 +188,9 @@ static void inproc_close(void *state)
 static const struct net_shared *inproc_shared(void *state)
 {
 	struct inproc *self = state;
+	const struct net_shared *shared = &self->hub->shared;
 
-	return self->world > 1 ? &self->hub->shared : NULL;
+	return shared->bytes && shared->count > 1 ? shared : NULL;
 }
 
 static int inproc_check(void *state, int peer, struct error *err)

@@ -15,6 +15,7 @@
 #include "lib/error.h"
 #include "lib/memory.h"
 #include "lib/units.h"
+#include "runtime/transport/lead.h"
 #include "runtime/transport/queue.h"
 
 struct pigeonhole {
@@ -27,14 +28,6 @@ struct outlet {
 	struct queue sends;
 	bool begun;  /* the first send is partly on the wire */
 	bool pinned; /* the transport is reading the first send's bytes */
-};
-
-/* Who moves the bytes. */
-struct lead {
-	bool taken;
-	const struct net_request *awaited; /* the leader's, if it waits */
-	uint64_t terms, terms_seen;	   /* of those who waited; and when mailbox_rest looked */
-	bool resting;			   /* tell when it is free again */
 };
 
 struct text {
@@ -213,23 +206,14 @@ static int wait_problem(const struct mailbox *box, const struct net_request *req
 
 static bool take_lead(struct mailbox *box, const struct net_request *awaited)
 {
-	if (!box->engine.drive || box->lead.taken)
-		return false;
-	box->lead.taken = true;
-	box->lead.awaited = awaited;
-	if (awaited)
-		box->lead.terms++;
-	return true;
+	return box->engine.drive && lead_take(&box->lead, awaited);
 }
 
 static void drop_lead(struct mailbox *box)
 {
-	box->lead.taken = false;
-	box->lead.awaited = NULL;
+	lead_drop(&box->lead, &box->news);
 	if (box->waiting)
 		pthread_cond_broadcast(&box->change); /* one of them goes on */
-	if (box->lead.resting)
-		pthread_cond_broadcast(&box->news);
 }
 
 /* Leads if nobody else does. Returns with the request done, after abort, or at the deadline. */
@@ -344,24 +328,9 @@ void mailbox_leave(struct mailbox *box)
 
 void mailbox_rest(struct mailbox *box, double quiet_s)
 {
-	struct lead *lead = &box->lead;
-	struct timespec until;
-
 	pthread_mutex_lock(&box->lock);
-	while (!box->told.first && !box->roused &&
-	       (lead->taken || lead->terms != lead->terms_seen)) {
-		if (lead->taken && lead->terms == lead->terms_seen) {
-			/* It waits for long: no need to look again and again. */
-			lead->resting = true;
-			pthread_cond_wait(&box->news, &box->lock);
-			lead->resting = false;
-			lead->terms_seen--;
-			continue;
-		}
-		lead->terms_seen = lead->terms;
-		until = clock_timespec(clock_now() + quiet_s);
-		pthread_cond_timedwait(&box->news, &box->lock, &until);
-	}
+	while (!box->told.first && !box->roused && !lead_is_idle(&box->lead))
+		lead_rest(&box->lead, &box->news, &box->lock, quiet_s);
 	pthread_mutex_unlock(&box->lock);
 }
 

@@ -23,7 +23,8 @@ static const double patience_s = 5;   /* with an accepted connection until it is
 static const double redial_s = 0.05;  /* after a failure */
 static const double breather_s = 0.1; /* without accepting, when descriptors have run out */
 
-struct peer {
+/* A connection to be made. */
+struct way {
 	bool met, dialling;
 	double next_dial;
 	struct error problem; /* why the last dialling failed */
@@ -32,10 +33,11 @@ struct peer {
 struct rendezvous {
 	const struct net_env *env;
 	struct tls_setup *setup;
-	const struct hello *mine;
-	int listener; /* -1 once everybody is here */
+	int streams;
+	struct hello *mine; /* [streams] */
+	int listener;	    /* -1 once everybody is here */
 	double deadline, deaf_until;
-	struct peer *peers; /* [world] */
+	struct way *ways; /* [world * streams] */
 	size_t missing;
 
 	struct handshake **handshakes; /* [handshakes_max], oldest first */
@@ -51,12 +53,17 @@ struct rendezvous *rendezvous_new(const struct net_env *env, struct tls_setup *s
 
 	r->env = env;
 	r->setup = setup;
-	r->mine = mine;
+	r->streams = mine->streams;
+	r->mine = xcalloc((size_t)r->streams, sizeof(*r->mine));
+	for (int i = 0; i < r->streams; i++) {
+		r->mine[i] = *mine;
+		r->mine[i].stream = i;
+	}
 	r->listener = env->listener;
 	r->deadline = clock_now() + env->timeout_s;
-	r->peers = xcalloc((size_t)env->world, sizeof(*r->peers));
-	r->missing = (size_t)env->world - 1;
-	r->max = (size_t)env->world + STRANGERS_MAX;
+	r->ways = xcalloc((size_t)(env->world * r->streams), sizeof(*r->ways));
+	r->missing = (size_t)((env->world - 1) * r->streams);
+	r->max = (size_t)(env->world * r->streams) + STRANGERS_MAX;
 	r->handshakes = xcalloc(r->max, sizeof(struct handshake *));
 	return r;
 }
@@ -80,7 +87,8 @@ void rendezvous_free(struct rendezvous *r)
 		handshake_free(r->handshakes[i]);
 	tell_refused(r);
 	free(r->handshakes);
-	free(r->peers);
+	free(r->ways);
+	free(r->mine);
 	free(r);
 }
 
@@ -116,9 +124,9 @@ size_t rendezvous_poll(struct rendezvous *r, struct pollfd *polls, double *until
 						.events = r->handshakes[i]->events };
 		sooner(until, r->handshakes[i]->deadline);
 	}
-	for (int peer = 0; peer < r->env->rank; peer++)
-		if (!r->peers[peer].met && !r->peers[peer].dialling)
-			sooner(until, r->peers[peer].next_dial);
+	for (int i = 0; i < r->env->rank * r->streams; i++)
+		if (!r->ways[i].met && !r->ways[i].dialling)
+			sooner(until, r->ways[i].next_dial);
 	r->polled = r->count;
 	return r->count + 1;
 }
@@ -131,14 +139,16 @@ static void drop(struct rendezvous *r, size_t i)
 		(r->count - i) * sizeof(struct handshake *));
 }
 
-/* Somebody dialled us who may not come in. */
-static void refuse(struct rendezvous *r, size_t i, const struct error *why)
+/* Somebody dialled us who may not come in; or left, which says less than an earlier verdict. */
+static void refuse(struct rendezvous *r, size_t i, bool left, const struct error *why)
 {
-	const char *name = r->handshakes[i]->name;
+	struct error refusal;
 
-	error_set(&r->refusal, "%s: %s", name, why->text);
+	error_set(&refusal, "%s: %s", r->handshakes[i]->name, why->text);
+	if (!left || r->refused == 0)
+		r->refusal = refusal;
 	r->refused++;
-	log_debug("rank %d refused a connection from %s", r->env->rank, r->refusal.text);
+	log_debug("rank %d refused a connection from %s", r->env->rank, refusal.text);
 	drop(r, i);
 }
 
@@ -147,12 +157,12 @@ static int redial(struct rendezvous *r, size_t i, enum handshake_result result,
 		  const struct error *why, struct error *err)
 {
 	int rank = r->handshakes[i]->expected;
-	struct peer *peer = &r->peers[rank];
+	struct way *way = &r->ways[rank * r->streams + r->handshakes[i]->mine->stream];
 	const struct net_peer *where = &r->env->peers[rank];
 
-	peer->dialling = false;
-	peer->next_dial = clock_now() + redial_s;
-	peer->problem = *why;
+	way->dialling = false;
+	way->next_dial = clock_now() + redial_s;
+	way->problem = *why;
 	drop(r, i);
 	if (result != HANDSHAKE_REFUSED)
 		return 0;
@@ -163,11 +173,13 @@ static int redial(struct rendezvous *r, size_t i, enum handshake_result result,
 /* Whether the rank that dialled us is one that should. */
 static int admit(const struct rendezvous *r, const struct handshake *h, struct error *err)
 {
-	int rank = h->theirs.rank;
+	int rank = h->theirs.rank, number = h->theirs.stream;
 
 	if (rank <= r->env->rank || rank >= r->env->world)
 		return error_set(err, "rank %d should not dial rank %d", rank, r->env->rank);
-	if (r->peers[rank].met)
+	if (number >= r->streams)
+		return error_set(err, "rank %d has no stream %d", rank, number);
+	if (r->ways[rank * r->streams + number].met)
 		return error_set(err, "rank %d is here already", rank);
 	return 0;
 }
@@ -175,11 +187,11 @@ static int admit(const struct rendezvous *r, const struct handshake *h, struct e
 static void welcome(struct rendezvous *r, size_t i, rendezvous_met *met, void *arg)
 {
 	struct handshake *h = r->handshakes[i];
-	int rank = h->theirs.rank;
+	int rank = h->theirs.rank, number = h->dials ? h->mine->stream : h->theirs.stream;
 
-	r->peers[rank].met = true;
+	r->ways[rank * r->streams + number].met = true;
 	r->missing--;
-	met(arg, rank, &h->stream);
+	met(arg, rank, number, &h->stream);
 	stream_init(&h->stream, -1);
 	drop(r, i);
 }
@@ -207,7 +219,7 @@ static int step_one(struct rendezvous *r, size_t i, short events, rendezvous_met
 	else if (h->dials)
 		return redial(r, i, result, &why, err);
 	else
-		refuse(r, i, &why);
+		refuse(r, i, result == HANDSHAKE_BROKEN, &why);
 	return 0;
 }
 
@@ -230,7 +242,7 @@ static bool make_room(struct rendezvous *r)
 			oldest = i;
 	if (oldest == r->count)
 		return false;
-	refuse(r, oldest, &why);
+	refuse(r, oldest, true, &why);
 	return true;
 }
 
@@ -259,19 +271,20 @@ static void dial_due(struct rendezvous *r)
 {
 	double now = clock_now();
 
-	for (int rank = 0; rank < r->env->rank; rank++) {
+	for (int i = 0; i < r->env->rank * r->streams; i++) {
+		int rank = i / r->streams, number = i % r->streams;
 		const struct net_peer *where = &r->env->peers[rank];
-		struct peer *peer = &r->peers[rank];
+		struct way *way = &r->ways[i];
 		struct handshake *h;
 
-		if (peer->met || peer->dialling || now < peer->next_dial)
+		if (way->met || way->dialling || now < way->next_dial)
 			continue;
 		if (r->count == r->max)
 			make_room(r);
-		h = handshake_dial(where->address, where->port, rank, r->setup, r->mine,
-				   &peer->problem);
-		peer->next_dial = now + redial_s;
-		peer->dialling = h;
+		h = handshake_dial(where->address, where->port, rank, r->setup, &r->mine[number],
+				   &way->problem);
+		way->next_dial = now + redial_s;
+		way->dialling = h;
 		if (h)
 			add(r, h, r->deadline);
 	}
@@ -281,16 +294,17 @@ static void dial_due(struct rendezvous *r)
 static int too_late(const struct rendezvous *r, struct error *err)
 {
 	const struct net_peer *where;
-	int rank = 0;
+	int i = 0, rank;
 
-	while (rank == r->env->rank || r->peers[rank].met)
-		rank++;
+	while (i / r->streams == r->env->rank || r->ways[i].met)
+		i++;
+	rank = i / r->streams;
 	where = &r->env->peers[rank];
 	if (rank < r->env->rank)
 		return error_set(
 			err, "no connection to rank %d (%s) at %s, port %u, within %gs: %s", rank,
 			where->host, where->address, where->port, r->env->timeout_s,
-			r->peers[rank].problem.text[0] ? r->peers[rank].problem.text : "no answer");
+			r->ways[i].problem.text[0] ? r->ways[i].problem.text : "no answer");
 	return error_set(err, "rank %d (%s) did not connect within %gs%s%s", rank, where->host,
 			 r->env->timeout_s, r->refused ? "; the last one refused was " : "",
 			 r->refusal.text);
@@ -316,7 +330,7 @@ int rendezvous_step(struct rendezvous *r, const struct pollfd *polls, rendezvous
 		if (r->handshakes[i]->dials)
 			drop(r, i);
 		else
-			refuse(r, i, &late);
+			refuse(r, i, true, &late);
 	tell_refused(r);
 	return 0;
 }

@@ -16,8 +16,8 @@ struct rendezvous;
 struct stream;
 struct tls_setup;
 
-/* An authenticated peer; takes the stream over. */
-typedef void rendezvous_met(void *arg, int peer, const struct stream *stream);
+/* An authenticated peer, and which of the connections to it this is; takes the stream over. */
+typedef void rendezvous_met(void *arg, int peer, int number, const struct stream *stream);
 
 /* Everything is borrowed until rendezvous_free, but the listening socket is taken over. */
 struct rendezvous *rendezvous_new(const struct net_env *env, struct tls_setup *setup,

@@ -1,7 +1,9 @@
 /* The bytes of one connection, in both directions: through TLS, or plain after an authenticated
- * beginning. */
+ * beginning, or past the connection through memory. */
+#define _GNU_SOURCE /* POLLRDHUP */
 #include "runtime/transport/stream.h"
 
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/uio.h>
@@ -41,10 +43,69 @@ void stream_plain_out(struct stream *stream)
 	stream->plain_out = true;
 }
 
-long stream_read(struct stream *stream, void *bytes, size_t length, struct error *err)
+int stream_use_pipes(struct stream *stream, const struct pipe_end *in, const struct pipe_end *out,
+		     struct error *err)
+{
+	int flushed = stream_flush(stream, err);
+
+	if (flushed <= 0)
+		return flushed < 0 ? -1 : error_set(err, "does not take what was sent");
+	stream->in = *in;
+	stream->out = *out;
+	return 0;
+}
+
+struct pollfd stream_poll(const struct stream *stream, bool blocked)
+{
+	int events = stream->in.memory ? POLLRDHUP : POLLIN | (blocked ? POLLOUT : 0);
+
+	return (struct pollfd){ .fd = stream->fd, .events = (short)events };
+}
+
+short stream_events(struct stream *stream, short revents, bool blocked)
+{
+	bool readable, writable;
+
+	if (!stream->in.memory)
+		return revents;
+	if (revents & (POLLRDHUP | POLLHUP | POLLERR | POLLNVAL))
+		stream->hung_up = true;
+	readable = stream->hung_up || pipe_has_input(&stream->in);
+	writable = blocked && pipe_has_room(&stream->out);
+	return (short)((readable ? POLLIN : 0) | (writable ? POLLOUT : 0));
+}
+
+bool stream_holds_input(const struct stream *stream)
+{
+	if (stream->in.memory)
+		return pipe_has_input(&stream->in);
+	return !stream->plain_in && tls_holds_input(stream->tls);
+}
+
+static long read_connection(struct stream *stream, void *bytes, size_t length, struct error *err)
 {
 	return stream->plain_in ? sock_read(stream->fd, bytes, length, err)
 				: tls_read(stream->tls, bytes, length, err);
+}
+
+/* What was written before the connection ended is in the memory when its end is seen. */
+static long read_pipe(struct stream *stream, void *bytes, size_t length, struct error *err)
+{
+	bool hung_up = stream->hung_up;
+	long got = pipe_read(&stream->in, bytes, length, err);
+	char beside;
+
+	if (got != 0 || !hung_up)
+		return got;
+	if (read_connection(stream, &beside, 1, err) < 0)
+		return -1;
+	return error_set(err, "connection closed");
+}
+
+long stream_read(struct stream *stream, void *bytes, size_t length, struct error *err)
+{
+	return stream->in.memory ? read_pipe(stream, bytes, length, err)
+				 : read_connection(stream, bytes, length, err);
 }
 
 int stream_flush(struct stream *stream, struct error *err)
@@ -80,6 +141,11 @@ long stream_write(struct stream *stream, const struct iovec *parts, int count, s
 	long put;
 	int flushed;
 
+	if (stream->out.memory) {
+		put = pipe_write(&stream->out, parts, count, err);
+		stream->piped += put > 0 ? (uint64_t)put : 0;
+		return put;
+	}
 	if (stream->plain_out) {
 		put = sock_write(stream->fd, parts, count, err);
 		stream->plain_sent += put > 0 ? (uint64_t)put : 0;
@@ -94,7 +160,7 @@ long stream_write(struct stream *stream, const struct iovec *parts, int count, s
 
 uint64_t stream_wire_sent(const struct stream *stream)
 {
-	return stream->plain_sent + (stream->tls ? tls_wire_sent(stream->tls) : 0);
+	return stream->piped + stream->plain_sent + (stream->tls ? tls_wire_sent(stream->tls) : 0);
 }
 
 void stream_end(struct stream *stream)

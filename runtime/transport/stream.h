@@ -1,5 +1,5 @@
 /* The bytes of one connection, in both directions: through TLS, or plain after an authenticated
- * beginning. */
+ * beginning, or past the connection through memory, where its end is the only thing that counts. */
 #ifndef DSTRAIN_RUNTIME_STREAM_H
 #define DSTRAIN_RUNTIME_STREAM_H
 
@@ -7,8 +7,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "runtime/transport/pipe.h"
+
 struct error;
 struct iovec;
+struct pollfd;
 struct tls;
 struct tls_setup;
 
@@ -19,6 +22,9 @@ struct stream {
 	uint64_t plain_sent;
 	unsigned char *staged; /* written here, not yet by TLS */
 	size_t staged_at, staged_end;
+	struct pipe_end in, out; /* without memory: not in use */
+	uint64_t piped;		 /* bytes sent through memory */
+	bool hung_up;		 /* the connection beneath has ended */
 };
 
 /* Takes the descriptor over. */
@@ -27,6 +33,16 @@ int stream_begin_tls(struct stream *stream, struct tls_setup *setup, bool dials,
 /* From here on without TLS. -1: TLS has read ahead into what should have been plain. */
 int stream_plain_in(struct stream *stream, struct error *err);
 void stream_plain_out(struct stream *stream); /* only when all is flushed */
+
+/* From here on through memory. -1: something is still on its way through the connection. */
+int stream_use_pipes(struct stream *stream, const struct pipe_end *in, const struct pipe_end *out,
+		     struct error *err);
+
+/* What to poll for, if all goes well or `blocked` for a full socket or pipe. */
+struct pollfd stream_poll(const struct stream *stream, bool blocked);
+/* What there is to do, by what poll said: POLLIN, POLLOUT. */
+short stream_events(struct stream *stream, short revents, bool blocked);
+bool stream_holds_input(const struct stream *stream); /* that no poll tells */
 
 /* As sock_read and sock_write. Bytes count as written once they are staged. */
 long stream_read(struct stream *stream, void *bytes, size_t length, struct error *err);

@@ -19,7 +19,9 @@
 #include "lib/sock.h"
 #include "runtime/transport/engine.h"
 #include "runtime/transport/hello.h"
+#include "runtime/transport/host.h"
 #include "runtime/transport/mailbox.h"
+#include "runtime/transport/pipe.h"
 #include "runtime/transport/rendezvous.h"
 #include "runtime/transport/tls.h"
 
@@ -27,13 +29,21 @@ static const double flush_s = 1;      /* at close, for what is posted */
 static const double glance_s = 0.002; /* between looks at what is still under way at close */
 static const double quiet_s = 0.001; /* without anybody who waits, until the progress thread acts */
 
+/* Not used once the meeting is over, so that nobody else's is the same. */
+static const uint64_t meeting_tag = UINT64_C(1) << 62;
+
 struct tcp_params {
-	bool encrypt;
+	bool encrypt, shared_memory;
+	size_t streams;
 };
 
 static const struct opt options[] = {
 	{ "encrypt", OPT_BOOL, offsetof(struct tcp_params, encrypt), "yes",
 	  "encrypt what ranks tell each other; they authenticate each other in any case" },
+	{ "shared_memory", OPT_BOOL, offsetof(struct tcp_params, shared_memory), "yes",
+	  "ranks of one host pass messages through memory, past the network" },
+	{ "streams", OPT_COUNT, offsetof(struct tcp_params, streams), "1",
+	  "connections between each two ranks, for networks that limit each", 1, NET_STREAMS_MAX },
 	{ 0 }
 };
 
@@ -46,6 +56,8 @@ struct tcp {
 	struct rendezvous *rendezvous; /* the progress thread's */
 	struct hello mine;
 	struct engine *engine;
+	struct host_memory *host; /* what is shared with ranks of this host, or NULL */
+	uint64_t meeting_sent;	  /* bytes; not payload */
 	struct pollfd *polls;
 	pthread_t progress;
 	bool running;
@@ -69,11 +81,11 @@ static void enter(struct tcp *self, enum stage stage, const struct error *why)
 	pthread_mutex_unlock(&self->lock);
 }
 
-static void met(void *arg, int rank, const struct stream *stream)
+static void met(void *arg, int rank, int number, const struct stream *stream)
 {
 	struct tcp *self = arg;
 
-	engine_add(self->engine, rank, 0, stream);
+	engine_add(self->engine, rank, number, stream);
 }
 
 static void meet(struct tcp *self)
@@ -145,40 +157,6 @@ static int tcp_listen(const void *params, const char *address, uint16_t *port, i
 	return sock_listen(listener, address, port, err);
 }
 
-static int tcp_open(void *state, const void *params, const struct net_env *env,
-		    net_handler *deliver, void *arg, struct error *err)
-{
-	const struct tcp_params *tcp_params = params;
-	struct tcp *self = state;
-	size_t polls;
-
-	self->env = env;
-	self->mine = (struct hello){ HELLO_VERSION, env->job,	env->view,
-				     env->rank,	    env->world, tcp_params->encrypt };
-	pthread_mutex_init(&self->lock, NULL);
-	pthread_cond_init(&self->change, NULL);
-	self->box = mailbox_new(env, 1, deliver, arg);
-	self->setup = tls_setup_new(env->key, err);
-	self->rendezvous = rendezvous_new(env, self->setup, &self->mine);
-	if (!self->setup)
-		return -1;
-	self->engine = engine_new(self->box, env, 1, err);
-	if (!self->engine)
-		return -1;
-	polls = engine_polls(self->engine) + rendezvous_poll_max(self->rendezvous);
-	self->polls = xcalloc(polls, sizeof(struct pollfd));
-	if (start_progress(self, err) < 0)
-		return -1;
-	pthread_mutex_lock(&self->lock);
-	while (self->stage == OPENING)
-		pthread_cond_wait(&self->change, &self->lock);
-	pthread_mutex_unlock(&self->lock);
-	if (self->stage != OPEN)
-		return error_set(err, "%s", self->error.text);
-	tls_setup_forget(self->setup); /* everybody is here, and nobody comes back */
-	return 0;
-}
-
 static void tcp_post_send(void *state, struct net_request *request)
 {
 	int rank = request->peer,
@@ -207,6 +185,92 @@ static int tcp_wait(void *state, struct net_request *request, double deadline, s
 	return -1;
 }
 
+/* One message of the meeting of the ranks of this host. */
+static int tell_or_hear(struct tcp *self, struct net_request *request, struct error *err)
+{
+	request->tag = meeting_tag;
+	if (request->receive)
+		tcp_post_recv(self, request);
+	else
+		tcp_post_send(self, request);
+	return tcp_wait(self, request, clock_now() + self->env->timeout_s, err);
+}
+
+static int tell(void *arg, int peer, const void *bytes, size_t length, struct error *err)
+{
+	struct net_request request = { .peer = peer,
+				       .bytes = (void *)(uintptr_t)bytes,
+				       .length = length };
+	struct tcp *self = arg;
+
+	self->meeting_sent += length;
+	return tell_or_hear(self, &request, err);
+}
+
+static int hear(void *arg, int peer, void *bytes, size_t length, struct error *err)
+{
+	struct net_request request = {
+		.peer = peer, .bytes = bytes, .length = length, .receive = true
+	};
+
+	return tell_or_hear(arg, &request, err);
+}
+
+static int share_memory(struct tcp *self, struct error *err)
+{
+	const struct host_link link = { tell, hear, self };
+	struct pipe_end in, out;
+
+	if (host_meet(&self->host, self->env, &link, err) < 0)
+		return -1;
+	if (!self->host)
+		return 0;
+	engine_share(self->engine, host_sleeper(self->host), host_bell(self->host));
+	for (int rank = 0; rank < self->env->world; rank++)
+		if (host_pipes(self->host, rank, &in, &out))
+			engine_use_pipes(self->engine, rank, &in, &out);
+	return 0;
+}
+
+static int tcp_open(void *state, const void *params, const struct net_env *env,
+		    net_handler *deliver, void *arg, struct error *err)
+{
+	const struct tcp_params *tcp_params = params;
+	struct tcp *self = state;
+	size_t polls;
+
+	self->env = env;
+	self->mine = (struct hello){ .version = HELLO_VERSION,
+				     .job = env->job,
+				     .view = env->view,
+				     .rank = env->rank,
+				     .world = env->world,
+				     .encrypt = tcp_params->encrypt,
+				     .streams = (int)tcp_params->streams };
+	pthread_mutex_init(&self->lock, NULL);
+	pthread_cond_init(&self->change, NULL);
+	self->box = mailbox_new(env, self->mine.streams, deliver, arg);
+	self->setup = tls_setup_new(env->key, err);
+	self->rendezvous = rendezvous_new(env, self->setup, &self->mine);
+	if (!self->setup)
+		return -1;
+	self->engine = engine_new(self->box, env, self->mine.streams, err);
+	if (!self->engine)
+		return -1;
+	polls = engine_polls(self->engine) + rendezvous_poll_max(self->rendezvous);
+	self->polls = xcalloc(polls, sizeof(struct pollfd));
+	if (start_progress(self, err) < 0)
+		return -1;
+	pthread_mutex_lock(&self->lock);
+	while (self->stage == OPENING)
+		pthread_cond_wait(&self->change, &self->lock);
+	pthread_mutex_unlock(&self->lock);
+	if (self->stage != OPEN)
+		return error_set(err, "%s", self->error.text);
+	tls_setup_forget(self->setup); /* everybody is here, and nobody comes back */
+	return tcp_params->shared_memory ? share_memory(self, err) : 0;
+}
+
 static void tcp_abort(void *state, const char *why)
 {
 	struct tcp *self = state;
@@ -228,6 +292,7 @@ static void tcp_close(void *state)
 	rendezvous_free(self->rendezvous);
 	mailbox_free(self->box); /* before the arrivals, which are the connections' */
 	engine_free(self->engine);
+	host_free(self->host);
 	tls_setup_free(self->setup);
 	pthread_cond_destroy(&self->change);
 	pthread_mutex_destroy(&self->lock);
@@ -238,12 +303,35 @@ static uint64_t tcp_header_sent(void *state)
 {
 	struct tcp *self = state;
 
-	return engine_header_sent(self->engine);
+	return self->meeting_sent + engine_header_sent(self->engine);
+}
+
+/* Ranks of one host need but one: they pass messages through memory. */
+static int tcp_streams(void *state, int peer)
+{
+	struct tcp *self = state;
+	const struct net_shared *shared = self->host ? host_shared(self->host) : NULL;
+
+	return shared && shared->places[peer] >= 0 ? 1 : self->mine.streams;
+}
+
+static const struct net_shared *tcp_shared(void *state)
+{
+	struct tcp *self = state;
+
+	return self->host ? host_shared(self->host) : NULL;
+}
+
+static int tcp_check(void *state, int peer, struct error *err)
+{
+	struct tcp *self = state;
+
+	return mailbox_check(self->box, peer, err);
 }
 
 const struct transport transport_tcp = {
 	.entry = { .name = "tcp",
-		   .summary = "a TLS 1.3 connection between each two ranks",
+		   .summary = "TLS 1.3 connections between each two ranks",
 		   .options = options,
 		   .params_size = sizeof(struct tcp_params) },
 	.state_size = sizeof(struct tcp),
@@ -255,4 +343,7 @@ const struct transport transport_tcp = {
 	.abort = tcp_abort,
 	.close = tcp_close,
 	.header_sent = tcp_header_sent,
+	.streams = tcp_streams,
+	.shared = tcp_shared,
+	.check = tcp_check,
 };

@@ -137,7 +137,7 @@ int net_rank(const struct net *net);
 int net_world(const struct net *net);
 const char *net_host(const struct net *net, int rank);
 int net_streams(const struct net *net, int peer); /* 1 .. NET_STREAMS_MAX, the same for both */
-double net_timeout(const struct net *net); /* seconds that a wait may take */
+double net_timeout(const struct net *net);	  /* seconds that a wait may take */
 
 /* `request` is filled here; a zero-length message is allowed (bytes may then be NULL). */
 void net_post_send(struct net *net, int peer, uint64_t tag, const void *bytes, size_t length,

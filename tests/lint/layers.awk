@@ -15,7 +15,7 @@ BEGIN {
 	may["checkpoint"] = "coll exchange outbox device/ model/model optim/optim sync/sync " \
 		"transport/transport"
 	may["metrics"] = "model/batch outbox sync/sync transport/transport"
-	may["bench"] = "coll job outbox rank transport/transport"
+	may["bench"] = "coll coll_measure job outbox rank transport/transport"
 	may["job"] = may["loop"] = may["rank"] = may["worker"] = "*"
 	# Everyone may draw random numbers and cut slices.
 	free = " rng slice "

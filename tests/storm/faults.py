@@ -13,6 +13,7 @@ BLAME_S = 2  # after complaints about a peer, for the peer's own end to show
 LEAVE_S = 2.75  # to tell the others, reap them, and kill over SSH those that do not end: 1 + 1 + 0.75
 TRANSPORT_S = 8  # the recipe's transport.timeout: a peer that is alive but says nothing
 COPY_S = 30  # a question to a host, or a copy to it, that does not move (QUERY_S, STALL_S)
+COPY_GONE_S = 2 * COPY_S  # a copy on a host that nobody can tell of it: it looks every COPY_S whether it grows
 SLACK_S = 2  # ours: two processors carry five ranks, four sshd, and whatever else this machine does
 
 LOST = WORD_S + SILENT_S + LEAVE_S + SLACK_S  # 8.25 s
@@ -39,6 +40,7 @@ class Fault:
     during = LOST  # the deadline once all workers run
     before = CONNECTING  # until then
     alone = False  # workers cannot be told that it is over: they have ALONE_S
+    trickles = False  # words still come through, until dstrain ends
     harmless = False  # once all workers run
 
     def victims(self, stage):
@@ -157,7 +159,7 @@ def dstrain_and_worker(stage, host, rng):
 KILL, STOP = signal.SIGKILL, signal.SIGSTOP
 HOSTS = list(RANKS)
 cut_off = {"alone": True, "before": PROVISIONING}
-slow = {"alone": True, "before": PROVISIONING, "during": SLOW}
+slow = {"alone": True, "before": PROVISIONING, "during": SLOW, "trickles": True}
 
 # Fault, and how often it comes.
 FAULTS = {

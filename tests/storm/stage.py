@@ -80,7 +80,7 @@ class Stage:
         self.lab = cluster.Cluster(f"storm-{os.getpid()}")
         self.program = self.dir / "dstrain"
         shutil.copy(program, self.program)
-        subprocess.run(["strip", "--strip-debug", self.program], check=False)
+        subprocess.run(["strip", "--strip-debug", self.program], check=False, stderr=subprocess.DEVNULL)
         (self.dir / "recipe.yaml").write_text(RECIPE)
         self.run_dir = self.dir / "run"
         self.number = 0
@@ -121,7 +121,13 @@ class Stage:
     def ours(self):
         """Every process of dstrain's, on every host and on the user's side."""
         mine = [pid for pid in self.inside("ctl") if executable(pid).startswith(str(self.program))]
-        return mine + self.all_workers()
+        return mine + [pid for host in self.hosts for pid in self.started(host)]
+
+    def started(self, host):
+        """Whatever was started on a host over SSH: workers, shells, copies."""
+        its_own = {self.lab.recorded(host), self.init(host)}
+        return [pid for pid in self.inside(host) if pid not in its_own and executable(pid) not in (cluster.SSHD, "") and
+                command_line(pid) != "sleep\0001\000"]
 
     def init(self, host):
         """The first process of a host."""

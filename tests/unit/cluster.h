@@ -33,6 +33,7 @@ struct cluster {
 	int world;
 	double timeout_s;    /* 0: 20 */
 	const char *address; /* NULL: 127.0.0.1 */
+	int slots;	     /* ranks of one host; 0: 1 */
 
 	/* Filled by cluster_prepare. Rank r's environment may be changed before it is opened. */
 	struct part part;
@@ -104,7 +105,8 @@ static inline void cluster_prepare(struct cluster *c)
 	for (int r = 0; r < c->world; r++) {
 		int listener = -1;
 
-		snprintf(c->hosts[r], sizeof(c->hosts[r]), "node%d", r);
+		snprintf(c->hosts[r], sizeof(c->hosts[r]), "node%d",
+			 c->slots > 1 ? r / c->slots : r);
 		c->peers[r] = (struct net_peer){ .host = c->hosts[r],
 						 .address = transport->listen ? address : "" };
 		if (transport->listen)
@@ -167,16 +169,22 @@ static inline void cluster_run(const char *spec, int world, cluster_body *body, 
 	cluster_go(&cluster, body, arg);
 }
 
-/* Runs it on every transport of the registry, and with each of its switches the other way too. */
+/* Runs it on every transport of the registry, and with each of its switches the other way too. All
+ * ranks are of different hosts, and then of one. */
 static inline void cluster_run_every(int world, double timeout_s, cluster_body *body, void *arg)
 {
 	for (size_t i = 0; transports.entries[i]; i++) {
 		const struct entry *entry = transports.entries[i];
+		const struct transport *transport = (const struct transport *)(const void *)entry;
 		struct cluster plain = { .spec = entry->name,
 					 .world = world,
 					 .timeout_s = timeout_s };
+		struct cluster one_host = plain;
 
+		one_host.slots = world;
 		cluster_go(&plain, body, arg);
+		if (!transport->threads && world > 1)
+			cluster_go(&one_host, body, arg);
 		for (const struct opt *o = entry->options; o && o->key; o++) {
 			bool on = o->type == OPT_BOOL && strcmp(o->fallback, "yes") == 0;
 			char *spec = xasprintf("%s %s=%s", entry->name, o->key, on ? "no" : "yes");

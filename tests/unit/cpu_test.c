@@ -109,6 +109,44 @@ static void vector_loops_touch_exactly_their_elements(void **state)
 	free(z);
 }
 
+static void check_sum(const float *const *x, float *y, size_t n, size_t count)
+{
+	float *wanted = xaligned((count + 1) * sizeof(*wanted));
+
+	for (size_t i = 0; i < count; i++) {
+		wanted[i] = x[0][i];
+		for (size_t k = 1; k < n; k++) {
+			volatile float sum = wanted[i] + x[k][i];
+
+			wanted[i] = sum;
+		}
+	}
+	wanted[count] = y[count];
+	cpu_sum(y, x, n, count);
+	assert_memory_equal(y, wanted, (count + 1) * sizeof(*y));
+	free(wanted);
+}
+
+static void sums_of_many_are_added_from_the_left(void **state)
+{
+	static const size_t counts[] = { 0, 1, 15, 1023, 1024, 1025, 3001 };
+	enum { MOST = 9 };
+	const float *x[MOST];
+	float *vectors[MOST], *y = random_floats(3002, 99);
+
+	(void)state;
+	for (size_t k = 0; k < MOST; k++)
+		x[k] = vectors[k] = random_floats(3002, 10 + k);
+	for (size_t n = 2; n <= MOST; n++)
+		for (size_t i = 0; i < ARRAY_SIZE(counts); i++) {
+			check_sum(x, y, n, counts[i]);
+			check_sum(x, vectors[i % n], n, counts[i]);
+		}
+	for (size_t k = 0; k < MOST; k++)
+		free(vectors[k]);
+	free(y);
+}
+
 /* The order written in cpu.c, spelt out: a vectorised sum must not deviate by one bit. */
 static double sum_in_order(const float *x, size_t count)
 {
@@ -141,6 +179,7 @@ int main(void)
 		cmocka_unit_test(beta_0_overwrites_even_what_is_not_a_number),
 		cmocka_unit_test(a_product_over_nothing_is_zero),
 		cmocka_unit_test(vector_loops_touch_exactly_their_elements),
+		cmocka_unit_test(sums_of_many_are_added_from_the_left),
 		cmocka_unit_test(the_sum_of_squares_has_one_order),
 	};
 

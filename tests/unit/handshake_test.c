@@ -14,8 +14,8 @@
 #include "runtime/transport/handshake.h"
 #include "runtime/transport/tls.h"
 
-static const struct hello mine = { HELLO_VERSION, 4711, 1, 0, 2, true };
-static const struct hello theirs = { HELLO_VERSION, 4711, 1, 1, 2, true };
+static const struct hello mine = { HELLO_VERSION, 4711, 1, 0, 2, true, 1, 0 };
+static const struct hello theirs = { HELLO_VERSION, 4711, 1, 1, 2, true, 1, 0 };
 
 static struct handshake *answer(struct tls_setup *setup, int *other)
 {

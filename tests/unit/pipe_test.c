@@ -83,7 +83,7 @@ static long write_bytes(struct pipe_end *out, const void *bytes, size_t length)
 	return pipe_write(out, &part, 1, &err);
 }
 
-enum { TOTAL = 16 << 20, LONGEST = 3 * PIPE_BYTES };
+enum { TOTAL = 6 << 20, LONGEST = 3 * PIPE_BYTES };
 
 /* Pieces of any length, in two parts, until the pipe is full; then it sleeps. */
 static void *write_all(void *arg)

@@ -102,7 +102,7 @@ static void a_signal_ends_an_upload(void **state)
 	(void)state;
 	shell("rm -rf %s/cache", directory);
 	assert_int_equal(provision_collect(&files, NULL, 0, &err), 0);
-	stop_install();
+	stop_install(false);
 	raise(SIGTERM);
 	assert_int_equal(provision_host(ssh, &host, &files, NULL, &cache, &sent, &err), -1);
 	assert_string_equal(err.text, "h: interrupted");

@@ -36,7 +36,7 @@ static void rogue_enter(struct rogue *rogue, const char *spec, double timeout_s)
 	pthread_sigmask(SIG_UNBLOCK, &pipe, NULL); /* the net has to see to it itself */
 	*rogue = (struct rogue){ .cluster = { .spec = spec, .world = 2, .timeout_s = timeout_s } };
 	cluster_prepare(c);
-	rogue->hello = (struct hello){ HELLO_VERSION, 4711, 1, 1, 2, strcmp(spec, "tcp") == 0 };
+	rogue->hello = (struct hello){ HELLO_VERSION, 4711, 1, 1, 2, strcmp(spec, "tcp") == 0, 1, 0 };
 	rogue->setup = tls_setup_new(c->env[0].key, &err);
 	close(c->env[1].listener);
 	opener_init(&rogue->opener, c, 0);

@@ -63,17 +63,20 @@ static void another_key_is_refused_with_and_without_encryption(void **state)
 static void another_run_is_refused_by_what_differs(void **state)
 {
 	(void)state;
-	for (int what = 0; what < 4; what++) {
+	for (int what = 0; what < 5; what++) {
 		struct cluster c = { .spec = "tcp", .world = 2, .timeout_s = 0.3 };
 		struct part plain = cluster_part("tcp encrypt=no");
+		struct part wide = cluster_part("tcp streams=2");
 		static const char *const differs[] = { "job differs: 4711 there, 9 here",
 						       "view differs: 1 there, 2 here",
 						       "world differs: 2 there, 3 here",
-						       "encrypt differs: 1 there, 0 here" };
+						       "encrypt differs: 1 there, 0 here",
+						       "streams differs: 1 there, 2 here" };
 		static const char *const seen[] = { "job differs: 9 there, 4711 here",
 						    "view differs: 2 there, 1 here",
 						    "world differs: 3 there, 2 here",
-						    "encrypt differs: 0 there, 1 here" };
+						    "encrypt differs: 0 there, 1 here",
+						    "streams differs: 2 there, 1 here" };
 		struct opener openers[2];
 
 		cluster_prepare(&c);
@@ -82,12 +85,13 @@ static void another_run_is_refused_by_what_differs(void **state)
 		openers[1].env.job = what == 0 ? 9 : 4711;
 		openers[1].env.view = what == 1 ? 2 : 1;
 		openers[1].env.world = what == 2 ? 3 : 2;
-		openers[1].part = what == 3 ? &plain : &c.part;
+		openers[1].part = what == 3 ? &plain : what == 4 ? &wide : &c.part;
 		c.peers[2] = c.peers[0];
 		opener_run(openers, 2);
 		must_say(&openers[0], "rank 1 (node1) did not connect", seen[what]);
 		must_say(&openers[1], "rank 0 (node0) at 127.0.0.1", differs[what]);
 		part_release(&plain);
+		part_release(&wide);
 		cluster_release(&c);
 	}
 }
@@ -279,13 +283,21 @@ static bool holds(const struct buf *seen, const char *text)
 	return false;
 }
 
-static void what_is_encrypted_cannot_be_read_on_the_way(void **state)
+static void what_is_encrypted_or_of_one_host_cannot_be_read_on_the_way(void **state)
 {
 	static const char secret[] = "the weights of the model are worth a lot";
+	static const struct {
+		const char *spec;
+		int slots;
+		bool readable;
+	} cases[] = { { "tcp", 1, false },
+		      { "tcp encrypt=no", 1, true },
+		      { "tcp encrypt=no", 2, false },
+		      { "tcp encrypt=no shared_memory=no", 2, true } };
 
 	(void)state;
-	for (size_t i = 0; i < ARRAY_SIZE(specs); i++) {
-		struct cluster c = { .spec = specs[i], .world = 2 };
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct cluster c = { .spec = cases[i].spec, .world = 2, .slots = cases[i].slots };
 		struct proxy proxy = { 0 };
 		struct net_request requests[2];
 		struct net_peer peers[2];
@@ -309,7 +321,7 @@ static void what_is_encrypted_cannot_be_read_on_the_way(void **state)
 		net_close(openers[0].net);
 		pthread_join(proxy.thread, NULL);
 		assert_true(proxy.seen.length > sizeof(secret));
-		assert_int_equal(holds(&proxy.seen, secret), i == 1);
+		assert_int_equal(holds(&proxy.seen, secret), cases[i].readable);
 		buf_release(&proxy.seen);
 		cluster_release(&c);
 	}
@@ -386,6 +398,82 @@ static void it_works_over_ipv6(void **state)
 	cluster_go(&c, talk_body, NULL);
 }
 
+enum { STREAMS = 4, ROUNDS = 50, LENGTH = 100000 };
+
+/* Everybody to everybody, through all streams at once; what has one tag keeps its order. */
+static void streams_body(int rank, struct net *net, void *arg)
+{
+	struct net_request requests[2][3][STREAMS];
+	uint32_t *out = xcalloc(LENGTH, sizeof(*out)), *in = xcalloc(LENGTH, sizeof(*in));
+	uint32_t got[3][STREAMS];
+	struct error err;
+
+	(void)arg;
+	for (uint32_t round = 0; round < ROUNDS; round++) {
+		for (int peer = 0; peer < 3; peer++) {
+			for (int i = 0; i < STREAMS && peer != rank; i++) {
+				net_post_recv(net, peer, NET_TAG_STREAM(UINT64_C(5), i),
+					      &got[peer][i], 4, &requests[0][peer][i]);
+				net_post_send(net, peer, NET_TAG_STREAM(UINT64_C(5), i), &round, 4,
+					      &requests[1][peer][i]);
+			}
+		}
+		for (int peer = 0; peer < 3; peer++) {
+			for (int i = 0; i < STREAMS && peer != rank; i++) {
+				assert(net_streams(net, peer) == STREAMS);
+				cluster_must(net_wait(net, &requests[0][peer][i], &err), &err);
+				cluster_must(net_wait(net, &requests[1][peer][i], &err), &err);
+				assert(got[peer][i] == round);
+			}
+		}
+	}
+	for (int i = 0; i < 2; i++) { /* a long one, while a short one overtakes it elsewhere */
+		int to = (rank + 1) % 3, from = (rank + 2) % 3;
+		struct net_request *send = requests[0][0], *receive = requests[1][0];
+
+		out[LENGTH - 1] = (uint32_t)i + 1;
+		net_post_recv(net, from, NET_TAG_STREAM(UINT64_C(6), 1), in, LENGTH * 4, receive);
+		net_post_recv(net, from, NET_TAG_STREAM(UINT64_C(6), 2), got, 4, receive + 1);
+		net_post_send(net, to, NET_TAG_STREAM(UINT64_C(6), 1), out, LENGTH * 4, send);
+		net_post_send(net, to, NET_TAG_STREAM(UINT64_C(6), 2), out, 4, send + 1);
+		cluster_must(net_wait_all(net, receive, 2, &err), &err);
+		cluster_must(net_wait_all(net, send, 2, &err), &err);
+		assert(in[LENGTH - 1] == (uint32_t)i + 1);
+	}
+	free(out);
+	free(in);
+}
+
+static void several_streams_carry_messages_side_by_side(void **state)
+{
+	(void)state;
+	cluster_run("tcp shared_memory=no streams=4", 3, streams_body, NULL);
+	cluster_run("tcp shared_memory=no streams=4 encrypt=no", 3, streams_body, NULL);
+}
+
+static void leaving_body(int rank, struct net *net, void *arg)
+{
+	struct net_request requests[STREAMS];
+	struct error err;
+	char byte;
+
+	(void)arg;
+	if (rank == 1)
+		return;
+	for (int i = 0; i < STREAMS; i++)
+		net_post_recv(net, 1, NET_TAG_STREAM(UINT64_C(7), i), &byte, 1, &requests[i]);
+	for (int i = 0; i < STREAMS; i++) {
+		assert(net_wait(net, &requests[i], &err) < 0);
+		assert(strcmp(err.text, "lost rank 1 (node1): connection closed") == 0);
+	}
+}
+
+static void a_lost_stream_is_a_lost_peer(void **state)
+{
+	(void)state;
+	cluster_run("tcp shared_memory=no streams=4", 2, leaving_body, NULL);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -394,10 +482,12 @@ int main(void)
 		cmocka_unit_test(strangers_are_refused_and_hold_nobody_up),
 		cmocka_unit_test(a_peer_that_listens_but_does_not_answer_is_named),
 		cmocka_unit_test(a_peer_may_come_up_later),
-		cmocka_unit_test(what_is_encrypted_cannot_be_read_on_the_way),
+		cmocka_unit_test(what_is_encrypted_or_of_one_host_cannot_be_read_on_the_way),
 		cmocka_unit_test(what_was_changed_on_the_way_is_not_taken),
 		cmocka_unit_test(a_rank_is_let_in_once),
 		cmocka_unit_test(it_works_over_ipv6),
+		cmocka_unit_test(several_streams_carry_messages_side_by_side),
+		cmocka_unit_test(a_lost_stream_is_a_lost_peer),
 	};
 
 	log_level_set(LOG_ERROR);

@@ -1,0 +1,94 @@
+/* dstrain ps: the runs of this user on this machine. */
+#include <stdio.h>
+
+#include "cmd/cmd.h"
+#include "cmd/moment.h"
+#include "lib/buf.h"
+#include "lib/error.h"
+#include "lib/json.h"
+#include "lib/log.h"
+#include "lib/runs.h"
+#include "lib/table.h"
+
+static void add_row(struct table *table, const struct run *run)
+{
+	char started[MOMENT_TEXT];
+	uint64_t steps = json_get_count(run->facts, "steps", 0);
+
+	table_add(table, "%s", run->name);
+	table_add(table, "%s", run_state(run));
+	if (steps)
+		table_add(table, "%llu/%llu",
+			  (unsigned long long)json_get_count(run->facts, "step", 0),
+			  (unsigned long long)steps);
+	else
+		table_add(table, "-");
+	table_add(table, "%s", moment_show(started, json_get_real(run->facts, "started", 0)));
+	if (run->live)
+		table_add(table, "%llu", (unsigned long long)json_get_count(run->facts, "pid", 0));
+	else
+		table_add(table, "-");
+	table_add(table, "%s", run->dir);
+}
+
+static void print_table(const struct run *runs, size_t count, struct buf *out)
+{
+	struct table table = { .align = "llrlrl" };
+
+	if (!count)
+		return;
+	for (const char *const *head = (const char *const[]){ "name", "state", "step", "started",
+							      "pid", "directory", NULL };
+	     *head; head++)
+		table_add(&table, "%s", *head);
+	for (size_t i = 0; i < count; i++)
+		add_row(&table, &runs[i]);
+	table_print(&table, out);
+	table_release(&table);
+}
+
+/* Takes the facts over. */
+static void print_json(struct run *runs, size_t count, struct buf *out)
+{
+	struct json *object = json_object_new(), *list = json_array_new();
+
+	for (size_t i = 0; i < count; i++) {
+		json_add(list, NULL, runs[i].facts);
+		runs[i].facts = NULL;
+	}
+	json_add(object, "runs", list);
+	json_print(object, 2, out);
+	json_free(object);
+}
+
+static int ps(const struct flags *flags)
+{
+	struct buf out = { 0 };
+	struct run *runs;
+	struct error err;
+	size_t count;
+
+	if (runs_list(&runs, &count, &err) < 0) {
+		log_error("%s", err.text);
+		return EXIT_FAILED;
+	}
+	if (flags->json)
+		print_json(runs, count, &out);
+	else
+		print_table(runs, count, &out);
+	fputs(buf_text(&out), stdout);
+	if (!count && !flags->json)
+		log_info("no runs; start one with `dstrain run`");
+	buf_release(&out);
+	runs_free(runs, count);
+	return EXIT_DONE;
+}
+
+const struct command ps_command = {
+	.name = "ps",
+	.operands = "",
+	.flags = FLAG_JSON,
+	.summary = "List your runs on this machine",
+	.details = "Runs that go on, and those that ended, for as long as their directories exist.",
+	.run = ps,
+};

@@ -1,0 +1,153 @@
+/* dstrain status: what there is to say of one run. */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cmd/cmd.h"
+#include "cmd/moment.h"
+#include "cmd/summary.h"
+#include "lib/buf.h"
+#include "lib/error.h"
+#include "lib/json.h"
+#include "lib/log.h"
+#include "lib/runs.h"
+#include "lib/table.h"
+#include "lib/units.h"
+
+static unsigned long long count_of(const struct json *facts, const char *key)
+{
+	return json_get_count(facts, key, 0);
+}
+
+static void add_seconds(struct table *table, const struct json *facts, const char *key,
+			const char *label)
+{
+	double seconds = json_get_real(facts, key, NAN);
+	char text[32];
+
+	if (isnan(seconds))
+		return;
+	table_add(table, "%s", label);
+	table_add(table, "%s", units_show_seconds(text, sizeof(text), seconds));
+}
+
+static void add_training(struct table *table, const struct json *facts)
+{
+	double loss = json_get_real(facts, "loss", NAN);
+	double accuracy = json_get_real(facts, "accuracy", NAN);
+
+	if (!count_of(facts, "steps"))
+		return;
+	table_add(table, "step");
+	table_add(table, "%llu of %llu", count_of(facts, "step"), count_of(facts, "steps"));
+	table_add(table, "epoch");
+	table_add(table, "%llu of %llu", count_of(facts, "epoch"), count_of(facts, "epochs"));
+	if (!isnan(loss)) {
+		table_add(table, "loss");
+		table_add(table, "%.4f", loss);
+	}
+	if (!isnan(accuracy)) {
+		table_add(table, "accuracy");
+		table_add(table, "%.2f %%", 100 * accuracy);
+	}
+	table_add(table, "speed");
+	table_add(table, "%.0f samples/s", json_get_real(facts, "samples_per_s", 0));
+	add_seconds(table, facts, "elapsed_s", "trained for");
+	if (count_of(facts, "checkpoint_step")) {
+		table_add(table, "last checkpoint");
+		table_add(table, "step %llu", count_of(facts, "checkpoint_step"));
+	}
+}
+
+static void print_run(const struct run *run)
+{
+	struct table table = { .align = "ll" };
+	const char *error = json_get_text(run->facts, "error");
+	struct buf out = { 0 };
+	char started[MOMENT_TEXT];
+
+	table_add(&table, "run");
+	table_add(&table, "%s", run->dir);
+	table_add(&table, "state");
+	table_add(&table, "%s", run_state(run));
+	if (error) {
+		table_add(&table, "why");
+		table_add(&table, "%s", error);
+	}
+	table_add(&table, "started");
+	table_add(&table, "%s", moment_show(started, json_get_real(run->facts, "started", 0)));
+	add_training(&table, run->facts);
+	if (run->live)
+		add_seconds(&table, run->facts, "left_s", "left");
+	table_print(&table, &out);
+	fputs(buf_text(&out), stdout);
+	table_release(&table);
+	buf_release(&out);
+}
+
+static void add_rank(struct table *table, const struct json *rank)
+{
+	uint64_t resident = json_get_count(rank, "resident_bytes", 0);
+	char memory[32];
+
+	table_add(table, "%llu", count_of(rank, "rank"));
+	table_add(table, "%s", json_get_text(rank, "host"));
+	table_add(table, "%s", json_get_text(rank, "state"));
+	table_add(table, "%.1f s ago", json_get_real(rank, "heard_s", 0));
+	table_add(table, "%s",
+		  resident ? units_show_bytes(memory, sizeof(memory), (double)resident) : "-");
+}
+
+static void print_ranks(const struct json *ranks)
+{
+	struct table table = { .align = "rllrr" };
+	struct buf out = { 0 };
+
+	if (!ranks || !json_size(ranks))
+		return;
+	for (const char *const *head =
+		     (const char *const[]){ "rank", "host", "state", "heard", "memory", NULL };
+	     *head; head++)
+		table_add(&table, "%s", *head);
+	for (size_t i = 0; i < json_size(ranks); i++)
+		add_rank(&table, json_at(ranks, i));
+	table_print(&table, &out);
+	printf("\n%s", buf_text(&out));
+	table_release(&table);
+	buf_release(&out);
+}
+
+static int status(const struct flags *flags)
+{
+	struct run run;
+	struct error err;
+
+	if (run_find(&run, flags->operands[0], &err) < 0) {
+		log_error("%s", err.text);
+		return EXIT_USAGE;
+	}
+	if (flags->json) {
+		summary_print_json(run.facts);
+	} else {
+		print_run(&run);
+		print_ranks(json_get(run.facts, "ranks"));
+		if (strcmp(run_state(&run), "killed") == 0)
+			log_info("its orchestrator was killed; go on with: dstrain resume %s",
+				 run.dir);
+	}
+	run_release(&run);
+	return EXIT_DONE;
+}
+
+const struct command status_command = {
+	.name = "status",
+	.operands = "RUN",
+	.least = 1,
+	.most = 1,
+	.operand_kind = OPERAND_DIRECTORY,
+	.flags = FLAG_JSON,
+	.summary = "Say how far a run is, and how its ranks are",
+	.details = "RUN is a run directory, or a name as `dstrain ps` shows it. Of a run that "
+		   "ended it says how.",
+	.run = status,
+};

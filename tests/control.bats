@@ -1,0 +1,506 @@
+#!/usr/bin/env bats
+# A run outlives its terminal, and another terminal can watch and stop it: --detach, ps, status,
+# logs, stop, attach, --grace.
+# shellcheck disable=SC2030,SC2031 # every test is a shell of its own
+
+load dstrain
+
+endless=(--set train.steps=1000000 --set train.eval_every=0 --set checkpoint.every=100)
+
+# A run in a session of its own that training has begun in, and its process as $orchestrator.
+detached() { # DIR [FLAGS]
+	local dir=$1
+
+	shift
+	./dstrain run recipe.yaml --run-dir "$dir" --detach "${endless[@]}" "$@" 3>&- >out 2>said
+	orchestrator=$(member "$dir" pid)
+}
+
+member() { # RUN KEY
+	./dstrain status "$1" --json | python3 -c 'import json, sys; print(json.load(sys.stdin)[sys.argv[1]])' "$2"
+}
+
+is_state() { # RUN STATE
+	local state
+
+	state=$(member "$1" state)
+	[ "$state" = "$2" ] || { echo "$1 is $state" && false; }
+}
+
+# A run whose orchestrator was killed once it had saved something.
+killed() { # DIR
+	detached "$1"
+	wait_for 20 has_steps "$1" 120
+	kill -9 "$orchestrator"
+	wait_for 5 nothing_runs
+}
+
+worker_of() { # RANK
+	workers | sort -n | sed -n "$(($1 + 1))p"
+}
+
+@test "a detached run says where it is, goes on, and can be stopped by its name" {
+	./dstrain run recipe.yaml --detach "${endless[@]}" 3>&- >out 2>said
+	assert_equal "$(cat out)" runs/small
+	run cat said
+	assert_output --partial "watch it: dstrain attach runs/small; stop it: dstrain stop runs/small"
+	seen=$(grep -c step runs/small/metrics.jsonl || true)
+	wait_for 10 has_steps runs/small $((seen + 30))
+	run ./dstrain stop small
+	assert_success
+	assert_output --regexp '^dstrain: stopped after step [0-9]+; the checkpoint is that of step [0-9]+$'
+	nothing_runs
+	assert_equal "runs/small/checkpoints/step-$(member small step)" "$(newest runs/small)"
+	[ ! -e runs/small/socket ]
+	run cat runs/small/logs/orchestrator.log
+	assert_output --partial "stopped after step"
+}
+
+@test "detached, what the user got wrong is said at once, with its exit status" {
+	run ./dstrain run recipe.yaml --detach --set train.batch=none
+	assert_failure 2
+	assert_output --partial "'none'"
+	run ./dstrain run missing.yaml --detach
+	assert_failure 2
+	run ./dstrain run recipe.yaml --detach --hosts 127.0.0.1:1 --set transport=tcp
+	assert_failure
+	refute_output --partial "begun"
+	run ./dstrain run recipe.yaml --detach --run-dir run --hosts "nobody@127.0.0.1:2"
+	assert_failure
+	run ./dstrain resume nowhere --detach
+	assert_failure 2
+}
+
+@test "detached, --json gives the run directory and the result stays in it" {
+	./dstrain run recipe.yaml --detach --run-dir run --json 3>&- >out
+	assert_equal "$(python3 -c 'import json; print(json.load(open("out"))["run_dir"])')" run
+	wait_for 20 is_state run 'done'
+	python3 -c 'import json; r = json.load(open("run/result.json"))
+assert r["result"] == "done" and r["exit_status"] == 0 and r["step"] == r["steps"], r
+assert len(r["evaluations"]) == 2, r'
+}
+
+@test "detached, the output of a command substitution ends when training begins" {
+	dir=$(timeout 20 ./dstrain run recipe.yaml --detach "${endless[@]}" 3>&-)
+	assert_equal "$dir" runs/small
+	is_state small training
+	./dstrain stop small
+}
+
+@test "the closing of its terminal does not end a detached run, but one in the foreground" {
+	python3 - <<-'END'
+		import os, pty, signal, time
+		signal.alarm(40)
+		for mode in "--detach", "--json":
+		    pid, terminal = pty.fork()
+		    if pid == 0:
+		        os.closerange(3, 100)
+		        os.execv("/bin/bash", ["bash", "-c", "./dstrain run recipe.yaml --run-dir run" + mode +
+		                 " --set train.steps=1000000 --set train.eval_every=0 " + mode + "; echo status $?; sleep 30"])
+		    seen = b""
+		    while (b"status 0" if mode == "--detach" else b"training and") not in seen:
+		        seen += os.read(terminal, 4096)
+		    time.sleep(0.3)
+		    os.close(terminal)
+		    os.kill(pid, signal.SIGHUP)
+		    os.waitpid(pid, 0)
+	END
+	wait_for 10 is_state run--json stopped
+	assert_equal "$(member run--json exit_status)" 129
+	seen=$(grep -c step run--detach/metrics.jsonl || true)
+	wait_for 10 has_steps run--detach $((seen + 20))
+	./dstrain stop run--detach
+	assert_equal "$(member run--detach exit_status)" 143
+}
+
+@test "stopped by stop and resumed detached, a run is the same bit for bit" {
+	steps=(--set train.steps=3000 --set train.eval_every=0)
+	train --quiet --run-dir whole "${steps[@]}"
+	./dstrain run recipe.yaml --run-dir run --detach "${steps[@]}" 3>&- >/dev/null
+	./dstrain stop run
+	is_state run stopped
+	[ "$(member run step)" -lt 3000 ]
+	./dstrain resume run --detach 3>&- >/dev/null
+	wait_for 30 is_state run 'done'
+	assert_same_training whole run
+}
+
+@test "SIGUSR1 and SIGTERM save a checkpoint and end, however often they come" {
+	for signal in USR1:138 TERM:143; do
+		rm -rf run
+		begin 20 "${endless[@]}"
+		kill -"${signal%:*}" "$orchestrator"
+		kill -"${signal%:*}" "$orchestrator" || true
+		status=0
+		wait "$orchestrator" || status=$?
+		assert_equal "$status" "${signal#*:}"
+		run cat said
+		assert_output --partial "stopped after step"
+	done
+}
+
+@test "nohup: a run that was told to ignore hangups does" {
+	(trap '' HUP; exec ./dstrain run recipe.yaml --run-dir run "${endless[@]}" >out 2>said 3>&-) &
+	orchestrator=$!
+	wait_for 20 has_steps run 5
+	kill -HUP "$orchestrator"
+	wait_for 20 has_steps run $(($(grep -c step run/metrics.jsonl) + 20))
+	./dstrain stop run
+	wait "$orchestrator" || true
+}
+
+@test "the grace time ends a run whose worker is stopped, and says so" {
+	begin 120 "${endless[@]}" --grace 2s
+	kill -STOP "$(worker_of 1)"
+	from=$EPOCHREALTIME
+	kill -TERM "$orchestrator"
+	status=0
+	wait "$orchestrator" || status=$?
+	assert_equal "$status" 143
+	[ "$(seconds_since "$from")" -lt 3 ]
+	run cat said
+	assert_output --partial "aborted: there was no complete checkpoint within the grace time of 2.0s"
+	assert_output --regexp 'the checkpoint of step [0-9]+ is kept; go on with: dstrain resume run'
+	nothing_runs
+	is_state run aborted
+}
+
+@test "stop has a grace time of its own, and says when it was not enough" {
+	begin 120 "${endless[@]}" --grace 1h
+	kill -STOP "$(worker_of 0)"
+	from=$EPOCHREALTIME
+	run ./dstrain stop run --grace 2
+	assert_failure 1
+	assert_output --partial "within the grace time of 2.0s"
+	[ "$(seconds_since "$from")" -lt 4 ]
+	wait "$orchestrator" || true
+	run ./dstrain run recipe.yaml --grace 0
+	assert_failure 2
+	assert_output --partial "out of range"
+}
+
+@test "stop --now ends a run at once" {
+	detached run
+	wait_for 20 has_steps run 120
+	run ./dstrain stop run --now --json
+	assert_success
+	nothing_runs
+	assert_equal "$(member run result)" aborted
+	[ -e "$(newest run)/manifest.json" ]
+}
+
+@test "stop during start-up" {
+	./dstrain run recipe.yaml --run-dir run "${endless[@]}" --set data.samples=300000 \
+		--set data.features=200 >out 2>said 3>&- &
+	orchestrator=$!
+	wait_for 5 test -e run/logs/rank-1.log
+	run ./dstrain stop run
+	assert_success
+	assert_output --partial "aborted after step 0"
+	status=0
+	wait "$orchestrator" || status=$?
+	assert_equal "$status" 143
+}
+
+@test "stop while hosts are being connected to" {
+	python3 - <<-'END' 3>&- &
+		import socket, time
+		listener = socket.create_server(("127.0.0.1", 0))
+		open("port.new", "w").write(str(listener.getsockname()[1]))
+		__import__("os").rename("port.new", "port")
+		time.sleep(20)
+	END
+	mute=$!
+	wait_for 5 test -e port
+	cat >hosts.yaml <<-END
+		hosts:
+		  a: {address: 127.0.0.1, port: $(cat port), connect_timeout: 3}
+	END
+	./dstrain run recipe.yaml --run-dir run --hosts hosts.yaml >out 2>said 3>&- &
+	orchestrator=$!
+	wait_for 5 test -e run/socket
+	is_state run starting
+	run ./dstrain stop run
+	assert_success
+	status=0
+	wait "$orchestrator" || status=$?
+	kill "$mute"
+	assert_equal "$status" 143
+}
+
+@test "two runs at once: stopping one leaves the other" {
+	./dstrain run recipe.yaml --detach "${endless[@]}" 3>&- >/dev/null
+	./dstrain run recipe.yaml --detach "${endless[@]}" 3>&- >/dev/null
+	run ./dstrain ps
+	assert_line --regexp "^small +training +[0-9]+/1000000 .* $PWD/runs/small$"
+	assert_line --regexp "^small-2 +training +[0-9]+/1000000 .* $PWD/runs/small-2$"
+	./dstrain stop small
+	is_state small stopped
+	is_state small-2 training
+	seen=$(grep -c step runs/small-2/metrics.jsonl || true)
+	wait_for 10 has_steps runs/small-2 $((seen + 20))
+	./dstrain stop small-2
+}
+
+@test "a name that several runs have is not guessed" {
+	mkdir a b
+	train --quiet --run-dir a/run
+	train --quiet --run-dir b/run
+	for command in status logs stop attach; do
+		run ./dstrain "$command" run
+		assert_failure 2
+		assert_output --partial "'run' may be '$PWD/a/run', '$PWD/b/run'; give the directory"
+	done
+	./dstrain status a/run
+}
+
+@test "ps as JSON, and directories that are gone are forgotten" {
+	train --quiet --run-dir gone
+	detached run
+	./dstrain ps --json >ps.json
+	python3 -c 'import json; runs = {r["name"]: r for r in json.load(open("ps.json"))["runs"]}
+assert runs["gone"]["state"] == "done" and runs["run"]["state"] == "training", runs
+assert runs["run"]["pid"] == int("'"$orchestrator"'") and runs["run"]["ranks"][1]["rank"] == 1, runs'
+	assert_equal "$(find state/dstrain/runs -name '*.json' | wc -l)" 2
+	rm -rf gone
+	run ./dstrain ps
+	refute_output --partial gone
+	assert_equal "$(find state/dstrain/runs -name '*.json' | wc -l)" 1
+	./dstrain stop run
+}
+
+@test "relative values of XDG_STATE_HOME are ignored" {
+	mkdir home
+	HOME=$PWD/home XDG_STATE_HOME=here train --quiet
+	[ ! -e here ]
+	HOME=$PWD/home XDG_STATE_HOME='' run ./dstrain ps
+	assert_output --partial "$PWD/run"
+}
+
+@test "every command on a run that goes on" {
+	detached run --hosts local:3
+	wait_for 20 has_steps run 120
+	run ./dstrain status run
+	assert_success
+	assert_line --regexp '^state +training$'
+	assert_line --regexp '^step +[0-9]+ of 1000000$'
+	assert_line --regexp '^last checkpoint +step [0-9]+$'
+	assert_line --regexp '^   2 +local +training +[0-9.]+ s ago'
+	run ./dstrain logs run
+	assert_success
+	run timeout -s INT 2 ./dstrain attach run
+	assert_output --partial "3 ranks, 676 parameters"
+	assert_output --regexp 'epoch [0-9]+/[0-9]+  step [0-9]+/1000000  loss'
+	assert_output --partial "the run goes on; to stop it: dstrain stop $PWD/run"
+	is_state run training
+	run ./dstrain resume run
+	assert_failure
+	assert_output --partial "in use by another dstrain"
+	run ./dstrain stop run
+	assert_success
+}
+
+@test "every command on a run that has ended" {
+	train --quiet
+	run ./dstrain status run
+	assert_success
+	assert_line --regexp '^state +done$'
+	assert_line --regexp '^accuracy +[0-9.]+ %$'
+	run ./dstrain logs run -f
+	assert_success
+	run ./dstrain stop run
+	assert_success
+	assert_output --partial "has ended already: done after step"
+	run ./dstrain attach run
+	assert_success
+	assert_line --regexp '^model file  '"$PWD"'/run/checkpoints/step-[0-9]+/model.safetensors$'
+	assert_line --regexp '^ +2 +[0-9]+ '
+	rm -rf run/logs && train --quiet --run-dir bad --set train.optimizer.lr=0.1 --set data.samples=2000
+	run ./dstrain ps
+	assert_line --regexp '^run +done '
+}
+
+@test "every command on a run whose orchestrator was killed" {
+	killed run
+	run ./dstrain ps
+	assert_line --regexp '^run +killed +- '
+	run ./dstrain status run
+	assert_success
+	assert_line --regexp '^state +killed$'
+	assert_output --partial "go on with: dstrain resume $PWD/run"
+	run ./dstrain logs run -f
+	assert_success
+	assert_output --partial "orchestrator: dstrain: "
+	for command in stop attach; do
+		run ./dstrain "$command" run
+		assert_failure 1
+		assert_output --partial "was killed; go on with: dstrain resume $PWD/run"
+	done
+	./dstrain resume run --quiet --set train.steps=$(($(basename "$(newest run)" | cut -d - -f 2) + 100))
+	is_state run 'done'
+}
+
+@test "every command on a run that nobody knows" {
+	mkdir empty
+	for command in status logs stop attach; do
+		for name in nobody empty ./nowhere; do
+			run ./dstrain "$command" "$name"
+			assert_failure 2
+			assert_output --partial "'$name'"
+		done
+	done
+	run ./dstrain ps
+	assert_success
+}
+
+@test "an orchestrator that is suspended is said to be, and not waited for without end" {
+	detached run
+	kill -STOP "$orchestrator"
+	run ./dstrain ps
+	assert_line --regexp '^run +silent +- '
+	run timeout 20 ./dstrain stop run
+	assert_failure 1
+	assert_output --partial "does not answer"
+	kill -CONT "$orchestrator"
+	wait_for 15 is_state run stopped
+}
+
+@test "logs: every rank with its host, one rank alone, and to the end when followed" {
+	detached run
+	./dstrain logs run -f >followed 2>&1 3>&- &
+	follower=$!
+	wait_for 5 grep -q orchestrator followed || true
+	echo "hello from nowhere" >>run/logs/rank-1.log
+	wait_for 5 grep -qx "rank 1 (local): hello from nowhere" followed
+	run ./dstrain logs run 1
+	assert_output --partial "rank 1 (local): hello from nowhere"
+	run ./dstrain logs run 0
+	refute_output --partial hello
+	run ./dstrain logs run 2
+	assert_failure 2
+	assert_output --partial "no rank '2'; this run has 2, from 0 on"
+	./dstrain stop run
+	wait "$follower"
+	grep -q "^orchestrator: dstrain: stopped after step" followed
+}
+
+@test "two terminals are attached at once, and both see the end and its status" {
+	python3 - <<-'END'
+		import os, pty, signal, subprocess
+		signal.alarm(40)
+		run = subprocess.Popen(["./dstrain", "run", "recipe.yaml", "--run-dir", "run", "--quiet",
+		                        "--set", "train.steps=1000000"], stderr=subprocess.DEVNULL)
+		while not os.path.exists("run/socket"):
+		    pass
+		seats = []
+		for i in range(3):
+		    pid, terminal = pty.fork()
+		    if pid == 0:
+		        os.environ["TERM"] = "xterm"
+		        os.execv("./dstrain", ["./dstrain", "attach", "run"])
+		    seen = b""
+		    while b"\r\033[Kepoch" not in seen:
+		        seen += os.read(terminal, 4096)
+		    seats.append((pid, terminal))
+		pid, terminal = seats.pop()
+		os.write(terminal, b"\x03")
+		assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 130
+		assert run.poll() is None
+		subprocess.run(["./dstrain", "stop", "run", "--quiet"], check=True)
+		for pid, terminal in seats:
+		    seen = b""
+		    try:
+		        while True:
+		            seen += os.read(terminal, 4096)
+		    except OSError:
+		        pass
+		    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 143, seen
+		assert run.wait() == 143
+	END
+}
+
+@test "attach ends with the summary of a run that is done" {
+	./dstrain run recipe.yaml --run-dir run --detach --set train.steps=2000 \
+		--set train.eval_every=500 3>&- >/dev/null
+	run ./dstrain attach run
+	assert_success
+	assert_line --regexp '^ +[0-9]+ +2000 '
+	assert_line --regexp '^trained +2000 steps in '
+}
+
+@test "attach to a run that is killed says so" {
+	detached run
+	(wait_for 10 has_steps run 120 && kill -9 "$orchestrator") 3>&- &
+	run ./dstrain attach run
+	assert_failure 1
+	assert_output --partial "was killed; go on with: dstrain resume $PWD/run"
+}
+
+@test "garbage, silence and slowness at the socket do not disturb the run" {
+	detached run
+	python3 - <<-'END'
+		import json, os, socket, stat, time
+		assert stat.S_IMODE(os.stat("run/socket").st_mode) == 0o600
+		def dial():
+		    s = socket.socket(socket.AF_UNIX)
+		    s.connect("run/socket")
+		    s.settimeout(10)
+		    return s
+		def rest(s):
+		    seen = b""
+		    try:
+		        while chunk := s.recv(65536):
+		            seen += chunk
+		    except ConnectionResetError:
+		        pass
+		    return seen
+		for text in b"\n", b"hello\n", b"[]\n", b"{}\n", b'{"ask":"rm"}\n', b'{"ask":7}\n', b"\xff\xfe\0\n":
+		    s = dial()
+		    s.send(text)
+		    assert json.loads(rest(s))["kind"] == "error", text
+		s = dial()
+		s.send(b"x" * 100000)
+		assert rest(s) == b""
+		deaf = dial()
+		deaf.send(b'{"ask":"attach"}\n')       # and never reads
+		mute = dial()                          # and never asks
+		crowd = [dial() for i in range(60)]    # more than are let in
+		assert rest(mute) == b""
+		for s in crowd:
+		    s.close()
+		s = dial()
+		s.send(b'{"ask":"status"}\n')
+		assert json.loads(rest(s))["state"] == "training"
+	END
+	seen=$(grep -c step run/metrics.jsonl)
+	wait_for 10 has_steps run $((seen + 20))
+	./dstrain stop run
+}
+
+@test "another user can neither watch nor stop a run" {
+	[ "$(id -u)" = 0 ] || skip "needs another user: root (missing hardware)"
+	detached run
+	python3 - <<-'END'
+		import os, socket
+		os.chmod("run/socket", 0o666)     # as if the file's mode did not count
+		s = socket.socket(socket.AF_UNIX)
+		at = os.open("run", os.O_PATH)
+		os.setuid(65534)
+		try:
+		    s.connect(f"/proc/self/fd/{at}/socket")
+		    s.send(b'{"ask":"stop"}\n')
+		    assert s.recv(100) == b""
+		except (ConnectionResetError, PermissionError, BrokenPipeError):
+		    pass
+	END
+	is_state run training
+	./dstrain stop run
+}
+
+@test "a run directory with a long path is watched and stopped all the same" {
+	deep=$PWD/$(printf 'a%.0s' {1..60})/$(printf 'b%.0s' {1..60})/run
+	detached "$deep"
+	is_state "$deep" training
+	run ./dstrain stop "$deep"
+	assert_success
+}
