@@ -383,10 +383,14 @@ int control_get_number(uint64_t *out, const struct control_frame *frame, struct 
 	return 0;
 }
 
-/* A name that stays within its directory. */
+/* A name that stays within its directory, and does nothing to a terminal. */
 static bool is_plain_name(const char *name)
 {
-	return name[0] && name[0] != '.' && !strchr(name, '/') && strlen(name) < 128;
+	static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+				    "._-";
+
+	return name[0] && name[0] != '.' && strlen(name) < 128 &&
+	       strspn(name, plain) == strlen(name);
 }
 
 int control_get_chunk(struct control_chunk *out, const struct control_frame *frame,

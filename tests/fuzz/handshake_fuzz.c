@@ -101,7 +101,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length)
 {
 	uint8_t kind = fuzz_byte(&bytes, &length);
 	bool keyed = kind & KEYED, dials = kind & DIALS;
-	struct hello mine = { HELLO_VERSION, 4711, 1, 1, 3, kind & ENCRYPT };
+	struct hello mine = { HELLO_VERSION, 4711, 1, 1, 3, kind & ENCRYPT, 2, 0 };
 	enum handshake_result result = HANDSHAKE_GOES_ON;
 	struct handshake *ours;
 	struct stream other;
