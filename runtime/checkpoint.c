@@ -110,8 +110,8 @@ static void send_file(struct outbox *outbox, unsigned rank, size_t step, const c
 
 	safetensors_write(&file, arrays->entries, arrays->count);
 	control_put_file(&frames, rank, step, name, file.data, file.length);
+	buf_release(&file); /* before the frames are copied once more */
 	outbox_send(outbox, &frames);
-	buf_release(&file);
 	arrays_release(arrays);
 }
 
