@@ -16,7 +16,7 @@
 #ifdef __SANITIZE_THREAD__
 static const size_t counts[] = { 1, 3, 17, 4097, 9001 };
 #else
-static const size_t counts[] = { 1, 2, 3, 17, 1000, 4095, 4096, 4097, 30011, 70001 };
+static const size_t counts[] = { 1, 2, 3, 17, 1000, 4095, 4096, 4097, 30011, 70001, 200003 };
 #endif
 
 static const enum coll_algorithm ordered[] = { COLL_AUTO, COLL_RING, COLL_DIRECT, COLL_FLAT };
