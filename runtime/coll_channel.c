@@ -176,10 +176,12 @@ static void pause_briefly(void)
 
 static int wait_until(const struct awaited *awaited, struct error *err)
 {
-	int spins = awaited->channel->crowded ? 1 : SPINS;
+	bool crowded = awaited->channel->crowded;
 	double begin;
 
-	for (int i = 0; i < spins; i++) {
+	if (crowded && awaited->count > 1)
+		sched_yield();
+	for (int i = 0; i < (crowded ? 1 : SPINS); i++) {
 		if (absent(awaited) < 0)
 			return 0;
 		pause_briefly();
