@@ -28,6 +28,8 @@ struct checkpoint {
 	size_t problem_count;
 };
 
+enum { LOOKS = 20 };
+
 struct survey {
 	struct collect_found *found;
 	size_t found_count;
@@ -152,6 +154,21 @@ static const struct checkpoint *newest_valid(const struct survey *survey)
 		if (!survey->entries[i].problem_count)
 			newest = &survey->entries[i];
 	return newest;
+}
+
+/* Where a run saves faster than we read, all that was found may be gone: look again. */
+static int look(struct survey *survey, const char *path, bool quick, struct error *err)
+{
+	for (int tries = 0; tries < LOOKS; tries++) {
+		survey_release(survey);
+		*survey = (struct survey){ 0 };
+		if (find(survey, path, err) < 0)
+			return -1;
+		examine_all(survey, quick);
+		if (newest_valid(survey) || survey->count == survey->found_count)
+			return 0;
+	}
+	return 0;
 }
 
 static const char *name_of(const struct checkpoint *checkpoint)
@@ -294,13 +311,12 @@ static int show(const struct flags *flags, bool verify)
 	while (length > 1 && path[length - 1] == '/')
 		length--;
 	dir = xstrndup(path, length);
-	if (find(&survey, dir, &err) < 0) {
+	if (look(&survey, dir, !verify, &err) < 0) {
 		log_error("%s", err.text);
 		survey_release(&survey);
 		free(dir);
 		return EXIT_FAILED;
 	}
-	examine_all(&survey, !verify);
 	if (flags->json)
 		print_json(&survey);
 	else if (verify)
