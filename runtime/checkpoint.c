@@ -21,7 +21,7 @@
 #include "runtime/sync/sync.h"
 #include "runtime/transport/transport.h"
 
-enum { QUEUED_BYTES = 16 << 20 };
+enum { QUEUED_BYTES = 4 << 20 };
 
 /* Peers wait for a rank that sends a checkpoint: where the way out is slow, memory is spent
  * instead. No peer waits longer than the other time. */
