@@ -24,14 +24,6 @@ static const char *shown_path(const struct provision_files *files, size_t i)
 	return program;
 }
 
-static bool any_remote(const struct hosts *hosts)
-{
-	for (size_t i = 0; i < hosts->count; i++)
-		if (!hosts->entries[i].local)
-			return true;
-	return false;
-}
-
 static void print_files(const struct provision_files *files)
 {
 	uint64_t bytes = 0;
@@ -63,7 +55,7 @@ static void print_text(const struct train *train)
 			printf(" as '%s' at %s port %u\n", host->user, host->address, host->port);
 		rank += host->slots;
 	}
-	if (any_remote(&train->hosts))
+	if (hosts_remote(&train->hosts))
 		print_files(&train->files);
 }
 
@@ -94,7 +86,7 @@ static void print_json(const struct train *train)
 		json_add(hosts, NULL, host_json(&train->hosts.entries[i], rank));
 		rank += train->hosts.entries[i].slots;
 	}
-	for (size_t i = 0; i < train->files.count && any_remote(&train->hosts); i++) {
+	for (size_t i = 0; i < train->files.count && hosts_remote(&train->hosts); i++) {
 		struct json *file = json_object_new();
 
 		json_add_text(file, "path", shown_path(&train->files, i));

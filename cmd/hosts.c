@@ -127,7 +127,7 @@ static int check(const struct hosts *hosts, const struct flags *flags)
 	struct error err;
 	int status;
 
-	if (provision_collect(&files, NULL, 0, &err) < 0) {
+	if (provision_collect(&files, NULL, 0, hosts_remote(hosts), &err) < 0) {
 		log_error("%s", err.text);
 		return EXIT_FAILED;
 	}

@@ -81,7 +81,7 @@ int train_files(struct train *train, struct error *err)
 
 	for (size_t i = 0; i < count; i++)
 		paths[i] = *fields[i];
-	status = provision_collect(&train->files, paths, count, err);
+	status = provision_collect(&train->files, paths, count, hosts_remote(&train->hosts), err);
 	free(paths);
 	free(fields);
 	return status;
