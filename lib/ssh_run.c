@@ -261,12 +261,15 @@ static int upload_script(char **out, const struct ssh_upload *upload, uint64_t s
 	*out = xasprintf("umask 077; trap \"\" PIPE; p=\"%s\"; t=\"$p.%02x%02x%02x%02x%02x%02x%02x%02x\"; "
 		"(o=0; while sleep %d; n=$(wc -c <\"$t\"); [ $n -ge $((o + %d)) ]; do o=$n; done; "
 		"rm -f \"$t\"; kill -9 0) </dev/null >/dev/null 2>&1 & "
-		"cat >\"$t\" && n=$(wc -c <\"$t\") && { [ $n -eq %llu ] || "
+		"full() { rm -f \"$t\"; set -- $(df -Pk \"${p%%/*}\" | tail -n 1); "
+		"echo \" it needs %llu bytes, and\" $(($4 * 1024)) \"are free there; make room there, or set XDG_CACHE_HOME\" >&2; false; }; "
+		"{ cat >\"$t\" || full; } && n=$(wc -c <\"$t\") && { [ $n -eq %llu ] || "
 		"{ echo \"only\" $n \"of %llu bytes arrived\" >&2; false; }; } && "
 		"chmod %s \"$t\" && mv -f \"$t\" \"$p\" || { rm -f \"$t\"; false; }; "
 		"s=$?; trap \"\" TERM; kill 0; exit $s",
 		path, unique[0], unique[1], unique[2], unique[3], unique[4], unique[5], unique[6],
 		unique[7], STALL_S, PIECE_BYTES, (unsigned long long)size, (unsigned long long)size,
+		(unsigned long long)size,
 		upload->executable ? "700" : "600");
 	/* clang-format on */
 	return 0;
