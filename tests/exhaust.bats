@@ -68,3 +68,20 @@ load dstrain
 	assert_failure 1
 	assert_equal "$(ls -A run/checkpoints)" $'step-20\nstep-40'
 }
+
+# Every fsync takes a quarter of a second, and a checkpoint comes at every step. strace lives as long as dstrain.
+@test "checkpoints that come faster than the disk takes them do not hide a worker's silence" {
+	sed -i 's/every: 20/every: 1/' recipe.yaml
+	strace -f -o /dev/null --seccomp-bpf -e trace=fsync -e inject=fsync:delay_enter=250000 \
+		./dstrain run recipe.yaml --run-dir run --set train.steps=1000000 --set train.eval_every=0 2>said 3>&- &
+	traced=$!
+	wait_for 20 test -e run/checkpoints/step-1
+	kill -STOP "$(workers | sort -n | sed -n 1p)"
+	from=$EPOCHREALTIME status=0
+	wait $traced || status=$?
+	echo "ended with $status after $(seconds_since "$from") s"
+	cat said
+	assert_equal $status 3
+	[ "$(seconds_since "$from")" -lt 7 ]
+	grep -q "rank 0 on 'local' did not answer for 3 seconds" said
+}

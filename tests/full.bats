@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# shellcheck disable=SC2016 # single quotes: what stands in them is expanded on the hosts
+# shellcheck disable=SC2016,SC2154 # expanded on the hosts; stderr comes from `run`
 # A host's disk that is full: it is said which, where and by how much, and no half of a file is used.
 
 load lab
