@@ -240,6 +240,7 @@ int train_launch(struct train *train)
 	settings_print(&train->load->resolved, &recipe);
 	launched.recipe = buf_text(&recipe);
 	collect = new_collect(train, launched.recipe);
+	collect_remove_stale(&collect);
 	launched.progress = open_progress(train, &err);
 	if (launched.progress) {
 		launched.post = train->post = open_post(train);
