@@ -331,7 +331,7 @@ static int tcp_check(void *state, int peer, struct error *err)
 
 const struct transport transport_tcp = {
 	.entry = { .name = "tcp",
-		   .summary = "TLS 1.3 connections between each two ranks",
+		   .summary = "connections between each two ranks, with TLS 1.3",
 		   .options = options,
 		   .params_size = sizeof(struct tcp_params) },
 	.state_size = sizeof(struct tcp),
