@@ -5,6 +5,7 @@
 
 #include "cmd/cmd.h"
 #include "cmd/job_load.h"
+#include "cmd/output.h"
 #include "cmd/train.h"
 #include "lib/control.h"
 #include "lib/error.h"
@@ -106,7 +107,6 @@ static struct json *settings_json(const struct settings *resolved)
 static void print_json(const struct bench *bench, int status, const struct error *err)
 {
 	struct json *json = json_object_new(), *rows = json_array_new();
-	struct buf out = { 0 };
 
 	json_add_text(json, "version", DSTRAIN_VERSION);
 	json_add_count(json, "exit_status", (uint64_t)status);
@@ -121,9 +121,7 @@ static void print_json(const struct bench *bench, int status, const struct error
 	for (size_t i = 0; i < bench->row_count; i++)
 		json_add(rows, NULL, row_json(bench, &bench->rows[i]));
 	json_add(json, "rows", rows);
-	json_print(json, 2, &out);
-	fputs(buf_text(&out), stdout);
-	buf_release(&out);
+	output_json(json);
 	json_free(json);
 }
 

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "cmd/cmd.h"
+#include "cmd/output.h"
 #include "lib/buf.h"
 #include "lib/collect.h"
 #include "lib/error.h"
@@ -164,13 +165,9 @@ static const char *name_of(const struct checkpoint *checkpoint)
 static void print_list(const struct survey *survey)
 {
 	struct table table = { .align = "rlrrl" };
-	struct buf out = { 0 };
 	char text[64];
 
-	for (const char *const *head =
-		     (const char *const[]){ "step", "written", "size", "ranks", "valid", NULL };
-	     *head; head++)
-		table_add(&table, "%s", *head);
+	table_head(&table, "step", "written", "size", "ranks", "valid", NULL);
 	for (size_t i = 0; i < survey->count; i++) {
 		const struct checkpoint *entry = &survey->entries[i];
 		struct tm local;
@@ -187,10 +184,8 @@ static void print_list(const struct survey *survey)
 			  (int)strcspn(buf_text(&entry->problems), "\n"),
 			  buf_text(&entry->problems));
 	}
-	table_print(&table, &out);
-	fputs(buf_text(&out), stdout);
+	output_table(&table);
 	table_release(&table);
-	buf_release(&out);
 }
 
 static void print_verdicts(const struct survey *survey, const struct flags *flags)
@@ -251,15 +246,12 @@ static void print_json(const struct survey *survey)
 {
 	const struct checkpoint *newest = newest_valid(survey);
 	struct json *json = json_object_new(), *list = json_array_new();
-	struct buf out = { 0 };
 
 	for (size_t i = 0; i < survey->count; i++)
 		json_add(list, NULL, checkpoint_json(&survey->entries[i]));
 	json_add(json, "checkpoints", list);
 	json_add_text(json, "newest_valid", newest ? newest->found.path : NULL);
-	json_print(json, 2, &out);
-	fputs(buf_text(&out), stdout);
-	buf_release(&out);
+	output_json(json);
 	json_free(json);
 }
 

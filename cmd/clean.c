@@ -2,10 +2,10 @@
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "cmd/cmd.h"
+#include "cmd/output.h"
 #include "lib/buf.h"
 #include "lib/clean.h"
 #include "lib/error.h"
@@ -126,13 +126,10 @@ static struct json *host_json(const struct cleaning *cleaning, size_t i)
 static void print_json(const struct cleaning *cleaning)
 {
 	struct json *list = json_array_new();
-	struct buf out = { 0 };
 
 	for (size_t i = 0; i < cleaning->hosts->count; i++)
 		json_add(list, NULL, host_json(cleaning, i));
-	json_print(list, 2, &out);
-	fputs(buf_text(&out), stdout);
-	buf_release(&out);
+	output_json(list);
 	json_free(list);
 }
 

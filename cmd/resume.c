@@ -5,6 +5,7 @@
 
 #include "cmd/cmd.h"
 #include "cmd/job_load.h"
+#include "cmd/output.h"
 #include "cmd/summary.h"
 #include "cmd/train.h"
 #include "lib/collect.h"
@@ -62,7 +63,7 @@ static void say_complete(const struct train *train)
 	if (train->flags->json) {
 		struct json *json = summary_json(&summary);
 
-		summary_print_json(json);
+		output_json(json);
 		json_free(json);
 	}
 	log_info("already complete: %llu steps are done, the recipe asks for %llu; to train on: "

@@ -5,8 +5,7 @@
 
 #include "cmd/cmd.h"
 #include "cmd/moment.h"
-#include "cmd/summary.h"
-#include "lib/buf.h"
+#include "cmd/output.h"
 #include "lib/error.h"
 #include "lib/json.h"
 #include "lib/log.h"
@@ -63,7 +62,6 @@ static void print_run(const struct run *run)
 {
 	struct table table = { .align = "ll" };
 	const char *error = json_get_text(run->facts, "error");
-	struct buf out = { 0 };
 	char started[MOMENT_TEXT];
 
 	table_add(&table, "run");
@@ -79,10 +77,8 @@ static void print_run(const struct run *run)
 	add_training(&table, run->facts);
 	if (run->live)
 		add_seconds(&table, run->facts, "left_s", "left");
-	table_print(&table, &out);
-	fputs(buf_text(&out), stdout);
+	output_table(&table);
 	table_release(&table);
-	buf_release(&out);
 }
 
 static void add_rank(struct table *table, const struct json *rank)
@@ -101,20 +97,15 @@ static void add_rank(struct table *table, const struct json *rank)
 static void print_ranks(const struct json *ranks)
 {
 	struct table table = { .align = "rllrr" };
-	struct buf out = { 0 };
 
 	if (!ranks || !json_size(ranks))
 		return;
-	for (const char *const *head =
-		     (const char *const[]){ "rank", "host", "state", "heard", "memory", NULL };
-	     *head; head++)
-		table_add(&table, "%s", *head);
+	table_head(&table, "rank", "host", "state", "heard", "memory", NULL);
 	for (size_t i = 0; i < json_size(ranks); i++)
 		add_rank(&table, json_at(ranks, i));
-	table_print(&table, &out);
-	printf("\n%s", buf_text(&out));
+	printf("\n");
+	output_table(&table);
 	table_release(&table);
-	buf_release(&out);
 }
 
 static int status(const struct flags *flags)
@@ -127,7 +118,7 @@ static int status(const struct flags *flags)
 		return EXIT_USAGE;
 	}
 	if (flags->json) {
-		summary_print_json(run.facts);
+		output_json(run.facts);
 	} else {
 		print_run(&run);
 		print_ranks(json_get(run.facts, "ranks"));

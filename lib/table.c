@@ -21,6 +21,17 @@ void table_add(struct table *table, const char *format, ...)
 	va_end(args);
 }
 
+void table_head(struct table *table, ...)
+{
+	const char *text;
+	va_list args;
+
+	va_start(args, table);
+	while ((text = va_arg(args, const char *)))
+		table_add(table, "%s", text);
+	va_end(args);
+}
+
 /* Characters of UTF-8, not bytes. */
 static size_t shown(const char *text, size_t length)
 {
