@@ -316,6 +316,20 @@ int run_find(struct run *out, const char *word, struct error *err)
 	return look_at(out, word) ? 0 : find_by_name(out, word, err);
 }
 
+char *run_path(const char *word, struct error *err)
+{
+	char *recipe = path_join(word, "recipe.yaml"), *path = NULL;
+	struct run run = { 0 };
+
+	if (file_exists(recipe))
+		path = xstrdup(word);
+	else if (find_by_name(&run, word, err) == 0)
+		path = xstrdup(run.dir);
+	run_release(&run);
+	free(recipe);
+	return path;
+}
+
 void run_release(struct run *run)
 {
 	free(run->name);
