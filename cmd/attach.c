@@ -101,6 +101,8 @@ static int follow(struct run *run, const struct flags *flags, struct error *err)
 	int status = run->live ? run_ask(run, question, &ask, err) : -1;
 
 	json_free(question);
+	if (status < 0 && stop_signal())
+		return 128 + stop_signal();
 	if (status < 0) {
 		run_look(run);
 		return run->live ? error_prefix(err, "'%s' cannot be watched", run->dir)

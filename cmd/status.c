@@ -84,12 +84,13 @@ static void print_run(const struct run *run)
 static void add_rank(struct table *table, const struct json *rank)
 {
 	uint64_t resident = json_get_count(rank, "resident_bytes", 0);
-	char memory[32];
+	char memory[32], heard[32];
 
 	table_add(table, "%llu", count_of(rank, "rank"));
 	table_add(table, "%s", json_get_text(rank, "host"));
 	table_add(table, "%s", json_get_text(rank, "state"));
-	table_add(table, "%.1f s ago", json_get_real(rank, "heard_s", 0));
+	table_add(table, "%s ago",
+		  units_show_seconds(heard, sizeof(heard), json_get_real(rank, "heard_s", 0)));
 	table_add(table, "%s",
 		  resident ? units_show_bytes(memory, sizeof(memory), (double)resident) : "-");
 }
