@@ -22,7 +22,7 @@
 #include "lib/terminal.h"
 #include "lib/units.h"
 
-enum { LOOKS = 10 };
+enum { LOOKS = 20 };
 
 /* A checkpoint and what is known of it. */
 struct checkpoint {
