@@ -166,7 +166,8 @@ static void print_list(const struct survey *survey)
 	struct table table = { .align = "rlrrl" };
 	char text[MOMENT_TEXT];
 
-	table_head(&table, "step", "written", "size", "ranks", "valid", NULL);
+	table_head(&table,
+		   (const char *const[]){ "step", "written", "size", "ranks", "valid", NULL });
 	for (size_t i = 0; i < survey->count; i++) {
 		const struct checkpoint *entry = &survey->entries[i];
 

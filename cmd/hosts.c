@@ -62,20 +62,20 @@ static struct json *host_json(const struct host *host)
 
 static int show(const struct hosts *hosts, const struct flags *flags)
 {
-	struct buf text = { 0 };
-
 	if (flags->json) {
 		struct json *list = json_array_new();
 
 		for (size_t i = 0; i < hosts->count; i++)
 			json_add(list, NULL, host_json(&hosts->entries[i]));
-		json_print(list, 2, &text);
+		output_json(list);
 		json_free(list);
 	} else {
+		struct buf text = { 0 };
+
 		hosts_print(hosts, &text);
+		fputs(buf_text(&text), stdout);
+		buf_release(&text);
 	}
-	fputs(buf_text(&text), stdout);
-	buf_release(&text);
 	return EXIT_DONE;
 }
 

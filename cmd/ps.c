@@ -35,7 +35,8 @@ static void print_table(const struct run *runs, size_t count)
 
 	if (!count)
 		return;
-	table_head(&table, "name", "state", "step", "started", "pid", "directory", NULL);
+	table_head(&table, (const char *const[]){ "name", "state", "step", "started", "pid",
+						  "directory", NULL });
 	for (size_t i = 0; i < count; i++)
 		add_row(&table, &runs[i]);
 	output_table(&table);

@@ -101,7 +101,8 @@ static void print_ranks(const struct json *ranks)
 
 	if (!ranks || !json_size(ranks))
 		return;
-	table_head(&table, "rank", "host", "state", "heard", "memory", NULL);
+	table_head(&table,
+		   (const char *const[]){ "rank", "host", "state", "heard", "memory", NULL });
 	for (size_t i = 0; i < json_size(ranks); i++)
 		add_rank(&table, json_at(ranks, i));
 	printf("\n");

@@ -21,7 +21,8 @@ static void print_evals(const struct json *evals)
 
 	if (!evals)
 		return;
-	table_head(&table, "epoch", "step", "train loss", "test loss", "accuracy", "seconds", NULL);
+	table_head(&table, (const char *const[]){ "epoch", "step", "train loss", "test loss",
+						  "accuracy", "seconds", NULL });
 	for (size_t i = 0; i < json_size(evals); i++) {
 		const struct json *eval = json_at(evals, i);
 		double accuracy = json_get_real(eval, "accuracy", NAN);

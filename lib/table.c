@@ -21,15 +21,10 @@ void table_add(struct table *table, const char *format, ...)
 	va_end(args);
 }
 
-void table_head(struct table *table, ...)
+void table_head(struct table *table, const char *const *texts)
 {
-	const char *text;
-	va_list args;
-
-	va_start(args, table);
-	while ((text = va_arg(args, const char *)))
-		table_add(table, "%s", text);
-	va_end(args);
+	for (; *texts; texts++)
+		table_add(table, "%s", *texts);
 }
 
 /* Characters of UTF-8, not bytes. */
