@@ -14,6 +14,7 @@
 #include "lib/log.h"
 #include "lib/memory.h"
 #include "lib/stop.h"
+#include "lib/suggest.h"
 #include "runtime/bench_kind.h"
 #include "runtime/coll.h"
 #include "runtime/transport/transport.h"
@@ -204,6 +205,18 @@ static uint64_t count_wrong(const struct bench *bench)
 	return wrong;
 }
 
+static int say_unknown(const char *name, struct error *err)
+{
+	const char *near;
+	size_t count = 0;
+
+	while (bench_kind_names[count])
+		count++;
+	near = suggest(name, bench_kind_names, count);
+	return near ? error_set(err, "no collective '%s'; did you mean '%s'?", name, near)
+		    : error_set(err, "no collective '%s'; see `dstrain bench --help`", name);
+}
+
 static int prepare(struct bench *bench, struct error *err)
 {
 	const struct flags *flags = bench->train.flags;
@@ -211,7 +224,7 @@ static int prepare(struct bench *bench, struct error *err)
 
 	bench->kind = bench_kind_find(name);
 	if (!bench->kind)
-		return error_set(err, "no collective '%s'; see `dstrain bench --help`", name);
+		return say_unknown(name, err);
 	if (check_flags(bench, err) < 0)
 		return -1;
 	if (job_load_text(&bench->load, recipe, "bench", flags) < 0) {
