@@ -154,6 +154,14 @@ static int report(const struct cleaning *cleaning, bool json)
 	return stop_signal() ? 128 + stop_signal() : status;
 }
 
+static bool found_any(const struct cleaning *cleaning)
+{
+	for (size_t i = 0; i < cleaning->hosts->count; i++)
+		if (cleaning->results[i].count)
+			return true;
+	return false;
+}
+
 static void forget(struct cleaning *cleaning)
 {
 	for (size_t i = 0; i < cleaning->hosts->count; i++)
@@ -184,7 +192,7 @@ static int act(struct cleaning *cleaning, const struct flags *flags)
 	cleaning->order.dry = flags->dry_run || ask;
 	clean_all(cleaning, flags->fanout);
 	status = report(cleaning, flags->json);
-	if (!ask || stop_signal())
+	if (!ask || !found_any(cleaning) || stop_signal())
 		return status;
 	if (!confirm()) {
 		log_info("nothing was removed");
