@@ -244,6 +244,11 @@ int runs_list(struct run **out, size_t *count, struct error *err)
 	if (!registry)
 		return -1;
 	dir = opendir(registry);
+	if (!dir && errno != ENOENT) {
+		error_set(err, "cannot read '%s': %s", registry, strerror(errno));
+		free(registry);
+		return -1;
+	}
 	host = host_name();
 	while (dir && (file = readdir(dir))) {
 		const char *end = strrchr(file->d_name, '.');
