@@ -1,4 +1,5 @@
 /* The runs of this user on this machine. */
+#define _DEFAULT_SOURCE /* realpath */
 #include "lib/runs.h"
 
 #include <dirent.h>
