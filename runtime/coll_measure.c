@@ -131,11 +131,13 @@ static void report(const struct coll_cost *cost, int n)
 {
 	char rate[32], flat[32], direct[32];
 
+	units_show_rate(rate, sizeof(rate), 1 / cost->beta_s);
+	units_show_bytes(flat, sizeof(flat), (double)limit(cost, n, COLL_FLAT));
+	units_show_bytes(direct, sizeof(direct), (double)limit(cost, n, COLL_DIRECT));
 	log_debug("a message takes %.0f us, and its bytes %s: allreduce is flat up to %s, direct "
-		  "up to %s, then a ring",
-		  cost->alpha_s * 1e6, units_show_rate(rate, sizeof(rate), 1 / cost->beta_s),
-		  units_show_bytes(flat, sizeof(flat), (double)limit(cost, n, COLL_FLAT)),
-		  units_show_bytes(direct, sizeof(direct), (double)limit(cost, n, COLL_DIRECT)));
+		  "%s%s%s",
+		  cost->alpha_s * 1e6, rate, flat, cost->one_host ? "from there on" : "up to ",
+		  cost->one_host ? "" : direct, cost->one_host ? "" : ", then a ring");
 }
 
 int coll_measure(struct net *net, struct group *group, struct coll_cost *cost, struct error *err)

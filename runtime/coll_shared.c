@@ -17,8 +17,10 @@
 #include "runtime/transport/transport.h"
 
 enum {
-	SMALL = 16 << 10, /* bytes of a vector that is given away whole, twice */
-	LINES = 128,	  /* bytes: two cache lines, so that nobody writes to another's */
+	SMALL = 16 << 10,  /* bytes of a vector that is given away whole, twice */
+	ROUND = 112 << 10, /* bytes of a round of many: they stay in the cache */
+	PIECE = 32 << 10,  /* and of a slice in it at least: rounds cost more than bytes */
+	LINES = 128,	   /* bytes: two cache lines, so that nobody writes to another's */
 	ALIGN = LINES / sizeof(float)
 };
 
@@ -118,6 +120,17 @@ static int take(struct sharing *s, size_t round, struct error *err)
 	return 0;
 }
 
+/* Floats of a slice in a round: all that there is room for, unless rounds are many. */
+static size_t piece_limit(const struct sharing *s, size_t longest)
+{
+	size_t bytes = ROUND / (size_t)s->group->count;
+
+	bytes = bytes > PIECE ? bytes : PIECE;
+	if (longest <= 2 * s->room || bytes / sizeof(float) >= s->room)
+		return s->room;
+	return bytes / sizeof(float);
+}
+
 /*
  * Every rank is in up to three rounds at once, so that it seldom waits: it takes sums of round
  * t - 2, gives for t, adds up t - 1. The buffer that it gives t in held t - 2: the others have
@@ -126,11 +139,12 @@ static int take(struct sharing *s, size_t round, struct error *err)
  */
 static int go_round(struct sharing *s, struct error *err)
 {
-	size_t longest, rounds;
+	size_t longest, limit, rounds;
 
 	slice_start(s->count, (size_t)s->group->count, 0, &longest);
 	s->room = buffer_size(s) / sizeof(float) / (size_t)s->group->count / ALIGN * ALIGN;
-	rounds = (longest + s->room - 1) / s->room;
+	limit = piece_limit(s, longest);
+	rounds = (longest + limit - 1) / limit;
 	s->piece = (longest + rounds - 1) / rounds;
 	for (size_t t = 0; t < rounds + 2; t++) {
 		if (t >= 2 && take(s, t - 2, err) < 0)
