@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/uio.h>
 
 #include "lib/error.h"
 #include "lib/memory.h"
@@ -21,6 +20,7 @@ static const unsigned char cipher[] = { 0x13, 0x01 }; /* TLS_AES_128_GCM_SHA256 
 
 enum {
 	READ_AHEAD = 128 << 10,
+	DIRECT = 1 << 10,	/* worth reading past the side */
 	GATHERED = 64 << 10,	/* worth a call to the socket: some records */
 	GATHER_MAX = 128 << 10, /* while the socket is full */
 };
@@ -86,27 +86,32 @@ static int wire_write(BIO *bio, const char *bytes, int length)
 	return (int)put;
 }
 
-/* A record's body goes to its place, and what follows it into the side. */
+/* With a record's header comes what follows. A long body goes straight to its place. */
 static int wire_read(BIO *bio, char *bytes, int length)
 {
 	struct tls *tls = BIO_get_app_data(bio);
 	struct side *in = &tls->in;
-	struct iovec parts[] = { { bytes, (size_t)length }, { in->bytes, READ_AHEAD } };
-	size_t there = smaller((size_t)length, in->end - in->at);
-	ssize_t got;
+	bool ahead = in->at == in->end && length < DIRECT;
+	size_t there;
+	ssize_t got = 0;
 
 	BIO_clear_retry_flags(bio);
+	if (ahead) {
+		got = recv(tls->fd, in->bytes, READ_AHEAD, 0);
+		in->at = 0;
+		in->end = got > 0 ? (size_t)got : 0;
+	}
+	there = smaller((size_t)length, in->end - in->at);
 	if (there) {
 		memcpy(bytes, in->bytes + in->at, there);
 		in->at += there;
 		return (int)there;
 	}
-	got = readv(tls->fd, parts, 2);
+	if (!ahead)
+		got = recv(tls->fd, bytes, (size_t)length, 0);
 	if (got < 0 && BIO_sock_should_retry((int)got))
 		BIO_set_retry_read(bio);
-	in->at = 0;
-	in->end = got > length ? (size_t)(got - length) : 0;
-	return got > length ? length : (int)got;
+	return (int)got;
 }
 
 static BIO_METHOD *new_wire(void)

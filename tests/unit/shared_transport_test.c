@@ -70,6 +70,40 @@ static void each_host_has_memory_of_its_own(void **state)
 	}
 }
 
+/* Ranks 0 and 1 share memory, and so do 2 and 3. */
+static void streams_body(int rank, struct net *net, void *arg)
+{
+	struct net_request receives[4][4], sends[4][4];
+	int got[4][4];
+	struct error err;
+
+	(void)arg;
+	for (int peer = 0; peer < 4; peer++) {
+		assert(peer == rank || net_streams(net, peer) == (peer / 2 == rank / 2 ? 1 : 4));
+		for (int i = 0; i < 4 && peer != rank; i++) {
+			net_post_recv(net, peer, NET_TAG_STREAM(UINT64_C(5), i), &got[peer][i],
+				      sizeof(rank), &receives[peer][i]);
+			net_post_send(net, peer, NET_TAG_STREAM(UINT64_C(5), i), &rank,
+				      sizeof(rank), &sends[peer][i]);
+		}
+	}
+	for (int peer = 0; peer < 4; peer++) {
+		for (int i = 0; i < 4 && peer != rank; i++) {
+			cluster_must(net_wait(net, &receives[peer][i], &err), &err);
+			cluster_must(net_wait(net, &sends[peer][i], &err), &err);
+			assert(got[peer][i] == peer);
+		}
+	}
+}
+
+static void who_shares_memory_needs_one_stream_and_takes_tags_of_all(void **state)
+{
+	struct cluster c = { .spec = "tcp streams=4", .world = 4, .slots = 2 };
+
+	(void)state;
+	cluster_go(&c, streams_body, NULL);
+}
+
 static void alone_body(int rank, struct net *net, void *arg)
 {
 	(void)rank;
@@ -209,6 +243,7 @@ int main(void)
 		cmocka_unit_test(a_killed_peer_is_missed_at_once_and_what_it_said_before_is_kept),
 		cmocka_unit_test(a_loss_is_noticed_while_nobody_waits),
 		cmocka_unit_test(each_host_has_memory_of_its_own),
+		cmocka_unit_test(who_shares_memory_needs_one_stream_and_takes_tags_of_all),
 		cmocka_unit_test(who_cannot_or_may_not_share_uses_tcp),
 		cmocka_unit_test(an_abort_is_seen_by_check),
 	};
