@@ -4,8 +4,8 @@
 #include <unistd.h>
 
 #include "cmd/flags.h"
+#include "cmd/output.h"
 #include "cmd/train.h"
-#include "lib/buf.h"
 #include "lib/json.h"
 #include "lib/units.h"
 
@@ -79,7 +79,6 @@ static void print_json(const struct train *train)
 {
 	struct json *result = json_object_new(), *hosts = json_array_new(),
 		    *files = json_array_new();
-	struct buf out = { 0 };
 	size_t rank = 0;
 
 	for (size_t i = 0; i < train->hosts.count; i++) {
@@ -98,9 +97,7 @@ static void print_json(const struct train *train)
 	json_add_count(result, "world", rank);
 	json_add(result, "hosts", hosts);
 	json_add(result, "files", files);
-	json_print(result, 2, &out);
-	fputs(buf_text(&out), stdout);
-	buf_release(&out);
+	output_json(result);
 	json_free(result);
 }
 

@@ -19,6 +19,7 @@
 #include "lib/ssh.h"
 
 enum { READ_BYTES = 1 << 18, LINE_BYTES = 4096 };
+enum { WAITING_BYTES = 4 << 20 }; /* unhandled; what comes then waits with the worker */
 
 #define KILL_S	   0.75 /* for hosts to end workers that do not react */
 #define KILL_WIDTH 64	/* hosts at once */
@@ -124,11 +125,35 @@ static void read_log(struct channel *channel)
 		buf_consume(line, line->length);
 }
 
+static bool has_come(int fd)
+{
+	struct pollfd come = { .fd = fd, .events = POLLIN };
+
+	return fd >= 0 && poll(&come, 1, 0) > 0;
+}
+
+void channel_hear(struct channel *channel)
+{
+	if (!channel->process.ops)
+		return;
+	while (has_come(channel->process.out)) {
+		if (channel->reader.in.length - channel->reader.from >= WAITING_BYTES) {
+			channel->heard = clock_now();
+			break;
+		}
+		read_frames(channel);
+	}
+	while (has_come(channel->process.err)) /* if it ended, this may say why */
+		read_log(channel);
+}
+
 void channel_move(struct channel *channel, const struct pollfd *polls)
 {
 	if (polls[0].revents)
 		channel_push(channel);
-	if (polls[1].revents && channel->process.out >= 0)
+	if (polls[1].revents && channel->behind)
+		channel_hear(channel);
+	else if (polls[1].revents && channel->process.out >= 0)
 		read_frames(channel);
 	if (polls[2].revents && channel->process.err >= 0)
 		read_log(channel);

@@ -30,7 +30,8 @@ struct channel {
 	struct control_reader reader;
 	struct buf out; /* to be written; empty once all is */
 	size_t written; /* of it */
-	double heard;	/* clock_now of the last byte */
+	double heard;	/* clock_now when the last byte came */
+	bool behind;	/* frames that came are still to be handled */
 	bool ended;	/* its stdout is closed */
 	bool failed;	/* it reported a failure of its own, or ended too early */
 	struct control_hello hello;
@@ -47,6 +48,8 @@ double channel_patience(const struct channel *channel);
 void channel_polls(const struct channel *channel, struct pollfd *polls);
 /* Moves bytes after a poll: never blocks. */
 void channel_move(struct channel *channel, const struct pollfd *polls);
+/* Takes in what has come, to be handled later; never blocks. */
+void channel_hear(struct channel *channel);
 void channel_push(struct channel *channel);	 /* writes what can be; never blocks */
 void channel_end_input(struct channel *channel); /* the worker gets end of file */
 /* Waits until the process ended; true if it did by the deadline. */

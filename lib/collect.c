@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "lib/control.h"
@@ -60,6 +61,36 @@ static struct collect_pending *begin(struct collect *collect, uint64_t step, str
 	return pending;
 }
 
+/* What is still to come of a checkpoint: it is as large as the one before, or as the files that
+ * have begun to come. */
+static uint64_t bytes_left(const struct collect *collect, const struct collect_pending *pending)
+{
+	uint64_t bytes = 0, written = 0;
+
+	for (size_t i = 0; i < pending->file_count; i++) {
+		bytes += pending->files[i].size;
+		written += pending->files[i].written;
+	}
+	if (bytes < collect->last_bytes)
+		bytes = collect->last_bytes;
+	return bytes - written;
+}
+
+static int refuse_write(const struct collect *collect, const struct collect_pending *pending,
+			const char *path, int reason, struct error *err)
+{
+	struct statvfs disk;
+
+	if ((reason == ENOSPC || reason == EDQUOT) && statvfs(collect->dir, &disk) == 0)
+		return error_set(err,
+				 "cannot write '%s': %s; the checkpoint needs %llu bytes more, and "
+				 "%llu are free; make room, and resume",
+				 path, strerror(reason),
+				 (unsigned long long)bytes_left(collect, pending),
+				 (unsigned long long)disk.f_bavail * disk.f_frsize);
+	return error_set(err, "cannot write '%s': %s", path, strerror(reason));
+}
+
 static size_t find_file(struct collect_pending *pending, const struct control_chunk *chunk)
 {
 	size_t i = 0;
@@ -76,8 +107,8 @@ static size_t find_file(struct collect_pending *pending, const struct control_ch
 }
 
 /* Appends; each rank sends its files in order, and no two ranks one of the same name. */
-static int append(struct collect_pending *pending, const struct control_chunk *chunk,
-		  struct error *err)
+static int append(const struct collect *collect, struct collect_pending *pending,
+		  const struct control_chunk *chunk, struct error *err)
 {
 	size_t i = find_file(pending, chunk);
 	char *path;
@@ -88,11 +119,11 @@ static int append(struct collect_pending *pending, const struct control_chunk *c
 	path = path_join(pending->dir, chunk->name);
 	fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
 	if (fd < 0 || file_write_all(fd, chunk->bytes, chunk->length) < 0)
-		status = error_set(err, "cannot write '%s': %s", path, strerror(errno));
+		status = refuse_write(collect, pending, path, errno, err);
 	else
 		pending->files[i].written += chunk->length;
 	if (status == 0 && pending->files[i].written == chunk->size && fsync(fd) < 0)
-		status = error_set(err, "cannot sync '%s': %s", path, strerror(errno));
+		status = refuse_write(collect, pending, path, errno, err);
 	if (fd >= 0)
 		close(fd);
 	free(path);
@@ -103,7 +134,7 @@ int collect_chunk(struct collect *collect, const struct control_chunk *chunk, st
 {
 	struct collect_pending *pending = begin(collect, chunk->step, err);
 
-	return pending ? append(pending, chunk, err) : -1;
+	return pending ? append(collect, pending, chunk, err) : -1;
 }
 
 /* "step-500" -> 500; 0 for names that `to_name` does not give. */
@@ -178,8 +209,7 @@ static void prune(const struct collect *collect)
 	free(steps);
 }
 
-/* What an earlier dstrain, killed, had begun to collect. */
-static void remove_stale(struct collect *collect)
+void collect_remove_stale(struct collect *collect)
 {
 	size_t count;
 	uint64_t *steps = list_steps(collect->dir, temporary_dir, &count);
@@ -224,6 +254,8 @@ static int commit(struct collect *collect, struct collect_pending *pending, doub
 		status = error_set(err, "cannot rename to '%s': %s", final, strerror(errno));
 	if (status == 0)
 		status = dir_sync(collect->dir, err);
+	if (status == 0)
+		collect->last_bytes = manifest_bytes(&manifest);
 	manifest_release(&manifest);
 	free(final);
 	return status;
@@ -243,7 +275,7 @@ int collect_end(struct collect *collect, uint64_t step, double elapsed_s, struct
 	pending_release(pending);
 	*pending = collect->pending[--collect->pending_count];
 	prune(collect);
-	remove_stale(collect);
+	collect_remove_stale(collect);
 	return 1;
 }
 

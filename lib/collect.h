@@ -32,8 +32,12 @@ struct collect {
 	size_t keep;
 	struct collect_pending *pending;
 	size_t pending_count;
-	uint64_t last_step; /* of the newest complete checkpoint; 0: none yet */
+	uint64_t last_step;  /* of the newest complete checkpoint; 0: none yet */
+	uint64_t last_bytes; /* of the newest one collected here; 0: none yet */
 };
+
+/* Removes what an earlier dstrain, killed, had begun to collect; nobody else may be collecting. */
+void collect_remove_stale(struct collect *collect);
 
 int collect_chunk(struct collect *collect, const struct control_chunk *chunk, struct error *err);
 /* A rank's part of a step is complete. 1: with it the whole checkpoint is, and on disk. */

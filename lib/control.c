@@ -515,29 +515,45 @@ static void skip_noise(struct control_reader *reader)
 	buf_consume(in, at);
 }
 
+/* Many small frames may wait: what is done with goes by halves, so that few bytes are moved. */
+static void leave_behind(struct control_reader *reader)
+{
+	struct buf *in = &reader->in;
+
+	reader->from += reader->taken;
+	reader->taken = 0;
+	if (!in->secret && reader->from < in->length - reader->from)
+		return;
+	buf_consume(in, reader->from);
+	reader->from = 0;
+}
+
 int control_next(struct control_reader *reader, struct control_frame *frame, struct error *err)
 {
 	struct buf *in = &reader->in;
+	const char *start;
 	struct wire wire;
 	uint32_t length;
+	size_t left;
 
-	buf_consume(in, reader->taken);
-	reader->taken = 0;
+	leave_behind(reader);
 	if (!reader->begun)
 		skip_noise(reader);
-	if (in->length < HEADER_BYTES)
+	left = in->length - reader->from;
+	if (left < HEADER_BYTES)
 		return 0;
 	reader->begun = true;
-	wire = wire_reader(in->data + sizeof(magic), HEADER_BYTES - sizeof(magic));
+	start = in->data + reader->from;
+	wire = wire_reader(start + sizeof(magic), HEADER_BYTES - sizeof(magic));
 	frame->type = (enum control_type)wire_get_u16(&wire);
 	frame->rank = wire_get_u16(&wire);
 	length = wire_get_u32(&wire);
-	if (memcmp(in->data, magic, sizeof(magic)) != 0 || length > CONTROL_LARGEST ||
+	if (memcmp(start, magic, sizeof(magic)) != 0 || length > CONTROL_LARGEST ||
 	    frame->type == 0 || frame->type >= CONTROL_TYPES)
 		return error_set(err, "the control stream is not dstrain's");
-	if (in->length - HEADER_BYTES < length)
+	if (left - HEADER_BYTES < length)
 		return 0;
-	frame->payload = in->data + HEADER_BYTES;
+	frame->payload = start + HEADER_BYTES;
 	frame->length = length;
 	reader->taken = HEADER_BYTES + length;
 	return 1;

@@ -181,6 +181,7 @@ void control_address_release(struct control_address *address);
 /* Bytes as they come, frames as they get complete. Zeroed is valid. */
 struct control_reader {
 	struct buf in;
+	size_t from;  /* where in it the next frame begins, once what was taken is left behind */
 	size_t taken; /* bytes of the frame that was handed out last */
 	bool begun;   /* the first frame was seen */
 };

@@ -229,5 +229,6 @@ void hosts_release(struct hosts *hosts)
 	for (size_t i = 0; i < hosts->count; i++)
 		host_release(&hosts->entries[i]);
 	free(hosts->entries);
+	free(hosts->index);
 	*hosts = (struct hosts){ 0 };
 }

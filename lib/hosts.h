@@ -41,6 +41,8 @@ struct host {
 struct hosts {
 	struct host *entries;
 	size_t count;
+	size_t *index; /* of hosts_add: where a name hashes to, its place in `entries` plus one */
+	size_t index_size;
 };
 
 /*

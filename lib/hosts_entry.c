@@ -12,7 +12,7 @@
 #include "lib/ssh_config.h"
 #include "lib/units.h"
 
-enum { RANGE_HOSTS = 10000 };
+enum { RANGE_HOSTS = 10000, MOST_HOSTS = 65535, PROBLEMS_TOLD = 100 };
 
 struct host_options {
 	bool local, identities_only;
@@ -294,7 +294,8 @@ static bool is_name(const char *name)
 		       strlen(name);
 }
 
-/* Lines that are there already are not said again: ranges and defaults would repeat them. */
+/* Lines that are there already are not said again: ranges and defaults would repeat them. Nobody
+ * reads more than the first ones. */
 static void merge_problems(struct problems *all, const struct problems *found)
 {
 	const char *next = buf_text(&found->text);
@@ -303,7 +304,7 @@ static void merge_problems(struct problems *all, const struct problems *found)
 		size_t length = strcspn(next, "\n") + 1;
 		char *line = xstrndup(next, length);
 
-		if (!strstr(buf_text(&all->text), line)) {
+		if (all->count < PROBLEMS_TOLD && !strstr(buf_text(&all->text), line)) {
 			buf_addf(&all->text, "%s", line);
 			all->count++;
 		}
@@ -312,16 +313,46 @@ static void merge_problems(struct problems *all, const struct problems *found)
 	}
 }
 
-static void check_new(const struct hosts *hosts, const char *name, struct place place,
+/* Where the name's number is in the index, or has to go; FNV-1a. */
+static size_t *find_name(const struct hosts *hosts, const char *name)
+{
+	uint64_t hash = 14695981039346656037u;
+	size_t *slot;
+
+	for (const char *at = name; *at; at++)
+		hash = (hash ^ (unsigned char)*at) * 1099511628211u;
+	for (;; hash++) {
+		slot = &hosts->index[hash & (hosts->index_size - 1)];
+		if (*slot == 0 || strcmp(hosts->entries[*slot - 1].name, name) == 0)
+			return slot;
+	}
+}
+
+/* At least half of it is empty. */
+static void grow_index(struct hosts *hosts)
+{
+	if (hosts->count < hosts->index_size / 2)
+		return;
+	free(hosts->index);
+	hosts->index_size = hosts->index_size ? 2 * hosts->index_size : 64;
+	hosts->index = xcalloc(hosts->index_size, sizeof(*hosts->index));
+	for (size_t i = 0; i < hosts->count; i++)
+		*find_name(hosts, hosts->entries[i].name) = i + 1;
+}
+
+static void check_new(struct hosts *hosts, const char *name, struct place place,
 		      struct problems *problems)
 {
+	size_t *slot;
+
 	if (!is_name(name))
 		problems_add(problems, place, "'%s' is not a host name", name);
-	for (size_t i = 0; i < hosts->count; i++)
-		if (strcmp(hosts->entries[i].name, name) == 0) {
-			problems_add(problems, place, "duplicate host '%s'", name);
-			return;
-		}
+	grow_index(hosts);
+	slot = find_name(hosts, name);
+	if (*slot)
+		problems_add(problems, place, "duplicate host '%s'", name);
+	else
+		*slot = hosts->count + 1; /* it is about to be added */
 }
 
 /* One host whose ranges are already taken apart. */
@@ -353,24 +384,56 @@ static void add_one(struct hosts *hosts, const char *name, struct place place,
 	ssh_config_release(&config);
 }
 
-/* A range in an address goes along with the one in the name. */
-static int pick(struct settings *one, const char *key, size_t i, size_t count, struct error *err)
+/* A range in an address goes along with the one in the name; no items: it has none. */
+static int expand_value(struct names *out, const struct settings *given, const char *key,
+			size_t count, struct error *err)
 {
-	struct setting *entry = settings_find(one, key);
-	struct names values = { 0 };
+	const char *text = scalar(given, key);
+
+	if (!text || !strchr(text, '['))
+		return 0;
+	if (names_expand(out, text, err) < 0)
+		return -1;
+	if (out->count == count)
+		return 0;
+	return error_set(err, "'%s' gives %zu for %zu host%s", text, out->count, count,
+			 count == 1 ? "" : "s");
+}
+
+static void pick(struct settings *one, const char *key, const struct names *values, size_t i)
+{
+	struct setting *entry = values->count ? settings_find(one, key) : NULL;
+
+	if (!entry)
+		return;
+	free(entry->values[0]);
+	entry->values[0] = xstrdup(values->items[i]);
+}
+
+/* The hosts that one entry stands for, each with its own of the addresses. */
+static int add_named(struct hosts *hosts, const struct names *names, struct place place,
+		     const struct settings *given, struct problems *problems, struct error *err)
+{
+	struct names addresses = { 0 }, data_addrs = { 0 };
 	int status = 0;
 
-	if (!entry || entry->kind != SETTING_SCALAR || !strchr(entry->values[0], '['))
-		return 0;
-	status = names_expand(&values, entry->values[0], err);
-	if (status == 0 && values.count != count)
-		status = error_set(err, "'%s' gives %zu for %zu host%s", entry->values[0],
-				   values.count, count, count == 1 ? "" : "s");
-	if (status == 0) {
-		free(entry->values[0]);
-		entry->values[0] = xstrdup(values.items[i]);
+	if (names->count > MOST_HOSTS - hosts->count)
+		status = error_set(err, "more than %d hosts; that is all that dstrain can number",
+				   MOST_HOSTS);
+	else if (expand_value(&addresses, given, "address", names->count, err) < 0 ||
+		 expand_value(&data_addrs, given, "data_addr", names->count, err) < 0)
+		status = -1;
+	for (size_t i = 0; i < names->count && status == 0; i++) {
+		struct settings one = { 0 };
+
+		inherit(&one, given);
+		pick(&one, "address", &addresses, i);
+		pick(&one, "data_addr", &data_addrs, i);
+		add_one(hosts, names->items[i], place, &one, problems);
+		settings_release(&one);
 	}
-	names_release(&values);
+	names_release(&addresses);
+	names_release(&data_addrs);
 	return status;
 }
 
@@ -378,6 +441,7 @@ void hosts_add(struct hosts *hosts, const char *name, struct place place, struct
 	       struct problems *problems)
 {
 	const char *at = strrchr(name, '@');
+	struct problems found = { 0 };
 	struct names names = { 0 };
 	struct error err;
 
@@ -386,20 +450,11 @@ void hosts_add(struct hosts *hosts, const char *name, struct place place, struct
 
 		setting_add_value(user, name, (size_t)(at - name));
 	}
-	if (names_expand(&names, at ? at + 1 : name, &err) < 0)
-		problems_add(problems, place, "%s", err.text);
-	for (size_t i = 0; i < names.count; i++) {
-		struct settings one = { 0 };
-
-		inherit(&one, given);
-		if (pick(&one, "address", i, names.count, &err) < 0 ||
-		    pick(&one, "data_addr", i, names.count, &err) < 0) {
-			problems_add(problems, place, "%s", err.text);
-			settings_release(&one);
-			break;
-		}
-		add_one(hosts, names.items[i], place, &one, problems);
-		settings_release(&one);
+	if (names_expand(&names, at ? at + 1 : name, &err) < 0 ||
+	    add_named(hosts, &names, place, given, problems, &err) < 0) {
+		problems_add(&found, place, "%s", err.text);
+		merge_problems(problems, &found);
 	}
+	problems_release(&found);
 	names_release(&names);
 }

@@ -15,6 +15,7 @@
 #include "lib/hosts.h"
 #include "lib/memory.h"
 #include "lib/ssh.h"
+#include "lib/stop.h"
 
 enum { QUERY_S = 30 };
 
@@ -165,7 +166,8 @@ static int query(struct ssh *ssh, const struct host *host, const struct provisio
 	struct buf script = { 0 }, answer = { 0 };
 	struct ssh_command command = { .command = "exec /bin/sh -s",
 				       .marker = marker,
-				       .timeout_s = QUERY_S };
+				       .timeout_s = QUERY_S,
+				       .stop = stop_flag() };
 	int status;
 
 	write_query(files, &script);

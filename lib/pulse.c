@@ -1,4 +1,5 @@
-/* Tells the workers that we live, also while the main thread waits for a disk or a host. */
+/* Tells the workers that we live, and hears that they do, also while the main thread waits for a
+ * disk or a host. */
 #include "lib/pulse.h"
 
 #include <pthread.h>
@@ -11,6 +12,8 @@
 #include "lib/clock.h"
 #include "lib/error.h"
 #include "lib/memory.h"
+
+#define HEAR_S 0.05 /* between two looks at what workers say */
 
 struct pulse {
 	struct channel *channels;
@@ -42,10 +45,14 @@ static void *stand_in(void *arg)
 
 	pthread_mutex_lock(&pulse->lock);
 	while (!pulse->ending) {
-		struct timespec until = clock_timespec(pulse_beat(pulse));
+		struct timespec until;
 
-		for (size_t i = 0; i < *pulse->count; i++)
+		pulse_beat(pulse);
+		for (size_t i = 0; i < *pulse->count; i++) {
 			channel_push(&pulse->channels[i]);
+			channel_hear(&pulse->channels[i]);
+		}
+		until = clock_timespec(clock_now() + HEAR_S);
 		pthread_cond_timedwait(&pulse->over, &pulse->lock, &until);
 	}
 	pthread_mutex_unlock(&pulse->lock);

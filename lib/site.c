@@ -50,7 +50,7 @@ static int open_one(void *arg, size_t i, struct error *err)
 
 	if (site->host->local)
 		return 0;
-	if (ssh_connect(&site->ssh, site->host, err) < 0)
+	if (ssh_connect_unless(&site->ssh, site->host, stop_flag(), err) < 0)
 		return -1;
 	return provision_host(site->ssh, site->host, opening->files, &progress, &site->cache_dir,
 			      &sent, err);

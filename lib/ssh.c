@@ -49,7 +49,7 @@ static ssize_t ask_agent(const struct ssh *ssh, int fd, void *in, const void *ou
 	struct pollfd ready = { .fd = fd, .events = in ? POLLIN : POLLOUT };
 	ssize_t moved;
 
-	if (poll(&ready, 1, clock_poll_ms(ssh->deadline)) <= 0)
+	if (poll(&ready, 1, clock_poll_ms(ssh->until.deadline)) <= 0)
 		return -ETIMEDOUT;
 	moved = in ? recv(fd, in, length, 0) : send(fd, out, length, MSG_NOSIGNAL);
 	return moved < 0 ? -errno : moved > 0 ? moved : -ECONNRESET;
@@ -106,6 +106,20 @@ const char *ssh_reason(struct ssh *ssh)
 	return text && text[0] ? text : "unknown reason";
 }
 
+int ssh_await(struct pollfd *one, struct ssh_wait until)
+{
+	int ready;
+
+	do {
+		double glance = clock_now() + SSH_GLANCE_S;
+
+		ready = poll(one, 1,
+			     clock_poll_ms(until.stop && glance < until.deadline ? glance
+										 : until.deadline));
+	} while (ready <= 0 && clock_now() < until.deadline && !ssh_is_stopped(until));
+	return ready > 0;
+}
+
 int ssh_settle(struct ssh *ssh, const char *what, struct error *err)
 {
 	struct pollfd ready = { .fd = ssh->fd, .events = POLLIN };
@@ -115,10 +129,12 @@ int ssh_settle(struct ssh *ssh, const char *what, struct error *err)
 		return error_set(err, "connection %s while %s", ssh->lost, what);
 	if (ssh->outgoing.length)
 		ready.events |= POLLOUT;
-	if (clock_now() >= ssh->deadline)
+	if (ssh_is_stopped(ssh->until))
+		return error_set(err, "interrupted");
+	if (clock_now() >= ssh->until.deadline)
 		return error_set(err, "gave up after %g s while %s", ssh->host->connect_timeout_s,
 				 what);
-	poll(&ready, 1, clock_poll_ms(ssh->deadline));
+	ssh_await(&ready, ssh->until);
 	return 0;
 }
 
@@ -155,7 +171,7 @@ static int shake_hands(struct ssh *ssh, struct error *err)
 			 (unsigned)ssh->host->port, ssh_reason(ssh));
 }
 
-static int session_open(struct ssh **out, const struct host *host, double deadline, int depth,
+static int session_open(struct ssh **out, const struct host *host, struct ssh_wait until, int depth,
 			struct error *err);
 
 /* "a,b" means through a to b and through b to us: b is our jump host, a is b's. */
@@ -172,8 +188,8 @@ static int jump_open(struct ssh *ssh, int depth, struct error *err)
 		free(jump->proxy_jump);
 		jump->proxy_jump = xstrndup(jumps, (size_t)(comma - jumps));
 	}
-	if (session_open(&ssh->jump, jump, ssh->deadline, depth + 1, err) < 0 ||
-	    ssh_tunnel(ssh->jump, ssh->host, ssh->deadline, &ssh->fd, err) < 0)
+	if (session_open(&ssh->jump, jump, ssh->until, depth + 1, err) < 0 ||
+	    ssh_tunnel(ssh->jump, ssh->host, ssh->until, &ssh->fd, err) < 0)
 		return error_prefix(err, "through jump host %s", jump->name);
 	return 0;
 }
@@ -191,7 +207,7 @@ static bool jumps_to_itself(const struct host *host)
 	       strchr(":", last[strlen(host->name)]);
 }
 
-static int session_open(struct ssh **out, const struct host *host, double deadline, int depth,
+static int session_open(struct ssh **out, const struct host *host, struct ssh_wait until, int depth,
 			struct error *err)
 {
 	struct ssh *ssh = xcalloc(1, sizeof(*ssh));
@@ -199,12 +215,12 @@ static int session_open(struct ssh **out, const struct host *host, double deadli
 
 	pthread_mutex_init(&ssh->lock, NULL);
 	ssh->host = host;
-	ssh->deadline = deadline;
+	ssh->until = until;
 	ssh->fd = ssh->wake = -1;
 	if (host->proxy_jump && !jumps_to_itself(host))
 		status = jump_open(ssh, depth, err);
 	else
-		status = (ssh->fd = ssh_dial(host, deadline, err)) < 0 ? -1 : 0;
+		status = (ssh->fd = ssh_dial(host, until, err)) < 0 ? -1 : 0;
 	if (status < 0 || shake_hands(ssh, err) < 0 || ssh_check_host_key(ssh, err) < 0 ||
 	    ssh_log_in(ssh, err) < 0 || ssh_pump_start(ssh, err) < 0) {
 		ssh_close(ssh);
@@ -214,12 +230,20 @@ static int session_open(struct ssh **out, const struct host *host, double deadli
 	return 0;
 }
 
-int ssh_connect(struct ssh **out, const struct host *host, struct error *err)
+int ssh_connect_unless(struct ssh **out, const struct host *host, const volatile int *stop,
+		       struct error *err)
 {
+	struct ssh_wait until = { clock_now() + host->connect_timeout_s, stop };
+
 	pthread_once(&library_once, library_start);
-	if (session_open(out, host, clock_now() + host->connect_timeout_s, 0, err) < 0)
+	if (session_open(out, host, until, 0, err) < 0)
 		return error_prefix(err, "%s", host->name);
 	return 0;
+}
+
+int ssh_connect(struct ssh **out, const struct host *host, struct error *err)
+{
+	return ssh_connect_unless(out, host, NULL, err);
 }
 
 void ssh_close(struct ssh *ssh)

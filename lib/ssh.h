@@ -17,6 +17,10 @@ struct ssh;
  * command to type where there is one.
  */
 int ssh_connect(struct ssh **out, const struct host *host, struct error *err);
+/* The same, and given up as soon as *stop is not 0; so are the uploads and the starts of commands
+ * by ssh_start in this session. */
+int ssh_connect_unless(struct ssh **out, const struct host *host, const volatile int *stop,
+		       struct error *err);
 
 /*
  * Runs a command to its end: a script for /bin/sh, whatever the login shell is, and therefore
@@ -29,6 +33,7 @@ struct ssh_command {
 	const void *input;
 	size_t input_length;
 	double timeout_s;
+	const volatile int *stop; /* given up as soon as it is not 0; may be NULL */
 };
 int ssh_run(struct ssh *ssh, const struct ssh_command *command, struct buf *output,
 	    struct error *err);

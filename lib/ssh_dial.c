@@ -78,15 +78,21 @@ static struct lookup *lookup_start(const struct host *host)
 	return lookup;
 }
 
-static int lookup_wait(struct lookup *lookup, double deadline, struct error *err)
+static int lookup_wait(struct lookup *lookup, struct ssh_wait until, struct error *err)
 {
-	struct timespec until = clock_timespec(deadline);
 	int status = 0;
 
 	pthread_mutex_lock(&lookup->lock);
-	while (!lookup->done && status == 0)
-		status = pthread_cond_timedwait(&lookup->changed, &lookup->lock, &until);
-	if (!lookup->done)
+	while (!lookup->done && clock_now() < until.deadline && !ssh_is_stopped(until)) {
+		double glance = clock_now() + SSH_GLANCE_S;
+		struct timespec at =
+			clock_timespec(glance < until.deadline ? glance : until.deadline);
+
+		pthread_cond_timedwait(&lookup->changed, &lookup->lock, &at);
+	}
+	if (ssh_is_stopped(until))
+		status = error_set(err, "interrupted");
+	else if (!lookup->done)
 		status = error_set(err, "no answer from the name service for '%s'", lookup->name);
 	else if (lookup->status != 0)
 		status = error_set(err, "cannot resolve '%s': %s", lookup->name,
@@ -113,23 +119,20 @@ static void watch_peer(int fd)
 }
 
 /* 0, or why not. */
-static int finish_connect(int fd, double deadline)
+static int finish_connect(int fd, struct ssh_wait until)
 {
 	struct pollfd ready = { .fd = fd, .events = POLLOUT };
 	socklen_t length = sizeof(int);
-	int reason = 0, got;
+	int reason = 0;
 
-	do
-		got = poll(&ready, 1, clock_poll_ms(deadline));
-	while (got < 0 && errno == EINTR);
-	if (got == 0)
-		return ETIMEDOUT;
+	if (!ssh_await(&ready, until))
+		return ssh_is_stopped(until) ? ECANCELED : ETIMEDOUT;
 	getsockopt(fd, SOL_SOCKET, SO_ERROR, &reason, &length);
 	return reason;
 }
 
 /* The descriptor, or -1 with errno. */
-static int connect_one(const struct addrinfo *to, double deadline)
+static int connect_one(const struct addrinfo *to, struct ssh_wait until)
 {
 	int fd = socket(to->ai_family, to->ai_socktype | SOCK_CLOEXEC | SOCK_NONBLOCK,
 			to->ai_protocol);
@@ -138,7 +141,7 @@ static int connect_one(const struct addrinfo *to, double deadline)
 	if (fd < 0)
 		return -1;
 	if (connect(fd, to->ai_addr, to->ai_addrlen) < 0)
-		reason = errno == EINPROGRESS ? finish_connect(fd, deadline) : errno;
+		reason = errno == EINPROGRESS ? finish_connect(fd, until) : errno;
 	if (reason == 0) {
 		watch_peer(fd);
 		return fd;
@@ -152,6 +155,8 @@ static int explain(const struct host *host, int reason, struct error *err)
 {
 	const char *advice = "";
 
+	if (reason == ECANCELED)
+		return error_set(err, "interrupted");
 	if (reason == ETIMEDOUT)
 		return error_set(err,
 				 "no answer from %s port %u within %g s; is the host up, and does "
@@ -163,20 +168,21 @@ static int explain(const struct host *host, int reason, struct error *err)
 			 (unsigned)host->port, strerror(reason), advice);
 }
 
-int ssh_dial(const struct host *host, double deadline, struct error *err)
+int ssh_dial(const struct host *host, struct ssh_wait until, struct error *err)
 {
 	struct lookup *lookup = lookup_start(host);
 	int fd = -1, reason = ETIMEDOUT;
 	size_t left = 0;
 
-	if (lookup_wait(lookup, deadline, err) < 0)
+	if (lookup_wait(lookup, until, err) < 0)
 		goto out;
 	for (const struct addrinfo *to = lookup->found; to; to = to->ai_next)
 		left++;
 	for (const struct addrinfo *to = lookup->found; to && fd < 0; to = to->ai_next, left--) {
 		double now = clock_now();
+		struct ssh_wait part = { now + (until.deadline - now) / (double)left, until.stop };
 
-		fd = connect_one(to, now + (deadline - now) / (double)left);
+		fd = connect_one(to, part);
 		reason = errno;
 	}
 	if (fd < 0)

@@ -216,17 +216,20 @@ void ssh_pump_stop(struct ssh *ssh)
 	file_close(&ssh->wake);
 }
 
-/* Waits until it ended; true if it did before the deadline. */
-static bool await_end(struct ssh_channel *channel, double deadline, bool start_is_enough)
+/* Waits until it ended; true if it did before the wait did. */
+static bool await_end(struct ssh_channel *channel, struct ssh_wait until, bool start_is_enough)
 {
-	double last = clock_now() + 1e6; /* within what a timespec holds */
-	struct timespec until = clock_timespec(deadline < last ? deadline : last);
 	bool reached;
-	int rc = 0;
 
 	pthread_mutex_lock(&channel->lock);
-	while (rc == 0 && !channel->ended && !(start_is_enough && channel->started))
-		rc = pthread_cond_timedwait(&channel->changed, &channel->lock, &until);
+	while (!channel->ended && !(start_is_enough && channel->started) &&
+	       clock_now() < until.deadline && !ssh_is_stopped(until)) {
+		/* Also within what a timespec holds. */
+		double last = clock_now() + (until.stop ? SSH_GLANCE_S : 1e6);
+		struct timespec at = clock_timespec(until.deadline < last ? until.deadline : last);
+
+		pthread_cond_timedwait(&channel->changed, &channel->lock, &at);
+	}
 	reached = channel->ended || (start_is_enough && channel->started);
 	pthread_mutex_unlock(&channel->lock);
 	return reached;
@@ -236,7 +239,7 @@ static int remote_wait(void *state, double deadline, struct process_status *stat
 {
 	struct ssh_channel *channel = state;
 
-	if (!await_end(channel, deadline, false))
+	if (!await_end(channel, (struct ssh_wait){ .deadline = deadline }, false))
 		return 0;
 	*status = channel->status;
 	return 1;
@@ -281,7 +284,8 @@ static int make_pair(int *ours, int *theirs, struct error *err)
 
 /* Hands it to the pump, and waits until it runs. -1 with *refused: the server does not want more
  * channels. The caller keeps its own reference in any case. */
-static int launch(struct ssh_channel *channel, double deadline, bool *refused, struct error *err)
+static int launch(struct ssh_channel *channel, struct ssh_wait until, bool *refused,
+		  struct error *err)
 {
 	struct ssh *ssh = channel->ssh;
 	int status = 0;
@@ -301,8 +305,10 @@ static int launch(struct ssh_channel *channel, double deadline, bool *refused, s
 		return -1;
 	}
 	wake_pump(ssh->wake);
-	if (!await_end(channel, deadline, true))
-		return error_set(err, "the server does not start the command in time");
+	if (!await_end(channel, until, true))
+		return error_set(err, ssh_is_stopped(until)
+					      ? "interrupted"
+					      : "the server does not start the command in time");
 	pthread_mutex_lock(&channel->lock);
 	*refused = channel->refused;
 	if (channel->ended && !channel->started)
@@ -311,8 +317,8 @@ static int launch(struct ssh_channel *channel, double deadline, bool *refused, s
 	return status;
 }
 
-static int start_here(struct ssh *ssh, const char *command, double deadline, struct process *out,
-		      bool *refused, struct error *err)
+static int start_here(struct ssh *ssh, const char *command, struct ssh_wait until,
+		      struct process *out, bool *refused, struct error *err)
 {
 	struct ssh_channel *channel = ssh_channel_new(ssh, SSH_CHANNEL_COMMAND, command);
 	int status;
@@ -324,7 +330,7 @@ static int start_here(struct ssh *ssh, const char *command, double deadline, str
 		ssh_channel_end(channel, &(struct process_status){ 0 });
 		status = -1;
 	} else {
-		status = launch(channel, deadline, refused, err);
+		status = launch(channel, until, refused, err);
 	}
 	if (status < 0)
 		process_release(out);
@@ -332,8 +338,8 @@ static int start_here(struct ssh *ssh, const char *command, double deadline, str
 }
 
 /* A server opens a limited number of channels per connection (MaxSessions, usually 10). */
-static int start_beside(struct ssh *ssh, const char *command, double deadline, struct process *out,
-			struct error *err)
+static int start_beside(struct ssh *ssh, const char *command, struct ssh_wait until,
+			struct process *out, struct error *err)
 {
 	struct ssh *sibling;
 
@@ -347,10 +353,10 @@ static int start_beside(struct ssh *ssh, const char *command, double deadline, s
 		ssh->sibling = sibling;
 		pthread_mutex_unlock(&ssh->lock);
 	}
-	return ssh_start_by(sibling, command, deadline, out, err);
+	return ssh_start_by(sibling, command, until, out, err);
 }
 
-int ssh_start_by(struct ssh *ssh, const char *command, double deadline, struct process *out,
+int ssh_start_by(struct ssh *ssh, const char *command, struct ssh_wait until, struct process *out,
 		 struct error *err)
 {
 	char *wrapped = xasprintf("exec /bin/sh -c '%s'", command);
@@ -363,21 +369,24 @@ int ssh_start_by(struct ssh *ssh, const char *command, double deadline, struct p
 				   "%s",
 				   command);
 	else
-		status = start_here(ssh, wrapped, deadline, out, &refused, err);
+		status = start_here(ssh, wrapped, until, out, &refused, err);
 	if (status < 0)
 		error_prefix(err, "%s", ssh->host->name);
 	free(wrapped);
 	if (status < 0 && refused)
-		return start_beside(ssh, command, deadline, out, err);
+		return start_beside(ssh, command, until, out, err);
 	return status;
 }
 
 int ssh_start(struct ssh *ssh, const char *command, struct process *out, struct error *err)
 {
-	return ssh_start_by(ssh, command, clock_now() + ssh->host->connect_timeout_s, out, err);
+	struct ssh_wait until = { clock_now() + ssh->host->connect_timeout_s, ssh->until.stop };
+
+	return ssh_start_by(ssh, command, until, out, err);
 }
 
-int ssh_tunnel(struct ssh *ssh, const struct host *to, double deadline, int *fd, struct error *err)
+int ssh_tunnel(struct ssh *ssh, const struct host *to, struct ssh_wait until, int *fd,
+	       struct error *err)
 {
 	struct ssh_channel *channel = ssh_channel_new(ssh, SSH_CHANNEL_TUNNEL, to->address);
 	bool refused = false;
@@ -390,7 +399,7 @@ int ssh_tunnel(struct ssh *ssh, const struct host *to, double deadline, int *fd,
 		return -1;
 	}
 	channel->out.fd = fcntl(channel->in.fd, F_DUPFD_CLOEXEC, 3);
-	status = launch(channel, deadline, &refused, err);
+	status = launch(channel, until, &refused, err);
 	if (status < 0) {
 		file_close(fd);
 		order(channel, true, true);

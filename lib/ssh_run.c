@@ -18,7 +18,6 @@
 #include "lib/process.h"
 #include "lib/ssh.h"
 #include "lib/ssh_session.h"
-#include "lib/stop.h"
 
 enum {
 	PIECE_BYTES = 65536,
@@ -27,8 +26,6 @@ enum {
 	STALL_S = 30,		 /* in which an upload has to move a piece */
 };
 
-#define GLANCE_S 0.5 /* between looks for the user's signals, which are for another thread */
-
 /* One command in progress. */
 struct talk {
 	struct process process;
@@ -36,7 +33,7 @@ struct talk {
 	size_t left;
 	struct buf *output, errors;
 	size_t before; /* bytes of output that are not from here */
-	double deadline;
+	struct ssh_wait until;
 	const char *what; /* for errors */
 
 	/* An upload refills the input from here. */
@@ -70,7 +67,7 @@ static void put_off(struct talk *talk)
 {
 	talk->moved = talk->sent;
 	if (talk->upload)
-		talk->deadline = clock_now() + STALL_S;
+		talk->until.deadline = clock_now() + STALL_S;
 }
 
 static int send_some(struct talk *talk, struct error *err)
@@ -125,11 +122,12 @@ static int converse(struct talk *talk, struct process_status *status, struct err
 					  { .fd = process->out, .events = POLLIN },
 					  { .fd = process->err, .events = POLLIN } };
 
-		if (talk->upload && stop_signal()) /* files are long; commands are short */
+		if (ssh_is_stopped(talk->until))
 			return error_set(err, "interrupted");
-		if (clock_now() >= talk->deadline)
+		if (clock_now() >= talk->until.deadline)
 			return error_set(err, "%s does not end in time", talk->what);
-		if (poll(ready, 3, clock_poll_ms(fmin(talk->deadline, clock_now() + GLANCE_S))) < 0)
+		if (poll(ready, 3,
+			 clock_poll_ms(fmin(talk->until.deadline, clock_now() + SSH_GLANCE_S))) < 0)
 			continue;
 		if (ready[0].revents && send_some(talk, err) < 0)
 			return -1;
@@ -138,7 +136,7 @@ static int converse(struct talk *talk, struct process_status *status, struct err
 		if (ready[2].revents && receive(&process->err, &talk->errors, err) < 0)
 			return -1;
 	}
-	if (process_wait(process, talk->deadline, status))
+	if (process_wait(process, talk->until.deadline, status))
 		return 0;
 	return error_set(err, "%s does not end in time", talk->what);
 }
@@ -212,7 +210,7 @@ static int run(struct ssh *ssh, const char *command, struct talk *talk, struct e
 	struct process_status status;
 	int outcome;
 
-	if (ssh_start_by(ssh, command, talk->deadline, &talk->process, err) < 0)
+	if (ssh_start_by(ssh, command, talk->until, &talk->process, err) < 0)
 		return -1;
 	outcome = converse(talk, &status, err);
 	if (outcome == 0)
@@ -231,7 +229,7 @@ int ssh_run(struct ssh *ssh, const struct ssh_command *command, struct buf *outp
 			     .left = command->input ? command->input_length : 0,
 			     .output = output,
 			     .before = output->length,
-			     .deadline = clock_now() + command->timeout_s,
+			     .until = { clock_now() + command->timeout_s, command->stop },
 			     .what = "the remote command",
 			     .file = -1 };
 	size_t start = output->length;
@@ -261,12 +259,16 @@ static int upload_script(char **out, const struct ssh_upload *upload, uint64_t s
 	*out = xasprintf("umask 077; trap \"\" PIPE; p=\"%s\"; t=\"$p.%02x%02x%02x%02x%02x%02x%02x%02x\"; "
 		"(o=0; while sleep %d; n=$(wc -c <\"$t\"); [ $n -ge $((o + %d)) ]; do o=$n; done; "
 		"rm -f \"$t\"; kill -9 0) </dev/null >/dev/null 2>&1 & "
-		"cat >\"$t\" && n=$(wc -c <\"$t\") && { [ $n -eq %llu ] || "
+		"room() { set -- $(df -Pk \"${p%%/*}\" | tail -n 1); [ $(($4 * 1024)) -ge %llu ] || "
+		"echo \" it needs %llu bytes, and\" $(($4 * 1024)) \"are free there; make room there, "
+		"or set XDG_CACHE_HOME\" >&2; }; "
+		"{ cat >\"$t\" || { [ -f \"$t\" ] && rm -f \"$t\" && room; false; }; } && n=$(wc -c <\"$t\") && { [ $n -eq %llu ] || "
 		"{ echo \"only\" $n \"of %llu bytes arrived\" >&2; false; }; } && "
 		"chmod %s \"$t\" && mv -f \"$t\" \"$p\" || { rm -f \"$t\"; false; }; "
 		"s=$?; trap \"\" TERM; kill 0; exit $s",
 		path, unique[0], unique[1], unique[2], unique[3], unique[4], unique[5], unique[6],
 		unique[7], STALL_S, PIECE_BYTES, (unsigned long long)size, (unsigned long long)size,
+		(unsigned long long)size, (unsigned long long)size,
 		upload->executable ? "700" : "600");
 	/* clang-format on */
 	return 0;
@@ -276,7 +278,7 @@ int ssh_upload(struct ssh *ssh, const struct ssh_upload *upload, struct error *e
 {
 	struct buf output = { 0 };
 	struct talk talk = { .output = &output,
-			     .deadline = clock_now() + STALL_S,
+			     .until = { clock_now() + STALL_S, ssh->until.stop },
 			     .upload = upload };
 	char *script = NULL, *what = xasprintf("writing '%s'", upload->remote_path);
 	int status = -1;

@@ -16,10 +16,23 @@ struct error;
 struct pollfd;
 struct process;
 
+/* What ends a wait. */
+struct ssh_wait {
+	double deadline;
+	const volatile int *stop; /* may be NULL */
+};
+
+#define SSH_GLANCE_S 0.2 /* between looks at `stop` */
+
+static inline bool ssh_is_stopped(struct ssh_wait until)
+{
+	return until.stop && *until.stop;
+}
+
 struct ssh {
 	const struct host *host;
 	int fd;				  /* to the server, or to the jump session's pump */
-	double deadline;		  /* while connecting */
+	struct ssh_wait until;		  /* while connecting; its `stop` also later */
 	struct _LIBSSH2_SESSION *session; /* the pump's alone once it runs */
 	struct ssh *jump;		  /* the session that carries this one, or NULL */
 	struct host jump_host;
@@ -45,7 +58,7 @@ struct ssh {
 };
 
 /* A non-blocking TCP connection, resolved and made before the deadline. */
-int ssh_dial(const struct host *host, double deadline, struct error *err);
+int ssh_dial(const struct host *host, struct ssh_wait until, struct error *err);
 
 /* Before the handshake: ask for the kinds of key that are known for the host. */
 void ssh_prefer_known_keys(struct ssh *ssh);
@@ -61,10 +74,13 @@ const char *ssh_reason(struct ssh *ssh); /* of the last libssh2 failure */
 
 int ssh_pump_start(struct ssh *ssh, struct error *err);
 void ssh_pump_stop(struct ssh *ssh);
-/* ssh_start with a deadline of its own for the server to start the command. */
-int ssh_start_by(struct ssh *ssh, const char *command, double deadline, struct process *out,
+/* ssh_start with a wait of its own for the server to start the command. */
+int ssh_start_by(struct ssh *ssh, const char *command, struct ssh_wait until, struct process *out,
 		 struct error *err);
 /* A connection to an address seen from the server; *fd is the local end. */
-int ssh_tunnel(struct ssh *ssh, const struct host *to, double deadline, int *fd, struct error *err);
+int ssh_tunnel(struct ssh *ssh, const struct host *to, struct ssh_wait until, int *fd,
+	       struct error *err);
+/* Polls one descriptor until then: 1 ready, 0 not. */
+int ssh_await(struct pollfd *one, struct ssh_wait until);
 
 #endif

@@ -30,6 +30,7 @@
 #include "lib/status.h"
 #include "lib/stop.h"
 
+#define SLICE_S 0.1 /* of handling what came, before it is looked at who still speaks */
 #define BLAME_S 2.0 /* after a rank complained of another: the other's own end is yet to show */
 #define LEAVE_S 2.0 /* for workers to end by themselves */
 #define ABORT_S 1.0 /* the same, when they are told to do nothing else first */
@@ -235,16 +236,21 @@ static int take_step(struct watch *w, const struct control_frame *frame, struct 
 static int take_file(struct watch *w, const struct control_frame *frame, struct error *err)
 {
 	struct control_chunk chunk;
+	void *bytes;
 	int status;
 
 	if (control_get_chunk(&chunk, frame, err) < 0)
 		return -1;
+	bytes = xmalloc(chunk.length); /* the frame does not stay where it is: more may come */
+	memcpy(bytes, chunk.bytes, chunk.length);
+	chunk.bytes = bytes;
 	pulse_away(w->s->pulse); /* the disk may be slow */
 	status = collect_chunk(w->s->collect, &chunk, err);
 	pulse_back(w->s->pulse);
 	if (status < 0)
 		fail_here(w, err);
 	free(chunk.name);
+	free(bytes);
 	return 0;
 }
 
@@ -372,16 +378,20 @@ static void fail_with(struct watch *w, const struct channel *channel, const stru
 	fail(w);
 }
 
+/* All that came, or as much as there is time for. */
 static void take_all(struct watch *w, struct channel *channel)
 {
 	struct control_frame frame;
 	struct error err;
 	int status = 0;
 
-	while (!w->broken && (status = control_next(&channel->reader, &frame, &err)) > 0) {
+	channel->behind = false;
+	while (!w->broken && !channel->behind &&
+	       (status = control_next(&channel->reader, &frame, &err)) > 0) {
 		status = take(w, channel, &frame, &err);
 		if (status < 0)
 			break;
+		channel->behind = clock_now() > w->polled + SLICE_S;
 	}
 	if (status < 0) {
 		channel->failed = true;
@@ -397,8 +407,9 @@ static bool is_silent(const struct watch *w, const struct channel *channel)
 
 static void check_life(struct watch *w, struct channel *channel)
 {
-	if (channel->failed || w->done == w->s->world ||
-	    (!channel->ended && !is_silent(w, channel)))
+	bool ended = channel->ended && !channel->behind; /* its last words may say why */
+
+	if (channel->failed || w->done == w->s->world || (!ended && !is_silent(w, channel)))
 		return;
 	channel->failed = true;
 	w->failed = w->polled - BLAME_S; /* no better explanation will come */
@@ -461,15 +472,18 @@ static void poll_once(struct watch *w)
 	double until = pulse_beat(w->s->pulse);
 	int polled;
 
-	for (size_t i = 0; i < w->s->count; i++)
+	for (size_t i = 0; i < w->s->count; i++) {
 		channel_polls(&w->s->channels[i], &w->polls[i * CHANNEL_POLLS]);
+		if (w->s->channels[i].behind)
+			until = 0;
+	}
 	w->polls[count] = (struct pollfd){ .fd = stop_fd(), .events = POLLIN };
 	post_polls(w->s->post, &w->polls[count + 1]);
 	if (w->failed != 0 && w->failed + BLAME_S < until)
 		until = w->failed + BLAME_S;
 	polled = poll(w->polls, count + 1 + POST_POLLS, clock_poll_ms(until));
 	w->polled = clock_now(); /* what follows may take long: a checkpoint is written to disk */
-	if (polled <= 0)
+	if (polled < 0)
 		return;
 	for (size_t i = 0; i < w->s->count; i++) {
 		channel_move(&w->s->channels[i], &w->polls[i * CHANNEL_POLLS]);
@@ -509,6 +523,8 @@ static void leave(struct watch *w, bool abort)
 							   : ABORT_S);
 	bool unsent, closed = false;
 
+	for (size_t i = 0; i < w->s->count; i++)
+		w->s->channels[i].behind = false; /* nothing is handled any more */
 	if (abort)
 		tell_all(w, CONTROL_ABORT);
 	while (move_rest(w, &unsent) && clock_now() < deadline) {

@@ -26,3 +26,62 @@ load dstrain
 	[ "$status" != 0 ]
 	assert_output --regexp "out of memory: "
 }
+
+# In a mount namespace of our own, so that no other disk fills up.
+@test "a disk too small for a checkpoint: the file, the bytes it needs and those that are free" {
+	unshare -m true || skip "no such hardware: not allowed to mount"
+	sed -i 's/hidden: .32./hidden: [1024]/; s/keep: 2/keep: 100/' recipe.yaml
+	./dstrain run recipe.yaml --run-dir run --set train.steps=20 --quiet
+	unshare -m bash -e <<-'END'
+		cp -r run/checkpoints saved
+		mount -t tmpfs -o size=1m none run/checkpoints
+		cp -r saved/* run/checkpoints
+		./dstrain resume run --set train.steps=300 --quiet 2>said || echo $? >status
+		ls -A run/checkpoints >kept
+		./dstrain ckpt verify run >verified 2>&1 || true
+		mount -o remount,size=30m run/checkpoints
+		./dstrain resume run --set train.steps=300 --quiet
+		cp -r run after
+	END
+	assert_equal "$(cat status)" 1
+	run cat said
+	assert_output --regexp "error: cannot write 'run/checkpoints/\.step-[0-9]+\.tmp/[a-z0-9-]+\.safetensors': No space left on device; the checkpoint needs [0-9]+ bytes more, and [0-9]+ are free; make room, and resume"
+	[[ $output =~ needs\ ([0-9]+)\ bytes\ more,\ and\ ([0-9]+)\ are ]]
+	[ "${BASH_REMATCH[1]}" -gt "${BASH_REMATCH[2]}" ]
+	[ "${BASH_REMATCH[1]}" -lt 200000 ]
+	[ "$(wc -l <kept)" -ge 3 ]
+	run grep -v '^step-[0-9]*$' kept
+	assert_output ''
+	run grep -c '^ok' verified
+	assert_output "$(wc -l <kept)"
+	./dstrain run recipe.yaml --run-dir whole --set train.steps=300 --quiet
+	assert_equal "$(digests after)" "$(digests whole)"
+	diff <(losses whole | grep '"step",') <(losses after | grep '"step",')
+}
+
+@test "what a killed dstrain had begun to collect is removed before the run goes on" {
+	./dstrain run recipe.yaml --run-dir run --set train.steps=40 --quiet
+	mkdir run/checkpoints/.step-60.tmp
+	head -c 100000 /dev/zero >run/checkpoints/.step-60.tmp/model.safetensors
+	# One that ends before it collects anything itself.
+	run bash -c 'ulimit -n 40 && exec ./dstrain resume run --hosts local:8 --set train.steps=60'
+	assert_failure 1
+	assert_equal "$(ls -A run/checkpoints)" $'step-20\nstep-40'
+}
+
+# Every fsync takes a quarter of a second, and a checkpoint comes at every step. strace lives as long as dstrain.
+@test "checkpoints that come faster than the disk takes them do not hide a worker's silence" {
+	sed -i 's/every: 20/every: 1/' recipe.yaml
+	strace -f -o /dev/null --seccomp-bpf -e trace=fsync -e inject=fsync:delay_enter=250000 \
+		./dstrain run recipe.yaml --run-dir run --set train.steps=1000000 --set train.eval_every=0 2>said 3>&- &
+	traced=$!
+	wait_for 20 test -e run/checkpoints/step-1
+	kill -STOP "$(workers | sort -n | sed -n 1p)"
+	from=$EPOCHREALTIME status=0
+	wait $traced || status=$?
+	echo "ended with $status after $(seconds_since "$from") s"
+	cat said
+	assert_equal $status 3
+	[ "$(seconds_since "$from")" -lt 7 ]
+	grep -q "rank 0 on 'local' did not answer for 3 seconds" said
+}

@@ -218,6 +218,39 @@ worker_pid() {
 	assert_output --partial 'h2: no answer from 10.77.0.2 port 22 within 2 s'
 }
 
+# Is a run stopped at once that waits for h2?
+assert_stops() { # CONNECTION-STATE
+	local pid status=0 began
+
+	(exec lab run -- "$DSTRAIN" run "$recipe" --hosts hosts.yaml --run-dir "$1" >out 2>&1 3>&-) &
+	pid=$!
+	until_true waits_for_h2 "$1"
+	began=${EPOCHREALTIME/./}
+	kill -TERM $pid
+	wait $pid || status=$?
+	echo "ended with $status after $((${EPOCHREALTIME/./} - began)) us"
+	cat out
+	[ $status = 143 ] && [ $((${EPOCHREALTIME/./} - began)) -lt 2500000 ] && grep -q 'aborted' out
+}
+
+waits_for_h2() {
+	lab run -- ss -Htn state "$1" dst 10.77.0.2:22 | grep -q .
+}
+
+@test "a stop does not wait for a host that does not answer" {
+	echo 'connect_timeout: 30s' >>hosts.yaml
+	lab link h2 down
+	ended=0
+	assert_stops syn-sent || ended=$?
+	lab link h2 up
+	assert_equal $ended 0
+	sshd=$(lab exec h2 sh -c 'ps -A -o pid=,comm= | grep sshd')
+	lab exec h2 kill -STOP "$(awk '{ print $1; exit }' <<<"$sshd")"
+	assert_stops established || ended=$?
+	lab exec h2 kill -CONT "$(awk '{ print $1; exit }' <<<"$sshd")"
+	assert_equal $ended 0
+}
+
 @test "a cache directory that cannot be written is said" {
 	lab exec h1 sh -c 'rm -rf /root/.cache && touch /root/.cache'
 	run train

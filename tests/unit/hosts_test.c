@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "lib/buf.h"
+#include "lib/clock.h"
 #include "lib/error.h"
 #include "lib/file.h"
 #include "lib/hosts.h"
@@ -414,6 +415,34 @@ static void printing_loads_back_to_the_same(void **state)
 	outcome_release(&second);
 }
 
+/* Each of them against all before takes minutes. */
+static void as_many_hosts_as_can_be_numbered_are_read_in_seconds_and_no_more(void **state)
+{
+	double began = clock_now();
+	struct buf text = { 0 };
+	struct outcome o;
+
+	(void)state;
+	buf_addf(&text, "hosts:\n");
+	for (int i = 0; i < 6; i++)
+		buf_addf(&text, "  a%d-[1-10000]: {data_addr: \"10.%d.0.[1-10000]\"}\n", i, i);
+	load_text(&o, "many.yaml", buf_text(&text));
+	assert_int_equal(o.status, -1); /* there is no 10.0.0.256 */
+	assert_int_equal(o.problems.count, 100);
+	outcome_release(&o);
+	buf_release(&text);
+	buf_addf(&text, "hosts:\n");
+	for (int i = 0; i < 7; i++)
+		buf_addf(&text, "  a%d-[1-10000]: {address: \"h%d-[1-10000]\"}\n", i, i);
+	load_text(&o, "many.yaml", buf_text(&text));
+	assert_int_equal(o.status, -1);
+	assert_string_equal(buf_text(&o.problems.text), "many.yaml:8:3: more than 65535 hosts; "
+							"that is all that dstrain can number\n");
+	outcome_release(&o);
+	buf_release(&text);
+	assert_true(clock_now() - began < 60);
+}
+
 static int enter(void **state)
 {
 	setenv("DSTRAIN_SSH_CONFIG", "/dev/null", 1);
@@ -439,6 +468,7 @@ int main(void)
 		cmocka_unit_test(ssh_config_is_below_the_file_and_above_the_defaults),
 		cmocka_unit_test(a_jump_target_is_a_single_host),
 		cmocka_unit_test(printing_loads_back_to_the_same),
+		cmocka_unit_test(as_many_hosts_as_can_be_numbered_are_read_in_seconds_and_no_more),
 	};
 
 	return cmocka_run_group_tests(tests, enter, scratch_remove);
