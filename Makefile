@@ -30,7 +30,7 @@ SANITIZE := $(if $(SAN),-fsanitize=$(sanitizers) \
 # -ffp-contract=off: the same sums on every processor, with or without fused multiply-add.
 ALL_CFLAGS = $(STD) $(WARNINGS) $(CFLAGS) $(HARDEN) $(SANITIZE) -ffp-contract=off -pthread -I. \
               -DDSTRAIN_VERSION='"$(VERSION)"' -MMD -MP
-LDFLAGS  += -pie -Wl,-z,relro,-z,now,-z,noexecstack,-z,separate-code -pthread $(SANITIZE)
+LDFLAGS  += -pie -Wl,-z,relro,-z,now,-z,noexecstack,-z,separate-code,--build-id=sha1 -pthread $(SANITIZE)
 
 # A library is linked statically where its archive exists, so that hosts need only glibc. Asked
 # when linking, not when reading this file: `deps` may just have installed it.

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "cmd/cmd.h"
+#include "cmd/output.h"
 #include "cmd/summary.h"
 #include "lib/ask.h"
 #include "lib/clock.h"
@@ -73,7 +74,7 @@ static int show_result(const struct json *result, const struct flags *flags)
 	const char *state = json_get_text(result, "state");
 
 	if (flags->json)
-		summary_print_json(result);
+		output_json(result);
 	else if (state && strcmp(state, "done") == 0 && !flags->quiet)
 		summary_print(result);
 	return (int)json_get_count(result, "exit_status", EXIT_FAILED);
@@ -100,6 +101,8 @@ static int follow(struct run *run, const struct flags *flags, struct error *err)
 	int status = run->live ? run_ask(run, question, &ask, err) : -1;
 
 	json_free(question);
+	if (status < 0 && stop_signal())
+		return 128 + stop_signal();
 	if (status < 0) {
 		run_look(run);
 		return run->live ? error_prefix(err, "'%s' cannot be watched", run->dir)

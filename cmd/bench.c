@@ -5,6 +5,7 @@
 
 #include "cmd/cmd.h"
 #include "cmd/job_load.h"
+#include "cmd/output.h"
 #include "cmd/train.h"
 #include "lib/control.h"
 #include "lib/error.h"
@@ -13,6 +14,7 @@
 #include "lib/log.h"
 #include "lib/memory.h"
 #include "lib/stop.h"
+#include "lib/suggest.h"
 #include "runtime/bench_kind.h"
 #include "runtime/coll.h"
 #include "runtime/transport/transport.h"
@@ -106,7 +108,6 @@ static struct json *settings_json(const struct settings *resolved)
 static void print_json(const struct bench *bench, int status, const struct error *err)
 {
 	struct json *json = json_object_new(), *rows = json_array_new();
-	struct buf out = { 0 };
 
 	json_add_text(json, "version", DSTRAIN_VERSION);
 	json_add_count(json, "exit_status", (uint64_t)status);
@@ -121,9 +122,7 @@ static void print_json(const struct bench *bench, int status, const struct error
 	for (size_t i = 0; i < bench->row_count; i++)
 		json_add(rows, NULL, row_json(bench, &bench->rows[i]));
 	json_add(json, "rows", rows);
-	json_print(json, 2, &out);
-	fputs(buf_text(&out), stdout);
-	buf_release(&out);
+	output_json(json);
 	json_free(json);
 }
 
@@ -206,6 +205,18 @@ static uint64_t count_wrong(const struct bench *bench)
 	return wrong;
 }
 
+static int say_unknown(const char *name, struct error *err)
+{
+	const char *near;
+	size_t count = 0;
+
+	while (bench_kind_names[count])
+		count++;
+	near = suggest(name, bench_kind_names, count);
+	return near ? error_set(err, "no collective '%s'; did you mean '%s'?", name, near)
+		    : error_set(err, "no collective '%s'; see `dstrain bench --help`", name);
+}
+
 static int prepare(struct bench *bench, struct error *err)
 {
 	const struct flags *flags = bench->train.flags;
@@ -213,7 +224,7 @@ static int prepare(struct bench *bench, struct error *err)
 
 	bench->kind = bench_kind_find(name);
 	if (!bench->kind)
-		return error_set(err, "no collective '%s'; see `dstrain bench --help`", name);
+		return say_unknown(name, err);
 	if (check_flags(bench, err) < 0)
 		return -1;
 	if (job_load_text(&bench->load, recipe, "bench", flags) < 0) {

@@ -5,6 +5,7 @@
 
 #include "cmd/cmd.h"
 #include "cmd/job_load.h"
+#include "cmd/output.h"
 #include "lib/error.h"
 #include "lib/hosts.h"
 #include "lib/json.h"
@@ -80,16 +81,13 @@ static void add_problems(struct json *result, const char *text)
 static void print_json(const struct job_load *load)
 {
 	struct json *result = json_object_new();
-	struct buf out = { 0 };
 
 	json_add_bool(result, "valid", load->problems.count == 0);
 	if (load->problems.count)
 		add_problems(result, buf_text(&load->problems.text));
 	else
 		json_add(result, "recipe", nested(&load->resolved, ""));
-	json_print(result, 2, &out);
-	fputs(buf_text(&out), stdout);
-	buf_release(&out);
+	output_json(result);
 	json_free(result);
 }
 

@@ -7,6 +7,8 @@
 #include <unistd.h>
 
 #include "cmd/cmd.h"
+#include "cmd/moment.h"
+#include "cmd/output.h"
 #include "lib/buf.h"
 #include "lib/collect.h"
 #include "lib/error.h"
@@ -15,9 +17,12 @@
 #include "lib/log.h"
 #include "lib/manifest.h"
 #include "lib/memory.h"
+#include "lib/runs.h"
 #include "lib/table.h"
 #include "lib/terminal.h"
 #include "lib/units.h"
+
+enum { LOOKS = 20 };
 
 /* A checkpoint and what is known of it. */
 struct checkpoint {
@@ -97,13 +102,7 @@ static size_t find_single(const char *path, struct collect_found **found)
 static int find(struct survey *survey, const char *path, struct error *err)
 {
 	char *dir = path_join(path, "checkpoints");
-	struct stat about;
 
-	if (stat(path, &about) < 0 || !S_ISDIR(about.st_mode)) {
-		free(dir);
-		return error_set(err, "'%s' is not a directory; give a run's, or a checkpoint's",
-				 path);
-	}
 	survey->found_count = find_single(path, &survey->found);
 	if (!survey->found_count)
 		survey->found = collect_list(dir, &survey->found_count);
@@ -141,6 +140,7 @@ static void survey_release(struct survey *survey)
 		checkpoint_release(&survey->entries[i]);
 	free(survey->entries);
 	collect_found_free(survey->found, survey->found_count);
+	*survey = (struct survey){ 0 };
 }
 
 /* The one that resume takes; NULL: none. */
@@ -164,21 +164,15 @@ static const char *name_of(const struct checkpoint *checkpoint)
 static void print_list(const struct survey *survey)
 {
 	struct table table = { .align = "rlrrl" };
-	struct buf out = { 0 };
-	char text[64];
+	char text[MOMENT_TEXT];
 
-	for (const char *const *head =
-		     (const char *const[]){ "step", "written", "size", "ranks", "valid", NULL };
-	     *head; head++)
-		table_add(&table, "%s", *head);
+	table_head(&table,
+		   (const char *const[]){ "step", "written", "size", "ranks", "valid", NULL });
 	for (size_t i = 0; i < survey->count; i++) {
 		const struct checkpoint *entry = &survey->entries[i];
-		struct tm local;
 
 		table_add(&table, "%llu", (unsigned long long)entry->found.step);
-		localtime_r(&entry->written, &local);
-		strftime(text, sizeof(text), "%Y-%m-%d %H:%M:%S", &local);
-		table_add(&table, "%s", entry->written ? text : "-");
+		table_add(&table, "%s", moment_show(text, (double)entry->written));
 		table_add(&table, "%s",
 			  units_show_bytes(text, sizeof(text),
 					   (double)manifest_bytes(&entry->manifest)));
@@ -187,10 +181,8 @@ static void print_list(const struct survey *survey)
 			  (int)strcspn(buf_text(&entry->problems), "\n"),
 			  buf_text(&entry->problems));
 	}
-	table_print(&table, &out);
-	fputs(buf_text(&out), stdout);
+	output_table(&table);
 	table_release(&table);
-	buf_release(&out);
 }
 
 static void print_verdicts(const struct survey *survey, const struct flags *flags)
@@ -251,15 +243,12 @@ static void print_json(const struct survey *survey)
 {
 	const struct checkpoint *newest = newest_valid(survey);
 	struct json *json = json_object_new(), *list = json_array_new();
-	struct buf out = { 0 };
 
 	for (size_t i = 0; i < survey->count; i++)
 		json_add(list, NULL, checkpoint_json(&survey->entries[i]));
 	json_add(json, "checkpoints", list);
 	json_add_text(json, "newest_valid", newest ? newest->found.path : NULL);
-	json_print(json, 2, &out);
-	fputs(buf_text(&out), stdout);
-	buf_release(&out);
+	output_json(json);
 	json_free(json);
 }
 
@@ -282,25 +271,44 @@ static int judge(const struct survey *survey, const char *path)
 	return invalid || !newest ? EXIT_FAILED : EXIT_DONE;
 }
 
-static int show(const struct flags *flags, bool verify)
+/* Again where a run was so fast that all it had are gone. */
+static int look(struct survey *survey, const char *dir, bool quick, struct error *err)
 {
-	const char *path = flags->operands[1];
-	size_t length = strlen(path);
+	for (int i = 0; i < LOOKS; i++) {
+		survey_release(survey);
+		if (find(survey, dir, err) < 0)
+			return -1;
+		examine_all(survey, quick);
+		if (survey->count == survey->found_count || newest_valid(survey))
+			break;
+	}
+	return 0;
+}
+
+/* A directory, of a run or a checkpoint, or that of a run known by this name; caller frees. */
+static char *place_of(const char *word, struct error *err)
+{
+	size_t length = strlen(word);
+	struct stat about;
+
+	if (stat(word, &about) < 0 || !S_ISDIR(about.st_mode))
+		return run_path(word, err);
+	while (length > 1 && word[length - 1] == '/')
+		length--;
+	return xstrndup(word, length);
+}
+
+static int show(const char *dir, const struct flags *flags, bool verify)
+{
 	struct survey survey = { 0 };
 	struct error err;
-	char *dir;
 	int status = EXIT_DONE;
 
-	while (length > 1 && path[length - 1] == '/')
-		length--;
-	dir = xstrndup(path, length);
-	if (find(&survey, dir, &err) < 0) {
+	if (look(&survey, dir, !verify, &err) < 0) {
 		log_error("%s", err.text);
 		survey_release(&survey);
-		free(dir);
 		return EXIT_FAILED;
 	}
-	examine_all(&survey, !verify);
 	if (flags->json)
 		print_json(&survey);
 	else if (verify)
@@ -310,7 +318,6 @@ static int show(const struct flags *flags, bool verify)
 	if (verify)
 		status = judge(&survey, dir);
 	survey_release(&survey);
-	free(dir);
 	return status;
 }
 
@@ -319,27 +326,38 @@ static const char *const words[] = { "list", "verify", NULL };
 static int ckpt(const struct flags *flags)
 {
 	const char *word = flags->operands[0];
+	bool verify = strcmp(word, "verify") == 0;
+	int status = EXIT_USAGE;
+	struct error err;
+	char *dir;
 
-	if (strcmp(word, "list") == 0)
-		return show(flags, false);
-	if (strcmp(word, "verify") == 0)
-		return show(flags, true);
-	log_error("ckpt: '%s' is neither list nor verify", word);
-	return EXIT_USAGE;
+	if (!verify && strcmp(word, "list") != 0) {
+		log_error("ckpt: '%s' is neither list nor verify", word);
+		return EXIT_USAGE;
+	}
+	dir = place_of(flags->operands[1], &err);
+	if (dir)
+		status = show(dir, flags, verify);
+	else
+		log_error("%s", err.text);
+	free(dir);
+	return status;
 }
 
 const struct command ckpt_command = {
 	.name = "ckpt",
-	.operands = "list|verify RUN-DIR",
+	.operands = "list|verify RUN",
 	.least = 2,
 	.most = 2,
 	.operand_kind = OPERAND_WORD,
 	.words = words,
 	.flags = FLAG_JSON,
 	.summary = "List the checkpoints of a run, or verify every byte of them",
-	.details = "list reads the manifests and looks at sizes. verify reads every file and "
+	.details = "RUN is a run directory, or a name as `dstrain ps` shows it; one checkpoint's "
+		   "directory will do, too. list reads the manifests and looks at sizes. verify "
+		   "reads every file and "
 		   "compares its SHA-256 with the manifest's; the exit status is 1 if a checkpoint "
 		   "is not valid, or none is, and the newest valid one, which resume takes, is "
-		   "named. In place of a run's directory, one checkpoint's will do.",
+		   "named.",
 	.run = ckpt,
 };

@@ -2,10 +2,10 @@
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "cmd/cmd.h"
+#include "cmd/output.h"
 #include "lib/buf.h"
 #include "lib/clean.h"
 #include "lib/error.h"
@@ -126,13 +126,10 @@ static struct json *host_json(const struct cleaning *cleaning, size_t i)
 static void print_json(const struct cleaning *cleaning)
 {
 	struct json *list = json_array_new();
-	struct buf out = { 0 };
 
 	for (size_t i = 0; i < cleaning->hosts->count; i++)
 		json_add(list, NULL, host_json(cleaning, i));
-	json_print(list, 2, &out);
-	fputs(buf_text(&out), stdout);
-	buf_release(&out);
+	output_json(list);
 	json_free(list);
 }
 
@@ -155,6 +152,14 @@ static int report(const struct cleaning *cleaning, bool json)
 		}
 	}
 	return stop_signal() ? 128 + stop_signal() : status;
+}
+
+static bool found_any(const struct cleaning *cleaning)
+{
+	for (size_t i = 0; i < cleaning->hosts->count; i++)
+		if (cleaning->results[i].count)
+			return true;
+	return false;
 }
 
 static void forget(struct cleaning *cleaning)
@@ -187,7 +192,7 @@ static int act(struct cleaning *cleaning, const struct flags *flags)
 	cleaning->order.dry = flags->dry_run || ask;
 	clean_all(cleaning, flags->fanout);
 	status = report(cleaning, flags->json);
-	if (!ask || stop_signal())
+	if (!ask || !found_any(cleaning) || stop_signal())
 		return status;
 	if (!confirm()) {
 		log_info("nothing was removed");

@@ -4,8 +4,8 @@
 #include <unistd.h>
 
 #include "cmd/flags.h"
+#include "cmd/output.h"
 #include "cmd/train.h"
-#include "lib/buf.h"
 #include "lib/json.h"
 #include "lib/units.h"
 
@@ -22,14 +22,6 @@ static const char *shown_path(const struct provision_files *files, size_t i)
 		return files->entries[0].path;
 	program[length] = '\0';
 	return program;
-}
-
-static bool any_remote(const struct hosts *hosts)
-{
-	for (size_t i = 0; i < hosts->count; i++)
-		if (!hosts->entries[i].local)
-			return true;
-	return false;
 }
 
 static void print_files(const struct provision_files *files)
@@ -63,7 +55,7 @@ static void print_text(const struct train *train)
 			printf(" as '%s' at %s port %u\n", host->user, host->address, host->port);
 		rank += host->slots;
 	}
-	if (any_remote(&train->hosts))
+	if (hosts_remote(&train->hosts))
 		print_files(&train->files);
 }
 
@@ -87,14 +79,13 @@ static void print_json(const struct train *train)
 {
 	struct json *result = json_object_new(), *hosts = json_array_new(),
 		    *files = json_array_new();
-	struct buf out = { 0 };
 	size_t rank = 0;
 
 	for (size_t i = 0; i < train->hosts.count; i++) {
 		json_add(hosts, NULL, host_json(&train->hosts.entries[i], rank));
 		rank += train->hosts.entries[i].slots;
 	}
-	for (size_t i = 0; i < train->files.count && any_remote(&train->hosts); i++) {
+	for (size_t i = 0; i < train->files.count && hosts_remote(&train->hosts); i++) {
 		struct json *file = json_object_new();
 
 		json_add_text(file, "path", shown_path(&train->files, i));
@@ -106,9 +97,7 @@ static void print_json(const struct train *train)
 	json_add_count(result, "world", rank);
 	json_add(result, "hosts", hosts);
 	json_add(result, "files", files);
-	json_print(result, 2, &out);
-	fputs(buf_text(&out), stdout);
-	buf_release(&out);
+	output_json(result);
 	json_free(result);
 }
 

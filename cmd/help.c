@@ -6,35 +6,26 @@
 #include <unistd.h>
 
 #include "cmd/cmd.h"
-#include "lib/buf.h"
+#include "cmd/output.h"
 #include "lib/log.h"
 #include "lib/memory.h"
 #include "lib/suggest.h"
 #include "lib/table.h"
 #include "lib/terminal.h"
 
-static void print(const struct table *table, struct buf *out)
-{
-	table_print(table, out);
-	fputs(buf_text(out), stdout);
-	buf_release(out);
-}
-
 /* A long sentence is a table of one cell. */
 static void print_paragraph(const char *text)
 {
 	struct table table = { .align = "l", .width = terminal_width(STDOUT_FILENO) };
-	struct buf out = { 0 };
 
 	table_add(&table, "%s", text);
-	print(&table, &out);
+	output_table(&table);
 	table_release(&table);
 }
 
 void help_overview(void)
 {
 	struct table table = { .align = "ll", .indent = 2, .width = terminal_width(STDOUT_FILENO) };
-	struct buf out = { 0 };
 
 	print_paragraph("dstrain trains a model on this machine or on many hosts over SSH.");
 	printf("\nUsage: dstrain COMMAND [FLAGS]\n\nCommands:\n");
@@ -45,7 +36,7 @@ void help_overview(void)
 			  commands[i]->operands);
 		table_add(&table, "%s", commands[i]->summary);
 	}
-	print(&table, &out);
+	output_table(&table);
 	printf("\nSee `dstrain COMMAND --help`, `man dstrain` and `man dstrain-recipe`.\n");
 	table_release(&table);
 }
@@ -55,7 +46,6 @@ void help_command(const struct command *command)
 	struct table table = { .align = "lll",
 			       .indent = 2,
 			       .width = terminal_width(STDOUT_FILENO) };
-	struct buf out = { 0 };
 
 	printf("Usage: dstrain %s%s%s [FLAGS]\n\n", command->name, command->operands[0] ? " " : "",
 	       command->operands);
@@ -71,7 +61,7 @@ void help_command(const struct command *command)
 			  f->metavar ? f->metavar : "");
 		table_add(&table, "%s", f->opt.summary);
 	}
-	print(&table, &out);
+	output_table(&table);
 	table_release(&table);
 }
 

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "cmd/cmd.h"
+#include "cmd/output.h"
 #include "lib/buf.h"
 #include "lib/doctor.h"
 #include "lib/error.h"
@@ -61,20 +62,20 @@ static struct json *host_json(const struct host *host)
 
 static int show(const struct hosts *hosts, const struct flags *flags)
 {
-	struct buf text = { 0 };
-
 	if (flags->json) {
 		struct json *list = json_array_new();
 
 		for (size_t i = 0; i < hosts->count; i++)
 			json_add(list, NULL, host_json(&hosts->entries[i]));
-		json_print(list, 2, &text);
+		output_json(list);
 		json_free(list);
 	} else {
+		struct buf text = { 0 };
+
 		hosts_print(hosts, &text);
+		fputs(buf_text(&text), stdout);
+		buf_release(&text);
 	}
-	fputs(buf_text(&text), stdout);
-	buf_release(&text);
 	return EXIT_DONE;
 }
 
@@ -103,7 +104,6 @@ static void print_findings(const struct findings *findings, const struct flags *
 static void print_json(const struct findings *findings)
 {
 	struct json *list = json_array_new();
-	struct buf out = { 0 };
 
 	for (size_t i = 0; i < findings->count; i++) {
 		struct json *entry = json_object_new();
@@ -114,9 +114,7 @@ static void print_json(const struct findings *findings)
 		json_add_text(entry, "fix", findings->entries[i].fix);
 		json_add(list, NULL, entry);
 	}
-	json_print(list, 2, &out);
-	fputs(buf_text(&out), stdout);
-	buf_release(&out);
+	output_json(list);
 	json_free(list);
 }
 
@@ -127,7 +125,7 @@ static int check(const struct hosts *hosts, const struct flags *flags)
 	struct error err;
 	int status;
 
-	if (provision_collect(&files, NULL, 0, &err) < 0) {
+	if (provision_collect(&files, NULL, 0, hosts_remote(hosts), &err) < 0) {
 		log_error("%s", err.text);
 		return EXIT_FAILED;
 	}

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "cmd/cmd.h"
+#include "cmd/output.h"
 #include "lib/buf.h"
 #include "lib/json.h"
 #include "lib/log.h"
@@ -22,23 +23,15 @@ static const struct job_section *section_of(const struct registry *registry)
 	return NULL;
 }
 
-static void flush(struct buf *out)
-{
-	fputs(buf_text(out), stdout);
-	buf_release(out);
-}
-
 static void print_entries(const struct registry *registry)
 {
 	struct table table = { .align = "ll", .indent = 2, .width = terminal_width(STDOUT_FILENO) };
-	struct buf out = { 0 };
 
 	for (size_t i = 0; registry->entries[i]; i++) {
 		table_add(&table, "%s", registry->entries[i]->name);
 		table_add(&table, "%s", registry->entries[i]->summary);
 	}
-	table_print(&table, &out);
-	flush(&out);
+	output_table(&table);
 	table_release(&table);
 }
 
@@ -64,7 +57,6 @@ static void print_options(const struct opt *options)
 	struct table table = { .align = "llll",
 			       .indent = 4,
 			       .width = terminal_width(STDOUT_FILENO) };
-	struct buf out = { 0 };
 
 	for (const struct opt *row = options; row && row->key; row++) {
 		struct buf type = { 0 };
@@ -76,8 +68,7 @@ static void print_options(const struct opt *options)
 		table_add(&table, "%s", row->summary);
 		buf_release(&type);
 	}
-	table_print(&table, &out);
-	flush(&out);
+	output_table(&table);
 	table_release(&table);
 }
 
@@ -123,7 +114,8 @@ static void print_markdown(const struct registry *registry)
 		buf_release(&options);
 	}
 	table_print_markdown(&table, &out);
-	flush(&out);
+	fputs(buf_text(&out), stdout);
+	buf_release(&out);
 	table_release(&table);
 }
 
@@ -165,14 +157,12 @@ static struct json *registry_json(const struct registry *registry)
 static void print_json(const struct registry *only)
 {
 	struct json *result = json_object_new();
-	struct buf out = { 0 };
 
 	for (size_t i = 0; job_registries[i]; i++)
 		if (!only || only == job_registries[i])
 			json_add(result, job_registries[i]->category,
 				 registry_json(job_registries[i]));
-	json_print(result, 2, &out);
-	flush(&out);
+	output_json(result);
 	json_free(result);
 }
 

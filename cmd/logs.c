@@ -15,6 +15,7 @@
 #include "lib/hosts.h"
 #include "lib/log.h"
 #include "lib/memory.h"
+#include "lib/rundir.h"
 #include "lib/runs.h"
 #include "lib/setting.h"
 #include "lib/stop.h"
@@ -133,7 +134,7 @@ static int follow(struct sources *sources, const char *dir, struct error *err)
 	if (watch < 0 || inotify_add_watch(watch, logs, IN_MODIFY | IN_CREATE) < 0)
 		status = error_set(err, "cannot follow '%s': %s", logs, strerror(errno));
 	while (status == 0 && !stop_signal() && !ferror(stdout) && !polls[2].revents &&
-	       run_lasts(dir)) {
+	       rundir_in_use(dir)) {
 		print_new(sources, false);
 		if (poll(polls, ARRAY_SIZE(polls), LOOK_MS) > 0)
 			while (read(watch, events, sizeof(events)) > 0)
@@ -144,16 +145,22 @@ static int follow(struct sources *sources, const char *dir, struct error *err)
 	return status;
 }
 
-static int print_logs(const struct run *run, const struct flags *flags, struct error *err)
+/* Returns the exit status. */
+static int print_logs(const struct run *run, const struct flags *flags)
 {
 	const char *only = flags->operand_count > 1 ? flags->operands[1] : NULL;
 	struct sources sources = { 0 };
-	int status = find_sources(&sources, run->dir, only, err);
+	int status = EXIT_DONE;
+	struct error err;
 
-	if (status == 0 && flags->follow)
-		status = follow(&sources, run->dir, err);
-	if (status == 0)
+	if (find_sources(&sources, run->dir, only, &err) < 0)
+		status = EXIT_USAGE;
+	else if (flags->follow && follow(&sources, run->dir, &err) < 0)
+		status = EXIT_FAILED;
+	if (status == EXIT_DONE)
 		print_new(&sources, true);
+	else
+		log_error("%s", err.text);
 	for (size_t i = 0; i < sources.count; i++) {
 		file_close(&sources.entries[i].fd);
 		buf_release(&sources.entries[i].line);
@@ -166,9 +173,9 @@ static int print_logs(const struct run *run, const struct flags *flags, struct e
 
 static int logs(const struct flags *flags)
 {
-	int status = EXIT_DONE;
 	struct run run;
 	struct error err;
+	int status;
 
 	if (flags->follow)
 		stop_install(false);
@@ -176,12 +183,9 @@ static int logs(const struct flags *flags)
 		log_error("%s", err.text);
 		return EXIT_USAGE;
 	}
-	if (print_logs(&run, flags, &err) < 0) {
-		log_error("%s", err.text);
-		status = EXIT_USAGE;
-	} else if (stop_signal()) {
+	status = print_logs(&run, flags);
+	if (status == EXIT_DONE && stop_signal())
 		status = 128 + stop_signal();
-	}
 	run_release(&run);
 	return status;
 }

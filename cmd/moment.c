@@ -10,7 +10,7 @@ char *moment_show(char out[MOMENT_TEXT], double wall_s)
 	struct tm local;
 
 	if (wall_s <= 0 || !localtime_r(&seconds, &local) ||
-	    strftime(out, MOMENT_TEXT, "%Y-%m-%d %H:%M", &local) == 0)
+	    strftime(out, MOMENT_TEXT, "%Y-%m-%d %H:%M:%S", &local) == 0)
 		snprintf(out, MOMENT_TEXT, "-");
 	return out;
 }

@@ -1,9 +1,7 @@
 /* dstrain ps: the runs of this user on this machine. */
-#include <stdio.h>
-
 #include "cmd/cmd.h"
 #include "cmd/moment.h"
-#include "lib/buf.h"
+#include "cmd/output.h"
 #include "lib/error.h"
 #include "lib/json.h"
 #include "lib/log.h"
@@ -31,24 +29,22 @@ static void add_row(struct table *table, const struct run *run)
 	table_add(table, "%s", run->dir);
 }
 
-static void print_table(const struct run *runs, size_t count, struct buf *out)
+static void print_table(const struct run *runs, size_t count)
 {
 	struct table table = { .align = "llrlrl" };
 
 	if (!count)
 		return;
-	for (const char *const *head = (const char *const[]){ "name", "state", "step", "started",
-							      "pid", "directory", NULL };
-	     *head; head++)
-		table_add(&table, "%s", *head);
+	table_head(&table, (const char *const[]){ "name", "state", "step", "started", "pid",
+						  "directory", NULL });
 	for (size_t i = 0; i < count; i++)
 		add_row(&table, &runs[i]);
-	table_print(&table, out);
+	output_table(&table);
 	table_release(&table);
 }
 
 /* Takes the facts over. */
-static void print_json(struct run *runs, size_t count, struct buf *out)
+static void print_json(struct run *runs, size_t count)
 {
 	struct json *object = json_object_new(), *list = json_array_new();
 
@@ -57,13 +53,12 @@ static void print_json(struct run *runs, size_t count, struct buf *out)
 		runs[i].facts = NULL;
 	}
 	json_add(object, "runs", list);
-	json_print(object, 2, out);
+	output_json(object);
 	json_free(object);
 }
 
 static int ps(const struct flags *flags)
 {
-	struct buf out = { 0 };
 	struct run *runs;
 	struct error err;
 	size_t count;
@@ -73,13 +68,11 @@ static int ps(const struct flags *flags)
 		return EXIT_FAILED;
 	}
 	if (flags->json)
-		print_json(runs, count, &out);
+		print_json(runs, count);
 	else
-		print_table(runs, count, &out);
-	fputs(buf_text(&out), stdout);
+		print_table(runs, count);
 	if (!count && !flags->json)
 		log_info("no runs; start one with `dstrain run`");
-	buf_release(&out);
 	runs_free(runs, count);
 	return EXIT_DONE;
 }

@@ -5,6 +5,7 @@
 
 #include "cmd/cmd.h"
 #include "cmd/job_load.h"
+#include "cmd/output.h"
 #include "cmd/summary.h"
 #include "cmd/train.h"
 #include "lib/collect.h"
@@ -13,6 +14,7 @@
 #include "lib/json.h"
 #include "lib/log.h"
 #include "lib/memory.h"
+#include "lib/runs.h"
 #include "lib/stop.h"
 
 /* What differs from the run that wrote the checkpoint. */
@@ -62,7 +64,7 @@ static void say_complete(const struct train *train)
 	if (train->flags->json) {
 		struct json *json = summary_json(&summary);
 
-		summary_print_json(json);
+		output_json(json);
 		json_free(json);
 	}
 	log_info("already complete: %llu steps are done, the recipe asks for %llu; to train on: "
@@ -139,7 +141,7 @@ static int resume(const struct flags *flags)
 {
 	struct job_load load = { 0 };
 	struct train train = { .flags = flags, .load = &load };
-	char *recipe = NULL;
+	char *recipe = NULL, *dir;
 	struct error err;
 	int status;
 
@@ -147,7 +149,8 @@ static int resume(const struct flags *flags)
 		return status;
 	stop_install(flags->detach);
 	status = EXIT_USAGE;
-	if (rundir_open(&train.rundir, flags->operands[0], &err) < 0) {
+	dir = run_path(flags->operands[0], &err);
+	if (!dir || rundir_open(&train.rundir, dir, &err) < 0) {
 		log_error("%s", err.text);
 	} else {
 		recipe = rundir_file(&train.rundir, "recipe.yaml");
@@ -158,20 +161,23 @@ static int resume(const struct flags *flags)
 	train_release(&train);
 	job_load_release(&load);
 	free(recipe);
+	free(dir);
 	return status;
 }
 
 const struct command resume_command = {
 	.name = "resume",
-	.operands = "RUN-DIR",
+	.operands = "RUN",
 	.least = 1,
 	.most = 1,
 	.operand_kind = OPERAND_DIRECTORY,
 	.flags = FLAG_HOSTS | FLAG_SET | FLAG_FANOUT | FLAG_DRY_RUN | FLAG_JSON | FLAG_GRACE |
 		 FLAG_DETACH,
 	.summary = "Go on with a run from its newest valid checkpoint",
-	.details = "Hosts and recipe are those of the run directory unless flags say otherwise. On "
-		   "as many ranks as before, the losses are the same as if the run had never been "
-		   "stopped.",
+	.details =
+		"RUN is a run directory, or a name as `dstrain ps` shows it. Hosts and recipe are "
+		"those of the run directory unless flags say otherwise. On "
+		"as many ranks as before, the losses are the same as if the run had never been "
+		"stopped.",
 	.run = resume,
 };

@@ -5,8 +5,7 @@
 
 #include "cmd/cmd.h"
 #include "cmd/moment.h"
-#include "cmd/summary.h"
-#include "lib/buf.h"
+#include "cmd/output.h"
 #include "lib/error.h"
 #include "lib/json.h"
 #include "lib/log.h"
@@ -63,7 +62,6 @@ static void print_run(const struct run *run)
 {
 	struct table table = { .align = "ll" };
 	const char *error = json_get_text(run->facts, "error");
-	struct buf out = { 0 };
 	char started[MOMENT_TEXT];
 
 	table_add(&table, "run");
@@ -79,21 +77,20 @@ static void print_run(const struct run *run)
 	add_training(&table, run->facts);
 	if (run->live)
 		add_seconds(&table, run->facts, "left_s", "left");
-	table_print(&table, &out);
-	fputs(buf_text(&out), stdout);
+	output_table(&table);
 	table_release(&table);
-	buf_release(&out);
 }
 
 static void add_rank(struct table *table, const struct json *rank)
 {
 	uint64_t resident = json_get_count(rank, "resident_bytes", 0);
-	char memory[32];
+	char memory[32], heard[32];
 
 	table_add(table, "%llu", count_of(rank, "rank"));
 	table_add(table, "%s", json_get_text(rank, "host"));
 	table_add(table, "%s", json_get_text(rank, "state"));
-	table_add(table, "%.1f s ago", json_get_real(rank, "heard_s", 0));
+	table_add(table, "%s ago",
+		  units_show_seconds(heard, sizeof(heard), json_get_real(rank, "heard_s", 0)));
 	table_add(table, "%s",
 		  resident ? units_show_bytes(memory, sizeof(memory), (double)resident) : "-");
 }
@@ -101,20 +98,16 @@ static void add_rank(struct table *table, const struct json *rank)
 static void print_ranks(const struct json *ranks)
 {
 	struct table table = { .align = "rllrr" };
-	struct buf out = { 0 };
 
 	if (!ranks || !json_size(ranks))
 		return;
-	for (const char *const *head =
-		     (const char *const[]){ "rank", "host", "state", "heard", "memory", NULL };
-	     *head; head++)
-		table_add(&table, "%s", *head);
+	table_head(&table,
+		   (const char *const[]){ "rank", "host", "state", "heard", "memory", NULL });
 	for (size_t i = 0; i < json_size(ranks); i++)
 		add_rank(&table, json_at(ranks, i));
-	table_print(&table, &out);
-	printf("\n%s", buf_text(&out));
+	printf("\n");
+	output_table(&table);
 	table_release(&table);
-	buf_release(&out);
 }
 
 static int status(const struct flags *flags)
@@ -127,7 +120,7 @@ static int status(const struct flags *flags)
 		return EXIT_USAGE;
 	}
 	if (flags->json) {
-		summary_print_json(run.facts);
+		output_json(run.facts);
 	} else {
 		print_run(&run);
 		print_ranks(json_get(run.facts, "ranks"));

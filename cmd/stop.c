@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "cmd/cmd.h"
+#include "cmd/output.h"
 #include "cmd/summary.h"
 #include "lib/ask.h"
 #include "lib/clock.h"
@@ -26,7 +27,7 @@ static int say_end(const struct run *run, const struct flags *flags, bool asked)
 	unsigned long long saved = json_get_count(run->facts, "checkpoint_step", 0);
 
 	if (flags->json)
-		summary_print_json(run->facts);
+		output_json(run->facts);
 	if (is_state(run, "killed")) {
 		log_error("'%s' does not go on: its orchestrator was killed; go on with: dstrain "
 			  "resume %s",

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "lib/buf.h"
+#include "cmd/output.h"
 #include "lib/error.h"
 #include "lib/clock.h"
 #include "lib/json.h"
@@ -18,15 +18,11 @@
 static void print_evals(const struct json *evals)
 {
 	struct table table = { .align = "rrrrrr" };
-	struct buf out = { 0 };
 
 	if (!evals)
 		return;
-	for (const char *const *head =
-		     (const char *const[]){ "epoch", "step", "train loss", "test loss", "accuracy",
-					    "seconds", NULL };
-	     *head; head++)
-		table_add(&table, "%s", *head);
+	table_head(&table, (const char *const[]){ "epoch", "step", "train loss", "test loss",
+						  "accuracy", "seconds", NULL });
 	for (size_t i = 0; i < json_size(evals); i++) {
 		const struct json *eval = json_at(evals, i);
 		double accuracy = json_get_real(eval, "accuracy", NAN);
@@ -41,10 +37,9 @@ static void print_evals(const struct json *evals)
 			table_add(&table, "%.2f %%", 100 * accuracy);
 		table_add(&table, "%.1f", json_get_real(eval, "elapsed_s", NAN));
 	}
-	table_print(&table, &out);
-	printf("%s\n", buf_text(&out));
+	output_table(&table);
+	printf("\n");
 	table_release(&table);
-	buf_release(&out);
 }
 
 static unsigned long long count_of(const struct json *result, const char *key)
@@ -56,7 +51,6 @@ void summary_print(const struct json *result)
 {
 	unsigned long long world = count_of(result, "world"), hosts = count_of(result, "hosts");
 	struct table table = { .align = "ll" };
-	struct buf out = { 0 };
 	char time[32], sent[32], payload[32];
 
 	print_evals(json_get(result, "evaluations"));
@@ -76,10 +70,8 @@ void summary_print(const struct json *result)
 	table_add(&table, "model file");
 	table_add(&table, "%s/checkpoints/step-%llu/model.safetensors",
 		  json_get_text(result, "run_dir"), count_of(result, "checkpoint_step"));
-	table_print(&table, &out);
-	fputs(buf_text(&out), stdout);
+	output_table(&table);
 	table_release(&table);
-	buf_release(&out);
 }
 
 static const char *end_name(enum supervise_end end)
@@ -140,15 +132,6 @@ struct json *summary_json(const struct summary *summary)
 	if (totals->eval_count)
 		json_add(json, "evaluations", evaluations(totals));
 	return json;
-}
-
-void summary_print_json(const struct json *result)
-{
-	struct buf out = { 0 };
-
-	json_print(result, 2, &out);
-	fputs(buf_text(&out), stdout);
-	buf_release(&out);
 }
 
 void summary_tell(const struct json *result)

@@ -27,7 +27,6 @@ struct summary {
 struct json *summary_json(const struct summary *summary); /* caller frees */
 /* From what summary_json made. */
 void summary_print(const struct json *result);
-void summary_print_json(const struct json *result);
 /* Why it did not reach its end, and how to go on, on the log. */
 void summary_tell(const struct json *result);
 

@@ -9,6 +9,7 @@
 #include "cmd/cmd.h"
 #include "cmd/detach.h"
 #include "cmd/job_load.h"
+#include "cmd/output.h"
 #include "cmd/summary.h"
 #include "lib/clock.h"
 #include "lib/collect.h"
@@ -28,16 +29,15 @@
 static void say_detached(const struct flags *flags, const char *run_dir)
 {
 	struct json *json = json_object_new();
-	struct buf out = { 0 };
 
 	json_add_text(json, "run_dir", run_dir);
-	json_print(json, 2, &out);
-	fputs(flags->json ? buf_text(&out) : run_dir, stdout);
-	fputs(flags->json ? "" : "\n", stdout);
+	if (flags->json)
+		output_json(json);
+	else
+		printf("%s\n", run_dir);
 	log_info("training has begun and goes on by itself; watch it: dstrain attach %s; stop it: "
 		 "dstrain stop %s",
 		 run_dir, run_dir);
-	buf_release(&out);
 	json_free(json);
 }
 
@@ -81,7 +81,7 @@ int train_files(struct train *train, struct error *err)
 
 	for (size_t i = 0; i < count; i++)
 		paths[i] = *fields[i];
-	status = provision_collect(&train->files, paths, count, err);
+	status = provision_collect(&train->files, paths, count, hosts_remote(&train->hosts), err);
 	free(paths);
 	free(fields);
 	return status;
@@ -206,7 +206,7 @@ static int finish(const struct train *train, struct launch *launched, enum super
 	progress_hide();
 	record_result(train, result);
 	if (train->flags->json)
-		summary_print_json(result);
+		output_json(result);
 	else if (end == SUPERVISE_DONE && !train->flags->quiet)
 		summary_print(result);
 	summary_tell(result);

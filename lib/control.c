@@ -144,25 +144,33 @@ void control_put_number(struct buf *out, enum control_type type, unsigned rank, 
 	put_payload(out, type, rank, &p);
 }
 
+void control_put_chunk(struct buf *out, unsigned rank, const struct control_chunk *chunk)
+{
+	struct buf p = { 0 };
+
+	wire_put_u64(&p, chunk->step);
+	wire_put_u64(&p, chunk->size);
+	wire_put_u64(&p, chunk->offset);
+	wire_put_text(&p, chunk->name);
+	wire_put_bytes(&p, chunk->bytes, chunk->length);
+	put_payload(out, CONTROL_FILE, rank, &p);
+}
+
 void control_put_file(struct buf *out, unsigned rank, uint64_t step, const char *name,
 		      const void *bytes, size_t length)
 {
-	size_t offset = 0;
+	char *copy = xstrdup(name);
+	struct control_chunk chunk = { .step = step, .size = length, .name = copy };
 
 	do {
-		size_t part = length - offset;
-		struct buf p = { 0 };
-
-		if (part > CONTROL_CHUNK)
-			part = CONTROL_CHUNK;
-		wire_put_u64(&p, step);
-		wire_put_u64(&p, length);
-		wire_put_u64(&p, offset);
-		wire_put_text(&p, name);
-		wire_put_bytes(&p, (const char *)bytes + offset, part);
-		put_payload(out, CONTROL_FILE, rank, &p);
-		offset += part;
-	} while (offset < length);
+		chunk.bytes = (const char *)bytes + chunk.offset;
+		chunk.length = length - chunk.offset;
+		if (chunk.length > CONTROL_CHUNK)
+			chunk.length = CONTROL_CHUNK;
+		control_put_chunk(out, rank, &chunk);
+		chunk.offset += chunk.length;
+	} while (chunk.offset < length);
+	free(copy);
 }
 
 void control_put_failure(struct buf *out, unsigned rank, const struct control_failure *failure)

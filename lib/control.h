@@ -143,6 +143,8 @@ void control_put_ready(struct buf *out, unsigned rank, const struct control_read
 void control_put_step(struct buf *out, enum control_type type, unsigned rank,
 		      const struct control_step *step);
 void control_put_number(struct buf *out, enum control_type type, unsigned rank, uint64_t number);
+/* A FILE frame; the name is borrowed. */
+void control_put_chunk(struct buf *out, unsigned rank, const struct control_chunk *chunk);
 /* A whole file as FILE frames of at most CONTROL_CHUNK bytes each. */
 void control_put_file(struct buf *out, unsigned rank, uint64_t step, const char *name,
 		      const void *bytes, size_t length);

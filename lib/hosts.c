@@ -192,6 +192,14 @@ void hosts_print(const struct hosts *hosts, struct buf *out)
 	}
 }
 
+bool hosts_remote(const struct hosts *hosts)
+{
+	for (size_t i = 0; i < hosts->count; i++)
+		if (!hosts->entries[i].local)
+			return true;
+	return false;
+}
+
 static void release_texts(char **texts, size_t count)
 {
 	for (size_t i = 0; i < count; i++)

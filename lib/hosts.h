@@ -53,6 +53,7 @@ int hosts_load(struct hosts *out, const char *spec, struct problems *problems, s
 /* "user@name:port" with what ~/.ssh/config says about the name, as ssh takes it. */
 int host_target(struct host *out, const char *target, struct error *err);
 size_t hosts_slots(const struct hosts *hosts); /* the world size */
+bool hosts_remote(const struct hosts *hosts);  /* any of them */
 /* As native YAML, for the run directory: loads back to the same hosts. */
 void hosts_print(const struct hosts *hosts, struct buf *out);
 void host_release(struct host *host);

@@ -1,11 +1,12 @@
 /* Brings a host to the state a run needs: this binary and the data files, by digest, once. */
 #include "lib/provision.h"
 
-#include <stdbool.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/utsname.h>
+#include <unistd.h>
 
 #include "lib/buf.h"
 #include "lib/digest.h"
@@ -20,29 +21,33 @@ enum { QUERY_S = 30 };
 
 static const char marker[] = "dstrain-cache";
 
-static int add_file(struct provision_files *files, const char *path, struct error *err)
+static int add_file(struct provision_files *files, const char *path, bool travel, struct error *err)
 {
 	struct provision_file file = { 0 };
 
-	if (digest_file(file.digest, path, err) < 0 || file_size(&file.bytes, path, err) < 0)
+	if (file_size(&file.bytes, path, err) < 0)
 		return -1;
+	if (access(path, R_OK) < 0)
+		return error_set(err, "cannot open '%s': %s", path, strerror(errno));
 	for (size_t i = 1; i < files->count; i++)
 		if (strcmp(files->entries[i].path, path) == 0)
 			return 0;
+	if (travel && digest_file(file.digest, path, err) < 0)
+		return -1;
 	file.path = xstrdup(path);
 	files->entries = xrealloc(files->entries, files->count + 1, sizeof(*files->entries));
 	files->entries[files->count++] = file;
 	return 0;
 }
 
-int provision_collect(struct provision_files *out, char *const *paths, size_t count,
+int provision_collect(struct provision_files *out, char *const *paths, size_t count, bool travel,
 		      struct error *err)
 {
 	struct provision_files files = { 0 };
-	int status = add_file(&files, "/proc/self/exe", err);
+	int status = add_file(&files, "/proc/self/exe", travel, err);
 
 	for (size_t i = 0; i < count && status == 0; i++)
-		status = add_file(&files, paths[i], err);
+		status = add_file(&files, paths[i], travel, err);
 	if (status == 0)
 		*out = files;
 	else

@@ -2,6 +2,7 @@
 #ifndef DSTRAIN_LIB_PROVISION_H
 #define DSTRAIN_LIB_PROVISION_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -12,7 +13,7 @@ struct ssh;
 /* A file that workers need. */
 struct provision_file {
 	char *path;	 /* here */
-	char digest[65]; /* SHA-256, hex */
+	char digest[65]; /* SHA-256, hex; "" if it does not travel */
 	uint64_t bytes;
 };
 
@@ -21,8 +22,9 @@ struct provision_files {
 	size_t count;
 };
 
-/* Digests this program (/proc/self/exe) and the given files. A missing one is an error. */
-int provision_collect(struct provision_files *out, char *const *paths, size_t count,
+/* This program (/proc/self/exe) and the given files; a missing one is an error. Digests are made
+ * where they `travel`, and are "" where all hosts are local. */
+int provision_collect(struct provision_files *out, char *const *paths, size_t count, bool travel,
 		      struct error *err);
 
 struct provision_progress {

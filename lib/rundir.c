@@ -5,7 +5,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,7 +21,7 @@ enum { GLANCES = 5 };
 
 #define GLANCE_S 0.01
 
-/* Who only looks whether a run lasts has the lock for a moment (lib/runs). */
+/* Who only looks has the lock for a moment, too (rundir_in_use). */
 static int lock_patiently(int fd)
 {
 	int status = flock(fd, LOCK_EX | LOCK_NB);
@@ -47,9 +46,10 @@ static int lock(struct rundir *rundir, struct error *err)
 		status = error_set(err, "cannot write '%s': %s", path, strerror(errno));
 	} else if (lock_patiently(rundir->lock) < 0) {
 		status = errno == EWOULDBLOCK ? 1 : -1;
-		error_set(err,
-			  status > 0 ? "'%s' is in use by another dstrain" : "cannot lock '%s'",
-			  rundir->path);
+		if (status > 0)
+			error_set(err, "'%s' is in use by another dstrain", rundir->path);
+		else
+			error_set(err, "cannot lock '%s': %s", path, strerror(errno));
 	}
 	free(path);
 	return status;
@@ -135,11 +135,13 @@ static int make_given(struct rundir *rundir, const char *path, struct error *err
 	if (status <= 0)
 		return status;
 	recipe = path_join(path, "recipe.yaml");
-	if (file_exists(recipe))
+	if (!file_exists(recipe))
+		error_set(err, "'%s' is not empty; choose another directory", path);
+	else if (rundir_in_use(path))
+		error_set(err, "'%s' is in use by another dstrain", path);
+	else
 		error_set(err, "'%s' is not empty; to go on with it: dstrain resume %s", path,
 			  path);
-	else
-		error_set(err, "'%s' is not empty; choose another directory", path);
 	free(recipe);
 	return -1;
 }
@@ -183,6 +185,18 @@ int rundir_open(struct rundir *out, const char *path, struct error *err)
 	else
 		*out = rundir;
 	return status == 0 ? 0 : -1;
+}
+
+/* By a lock that others who look may have too. */
+bool rundir_in_use(const char *path)
+{
+	char *name = path_join(path, "lock");
+	int fd = open(name, O_RDONLY | O_CLOEXEC);
+	bool locked = fd >= 0 && flock(fd, LOCK_SH | LOCK_NB) < 0 && errno == EWOULDBLOCK;
+
+	file_close(&fd);
+	free(name);
+	return locked;
 }
 
 char *rundir_file(const struct rundir *rundir, const char *name)

@@ -2,6 +2,7 @@
 #ifndef DSTRAIN_LIB_RUNDIR_H
 #define DSTRAIN_LIB_RUNDIR_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 struct error;
@@ -16,7 +17,9 @@ struct rundir {
  * also an empty directory, and that of a run which ended before its first step. */
 int rundir_create(struct rundir *out, const char *path, const char *name, struct error *err);
 int rundir_open(struct rundir *out, const char *path, struct error *err); /* of an earlier run */
-char *rundir_file(const struct rundir *rundir, const char *name);	  /* caller frees */
+/* Another dstrain has it open, just now. */
+bool rundir_in_use(const char *path);
+char *rundir_file(const struct rundir *rundir, const char *name); /* caller frees */
 int rundir_write(const struct rundir *rundir, const char *name, const void *bytes, size_t length,
 		 struct error *err);
 void rundir_release(struct rundir *rundir);

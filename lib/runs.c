@@ -1,5 +1,5 @@
 /* The runs of this user on this machine. */
-#define _DEFAULT_SOURCE /* flock */
+#define _DEFAULT_SOURCE /* realpath */
 #include "lib/runs.h"
 
 #include <dirent.h>
@@ -8,7 +8,6 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <unistd.h>
 
 #include "lib/ask.h"
@@ -19,6 +18,7 @@
 #include "lib/file.h"
 #include "lib/json.h"
 #include "lib/memory.h"
+#include "lib/rundir.h"
 #include "lib/stop.h"
 
 enum { LARGEST = 1 << 20, NAME_BYTES = 24 };
@@ -99,19 +99,6 @@ int runs_enter(const char *dir, struct error *err)
 	return status;
 }
 
-/* Looked at by a lock that others may have too, for a moment. */
-bool run_lasts(const char *dir)
-{
-	char *path = path_join(dir, "lock");
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	bool locked = fd >= 0 && flock(fd, LOCK_SH | LOCK_NB) < 0 && errno == EWOULDBLOCK;
-
-	if (fd >= 0)
-		close(fd);
-	free(path);
-	return locked;
-}
-
 /* What the registry has to say, where the run says nothing. */
 static struct json *entry_of(const char *dir)
 {
@@ -151,7 +138,7 @@ int run_ask(const struct run *run, const struct json *question, struct ask *ask,
 	double deadline = clock_now() + LISTEN_S;
 
 	while (ask_open(ask, run->dir, question, err) < 0) {
-		if (stop_signal() || !run_lasts(run->dir) || clock_now() >= deadline)
+		if (stop_signal() || !rundir_in_use(run->dir) || clock_now() >= deadline)
 			return -1;
 		clock_sleep(LISTEN_LOOK_S);
 	}
@@ -164,7 +151,7 @@ void run_look(struct run *run)
 
 	json_free(run->facts);
 	run->facts = NULL;
-	run->live = run_lasts(run->dir);
+	run->live = rundir_in_use(run->dir);
 	run->facts = run->live ? ask_status(run->dir) : read_object(result);
 	if (!run->facts) {
 		run->facts = entry_of(run->dir);
@@ -186,7 +173,7 @@ bool run_await_end(struct run *run, double seconds)
 {
 	double deadline = clock_now() + seconds;
 
-	while (run_lasts(run->dir) && clock_now() < deadline)
+	while (rundir_in_use(run->dir) && clock_now() < deadline)
 		clock_sleep(LOOK_S);
 	run_look(run);
 	return !run->live;
@@ -258,6 +245,11 @@ int runs_list(struct run **out, size_t *count, struct error *err)
 	if (!registry)
 		return -1;
 	dir = opendir(registry);
+	if (!dir && errno != ENOENT) {
+		error_set(err, "cannot read '%s': %s", registry, strerror(errno));
+		free(registry);
+		return -1;
+	}
 	host = host_name();
 	while (dir && (file = readdir(dir))) {
 		const char *end = strrchr(file->d_name, '.');
@@ -314,6 +306,20 @@ static int find_by_name(struct run *out, const char *word, struct error *err)
 int run_find(struct run *out, const char *word, struct error *err)
 {
 	return look_at(out, word) ? 0 : find_by_name(out, word, err);
+}
+
+char *run_path(const char *word, struct error *err)
+{
+	char *recipe = path_join(word, "recipe.yaml"), *path = NULL;
+	struct run run = { 0 };
+
+	if (file_exists(recipe))
+		path = xstrdup(word);
+	else if (find_by_name(&run, word, err) == 0)
+		path = xstrdup(run.dir);
+	run_release(&run);
+	free(recipe);
+	return path;
 }
 
 void run_release(struct run *run)

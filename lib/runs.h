@@ -33,8 +33,9 @@ void runs_free(struct run *runs, size_t count);
 
 /* A run directory, or the name of a run that is known. */
 int run_find(struct run *out, const char *word, struct error *err);
-void run_look(struct run *run);	 /* again: `live` and `facts` */
-bool run_lasts(const char *dir); /* `live` alone */
+/* The same without a look at it: its directory as it was given, or of that name (caller frees). */
+char *run_path(const char *word, struct error *err);
+void run_look(struct run *run); /* again: `live` and `facts` */
 /* Puts a question to its orchestrator, which may only just have been started. Gives up when the run
  * has ended, a signal came (lib/stop), or nobody listens for some seconds. */
 int run_ask(const struct run *run, const struct json *question, struct ask *ask, struct error *err);

@@ -28,7 +28,7 @@ static struct json *describe(const struct safetensor *tensor, size_t start)
 	return entry;
 }
 
-void safetensors_write(struct buf *out, const struct safetensor *tensors, size_t count)
+size_t safetensors_header(struct buf *out, const struct safetensor *tensors, size_t count)
 {
 	struct json *header = json_object_new();
 	struct buf text = { 0 };
@@ -43,10 +43,16 @@ void safetensors_write(struct buf *out, const struct safetensor *tensors, size_t
 		buf_add(&text, " ", 1);
 	wire_put_u64(out, text.length);
 	buf_add(out, text.data, text.length);
-	for (size_t i = 0; i < count; i++)
-		buf_add(out, tensors[i].x, tensors[i].count * sizeof(float));
 	buf_release(&text);
 	json_free(header);
+	return start;
+}
+
+void safetensors_write(struct buf *out, const struct safetensor *tensors, size_t count)
+{
+	safetensors_header(out, tensors, count);
+	for (size_t i = 0; i < count; i++)
+		buf_add(out, tensors[i].x, tensors[i].count * sizeof(float));
 }
 
 /* Fills dims, rank and count. `most` is how many floats the file could hold. */

@@ -19,6 +19,9 @@ struct safetensor {
 	size_t count;
 };
 
+/* Appends what comes before the data: the arrays follow in their order, nothing between them.
+ * Returns their bytes. */
+size_t safetensors_header(struct buf *out, const struct safetensor *tensors, size_t count);
 /* Appends the whole file. */
 void safetensors_write(struct buf *out, const struct safetensor *tensors, size_t count);
 

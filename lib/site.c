@@ -80,11 +80,13 @@ static int start_local(const struct host *host, const char *command, struct proc
 	char program[] = "/proc/self/exe";
 	char *word = xstrdup(command);
 	char *argv[] = { program, word, NULL };
-	char **environment = xcalloc(host->env_count + 1, sizeof(*environment));
+	char not_remote[] = "DSTRAIN_RUN=";
+	char **environment = xcalloc(host->env_count + 2, sizeof(*environment));
 	int status;
 
 	for (size_t i = 0; i < host->env_count; i++)
 		environment[i] = host->env[i];
+	environment[host->env_count] = not_remote;
 	status = process_start(out, argv, environment, err);
 	free(environment);
 	free(word);

@@ -16,7 +16,8 @@ struct site {
 	const char *digest;	 /* of the program there; borrowed from the provision_files */
 	struct ssh *ssh;	 /* NULL for a local host */
 	char *cache_dir;	 /* NULL for a local host */
-	/* What is started there has it as DSTRAIN_RUN in its environment; borrowed, may be NULL. */
+	/* What is started on a remote host has it as DSTRAIN_RUN in its environment, what is
+	 * started here has none there; borrowed, may be NULL. */
 	const char *mark;
 };
 

@@ -190,34 +190,18 @@ void sock_end(int fd)
 	shutdown(fd, SHUT_WR);
 }
 
-static char *show(char out[SOCK_NAME], const struct sockaddr_storage *at, socklen_t length,
-		  int status)
-{
-	char host[SOCK_NAME - 10];
-
-	if (status < 0 || getnameinfo((const struct sockaddr *)at, length, host, sizeof(host), NULL,
-				      0, NI_NUMERICHOST) != 0)
-		snprintf(out, SOCK_NAME, "?");
-	else
-		snprintf(out, SOCK_NAME, strchr(host, ':') ? "[%s]:%u" : "%s:%u", host,
-			 port_of(at));
-	return out;
-}
-
 char *sock_peer_name(char out[SOCK_NAME], int fd)
 {
 	struct sockaddr_storage at = { 0 };
 	socklen_t length = sizeof(at);
-	int status = getpeername(fd, (struct sockaddr *)&at, &length);
+	char host[SOCK_NAME - 10];
 
-	return show(out, &at, length, status);
-}
-
-char *sock_name(char out[SOCK_NAME], int fd)
-{
-	struct sockaddr_storage at = { 0 };
-	socklen_t length = sizeof(at);
-	int status = getsockname(fd, (struct sockaddr *)&at, &length);
-
-	return show(out, &at, length, status);
+	if (getpeername(fd, (struct sockaddr *)&at, &length) < 0 ||
+	    getnameinfo((struct sockaddr *)&at, length, host, sizeof(host), NULL, 0,
+			NI_NUMERICHOST) != 0)
+		snprintf(out, SOCK_NAME, "?");
+	else
+		snprintf(out, SOCK_NAME, strchr(host, ':') ? "[%s]:%u" : "%s:%u", host,
+			 port_of(&at));
+	return out;
 }

@@ -27,8 +27,7 @@ long sock_write(int fd, const struct iovec *parts, int count, struct error *err)
 size_t sock_unsent(int fd); /* bytes that the peer has not acknowledged */
 void sock_end(int fd);	    /* no more writing; the peer reads the end after what was written */
 
-/* "ADDRESS:PORT", or "?" where there is none. Both return `out`. */
+/* "ADDRESS:PORT", or "?" where there is none. Returns `out`. */
 char *sock_peer_name(char out[SOCK_NAME], int fd);
-char *sock_name(char out[SOCK_NAME], int fd);
 
 #endif

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/build.h"
 #include "lib/channel.h"
 #include "lib/clock.h"
 #include "lib/collect.h"
@@ -108,6 +109,15 @@ static void compare_kernels(struct watch *w, const struct channel *channel)
 		 channel->hello.kernel);
 }
 
+/* A local worker is started from our own file; a remote one from a copy, which it digests. */
+static bool same_program(const struct watch *w, const struct channel *channel)
+{
+	char build[DIGEST_HEX];
+
+	build_id(build);
+	return strcmp(channel->hello.digest, channel->ssh ? w->s->digest : build) == 0;
+}
+
 static int take_hello(struct watch *w, struct channel *channel, const struct control_frame *frame,
 		      struct error *err)
 {
@@ -118,7 +128,7 @@ static int take_hello(struct watch *w, struct channel *channel, const struct con
 	if (control_get_hello(&channel->hello, frame, err) < 0)
 		return -1;
 	w->s->plan_of(w->s->arg, (size_t)(channel - w->s->channels), &plan);
-	if (strcmp(channel->hello.digest, w->s->digest) != 0) {
+	if (!same_program(w, channel)) {
 		error_set(err,
 			  "another dstrain runs there: release %s, digest %.12s; here it is "
 			  "release %s, digest %.12s; if its copy was changed, remove '%s/bin/%s' "

@@ -21,6 +21,12 @@ void table_add(struct table *table, const char *format, ...)
 	va_end(args);
 }
 
+void table_head(struct table *table, const char *const *texts)
+{
+	for (; *texts; texts++)
+		table_add(table, "%s", *texts);
+}
+
 /* Characters of UTF-8, not bytes. */
 static size_t shown(const char *text, size_t length)
 {

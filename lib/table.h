@@ -16,7 +16,8 @@ struct table {
 };
 
 void table_add(struct table *table, const char *format, ...) __attribute__((format(printf, 2, 3)));
-void table_print(const struct table *table, struct buf *out); /* two blanks between columns */
+void table_head(struct table *table, const char *const *texts); /* NULL-terminated */
+void table_print(const struct table *table, struct buf *out);	/* two blanks between columns */
 void table_print_markdown(const struct table *table, struct buf *out); /* first row: headings */
 void table_release(struct table *table);
 

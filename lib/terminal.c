@@ -8,16 +8,11 @@
 
 const char *const terminal_color_names[] = { "auto", "always", "never", NULL };
 
-bool terminal_is(int fd)
-{
-	return isatty(fd);
-}
-
 bool terminal_rewrites(int fd)
 {
 	const char *term = getenv("TERM");
 
-	return term && term[0] && strcmp(term, "dumb") != 0 && terminal_is(fd);
+	return term && term[0] && strcmp(term, "dumb") != 0 && isatty(fd);
 }
 
 size_t terminal_width(int fd)

@@ -14,7 +14,6 @@ struct style {
 	const char *bold, *red, *green, *yellow, *reset;
 };
 
-bool terminal_is(int fd);
 bool terminal_rewrites(int fd); /* a terminal, and not a dumb one: a line can be erased */
 size_t terminal_width(int fd);	/* columns; 80 if it is no terminal or does not say */
 /* COLOR_AUTO: a terminal that is not "dumb", and NO_COLOR is unset or empty. */

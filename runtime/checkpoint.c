@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "lib/buf.h"
+#include "lib/clock.h"
 #include "lib/control.h"
 #include "lib/error.h"
 #include "lib/memory.h"
@@ -19,6 +20,13 @@
 #include "runtime/outbox.h"
 #include "runtime/sync/sync.h"
 #include "runtime/transport/transport.h"
+
+enum { QUEUED_BYTES = 4 << 20 };
+
+/* Peers wait for a rank that sends a checkpoint: where the way out is slow, memory is spent
+ * instead. No peer waits longer than the other time. */
+#define PATIENT_S      5.0
+#define MOST_PATIENT_S 86400.0
 
 /* Arrays under their names, on the way to or from a file. Names are owned. */
 struct arrays {
@@ -102,16 +110,46 @@ static void arrays_release(struct arrays *arrays)
 	*arrays = (struct arrays){ 0 };
 }
 
-/* Queues one file, and empties `arrays`. */
-static void send_file(struct outbox *outbox, unsigned rank, size_t step, const char *name,
-		      struct arrays *arrays)
-{
-	struct buf file = { 0 }, frames = { 0 };
+/* A checkpoint on its way out. */
+struct sending {
+	struct outbox *outbox;
+	unsigned rank;
+	size_t step;
+	double deadline;
+};
 
-	safetensors_write(&file, arrays->entries, arrays->count);
-	control_put_file(&frames, rank, step, name, file.data, file.length);
-	buf_release(&file); /* before the frames are copied once more */
-	outbox_send(outbox, &frames);
+/* The next bytes of a file; no more of them wait than QUEUED_BYTES, unless that takes too long. */
+static void send_bytes(const struct sending *sending, struct control_chunk *chunk,
+		       const void *bytes, size_t length)
+{
+	for (size_t done = 0; done < length; done += chunk->length) {
+		struct buf frame = { 0 };
+
+		chunk->bytes = (const char *)bytes + done;
+		chunk->length = length - done;
+		if (chunk->length > CONTROL_CHUNK)
+			chunk->length = CONTROL_CHUNK;
+		control_put_chunk(&frame, sending->rank, chunk);
+		outbox_wait(sending->outbox, QUEUED_BYTES, sending->deadline);
+		outbox_send(sending->outbox, &frame);
+		chunk->offset += chunk->length;
+	}
+}
+
+/* Sends one file straight from the arrays, and empties `arrays`. */
+static void send_file(const struct sending *sending, const char *name, struct arrays *arrays)
+{
+	struct control_chunk chunk = { .step = sending->step, .name = xstrdup(name) };
+	struct buf header = { 0 };
+
+	chunk.size = safetensors_header(&header, arrays->entries, arrays->count);
+	chunk.size += header.length;
+	send_bytes(sending, &chunk, header.data, header.length);
+	for (size_t i = 0; i < arrays->count; i++)
+		send_bytes(sending, &chunk, arrays->entries[i].x,
+			   arrays->entries[i].count * sizeof(float));
+	buf_release(&header);
+	free(chunk.name);
 	arrays_release(arrays);
 }
 
@@ -137,7 +175,9 @@ static int mean_weight(const struct checkpoint_parts *parts, struct net *net,
 int checkpoint_save(const struct checkpoint_parts *parts, size_t step, struct net *net,
 		    const struct group *world, struct outbox *outbox, struct error *err)
 {
-	unsigned rank = (unsigned)net_rank(net);
+	struct sending sending = { .outbox = outbox,
+				   .rank = (unsigned)net_rank(net),
+				   .step = step };
 	struct arrays arrays = { 0 };
 	struct buf end = { 0 };
 	char name[64];
@@ -145,18 +185,20 @@ int checkpoint_save(const struct checkpoint_parts *parts, size_t step, struct ne
 
 	if (mean_weight(parts, net, world, &mean, err) < 0)
 		return -1;
-	outbox_wait(outbox, CONTROL_CHUNK); /* the previous checkpoint has left memory */
-	if (rank == 0) {
+	/* The previous checkpoint leaves memory first. */
+	outbox_wait(outbox, CONTROL_CHUNK, clock_now() + MOST_PATIENT_S);
+	sending.deadline = clock_now() + PATIENT_S;
+	if (sending.rank == 0) {
 		add_block(&arrays, "", parts->model, mean);
-		send_file(outbox, rank, step, "model.safetensors", &arrays);
+		send_file(&sending, "model.safetensors", &arrays);
 		add_slots(&arrays, parts);
-		send_file(outbox, rank, step, "optimizer.safetensors", &arrays);
+		send_file(&sending, "optimizer.safetensors", &arrays);
 	}
 	add_own(&arrays, parts);
-	snprintf(name, sizeof(name), "rank-%u.safetensors", rank);
+	snprintf(name, sizeof(name), "rank-%u.safetensors", sending.rank);
 	if (arrays.count)
-		send_file(outbox, rank, step, name, &arrays);
-	control_put_number(&end, CONTROL_FILES_END, rank, step);
+		send_file(&sending, name, &arrays);
+	control_put_number(&end, CONTROL_FILES_END, sending.rank, step);
 	outbox_send(outbox, &end);
 	if (mean != parts->weight)
 		free(mean);

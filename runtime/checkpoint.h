@@ -29,7 +29,8 @@ struct checkpoint_parts {
 	bool replicated; /* weights and slots are the same on all ranks */
 };
 
-/* Collective where ranks differ: every rank calls it at the same step. Queues the files. */
+/* Collective where ranks differ: every rank calls it at the same step. The files are queued, large
+ * ones as they are written; a copy of them is held only where that takes seconds. */
 int checkpoint_save(const struct checkpoint_parts *parts, size_t step, struct net *net,
 		    const struct group *world, struct outbox *outbox, struct error *err);
 

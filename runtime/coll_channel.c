@@ -21,9 +21,16 @@
 #include "lib/units.h"
 #include "runtime/coll.h"
 
-/* How long to look before sleeping: a wake-up costs about as much as the yields. */
+/* How long to look before sleeping: a wake-up costs about as much as the yields. Nobody spins on a
+ * processor that others need, and who yields it for longer has had his share when it counts. */
 enum { SPINS = 20 };
 static const double YIELD_S = 40e-6, NAP_S = 2e-3;
+
+/* Bytes of a place that each group has. */
+enum {
+	FIRST = 576 << 10, /* so that rounds of the world's vectors fill half of a usual L2 cache */
+	OTHERS = (NET_PLACE_BYTES - FIRST) / (COLL_CHANNELS - 1) & ~4095
+};
 
 enum { LINE = 128 }; /* bytes that processors fetch together */
 
@@ -48,8 +55,10 @@ static int place_of(const struct coll_channel *channel, int member)
 
 static unsigned char *room(const struct coll_channel *channel, int place)
 {
-	return channel->shared->bytes + (size_t)place * NET_PLACE_BYTES +
-	       (size_t)channel->group->id * (NET_PLACE_BYTES / COLL_CHANNELS);
+	unsigned char *bytes = channel->shared->bytes + (size_t)place * NET_PLACE_BYTES;
+	size_t id = channel->group->id;
+
+	return id == 0 ? bytes : bytes + FIRST + (id - 1) * OTHERS;
 }
 
 static struct board *board_at(const struct coll_channel *channel, int place)
@@ -167,9 +176,12 @@ static void pause_briefly(void)
 
 static int wait_until(const struct awaited *awaited, struct error *err)
 {
+	bool crowded = awaited->channel->crowded;
 	double begin;
 
-	for (int i = 0; i < SPINS; i++) {
+	if (crowded && awaited->count > 1)
+		sched_yield();
+	for (int i = 0; i < (crowded ? 1 : SPINS); i++) {
 		if (absent(awaited) < 0)
 			return 0;
 		pause_briefly();
@@ -221,6 +233,14 @@ static int change_group(struct coll_channel *channel, struct board *board, struc
 	return 0;
 }
 
+static bool is_crowded(int ranks)
+{
+	cpu_set_t processors;
+
+	return sched_getaffinity(0, sizeof(processors), &processors) == 0 &&
+	       CPU_COUNT(&processors) < ranks;
+}
+
 int coll_channel_open(struct coll_channel *channel, struct net *net, const struct group *group,
 		      struct error *err)
 {
@@ -229,6 +249,7 @@ int coll_channel_open(struct coll_channel *channel, struct net *net, const struc
 	channel->net = net;
 	channel->group = group;
 	channel->shared = net_shared(net);
+	channel->crowded = is_crowded(channel->shared->count);
 	board = board_at(channel, my_place(channel));
 	for (int place = 0; place < channel->shared->count; place++)
 		channel->start[place] =
@@ -282,6 +303,11 @@ void coll_channel_close(struct coll_channel *channel, uint32_t steps)
 unsigned char *coll_channel_bytes(const struct coll_channel *channel, int member)
 {
 	return room(channel, place_of(channel, member)) + COLL_CHANNEL_BOARD;
+}
+
+size_t coll_channel_room(const struct coll_channel *channel)
+{
+	return (channel->group->id == 0 ? FIRST : OTHERS) - COLL_CHANNEL_BOARD;
 }
 
 int coll_channel_wait(struct coll_channel *channel, int first, int count, uint32_t steps,

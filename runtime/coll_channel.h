@@ -19,7 +19,6 @@ enum {
 	COLL_CHANNELS = 16,	      /* groups with a smaller id share memory, the others do not */
 	COLL_CHANNEL_PLACES = 64,     /* ranks of a host that can */
 	COLL_CHANNEL_BOARD = 4 << 10, /* bytes that the channel itself needs of each place */
-	COLL_CHANNEL_BYTES = NET_PLACE_BYTES / COLL_CHANNELS - COLL_CHANNEL_BOARD
 };
 
 /* On the stack of a collective. All fields belong to the channel. */
@@ -29,6 +28,7 @@ struct coll_channel {
 	const struct net_shared *shared;
 	uint32_t start[COLL_CHANNEL_PLACES]; /* steps made with each member before */
 	unsigned half;
+	bool crowded; /* more ranks here than processors */
 };
 
 /* Do all members share memory with this rank? */
@@ -39,8 +39,10 @@ int coll_channel_open(struct coll_channel *channel, struct net *net, const struc
 /* This rank has read all that it needs. `steps`: made in this collective. */
 void coll_channel_close(struct coll_channel *channel, uint32_t steps);
 
-/* The COLL_CHANNEL_BYTES of a member (its index in the group), which only it writes. */
+/* The coll_channel_room bytes of a member (its index in the group), which only it writes. Group 0
+ * has more of them than the others; the same on all members. */
 unsigned char *coll_channel_bytes(const struct coll_channel *channel, int member);
+size_t coll_channel_room(const struct coll_channel *channel);
 
 /* Tells the others that this rank has made `steps` steps; what it wrote before is theirs to read.
  */

@@ -37,7 +37,7 @@ enum coll_algorithm coll_cost_best(const struct coll_cost *cost, int n, size_t b
 	double ring = coll_cost_ring(cost, n, bytes), direct = coll_cost_direct(cost, n, bytes);
 	double flat = coll_cost_flat(cost, n, bytes);
 
-	if (flat < direct && flat < ring)
+	if (flat < direct && (cost->one_host || flat < ring))
 		return COLL_FLAT;
-	return direct < ring ? COLL_DIRECT : COLL_RING;
+	return cost->one_host || direct < ring ? COLL_DIRECT : COLL_RING;
 }

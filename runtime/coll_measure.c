@@ -6,6 +6,7 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "lib/clock.h"
 #include "lib/error.h"
@@ -105,6 +106,16 @@ static int measure(struct measurement *m, struct coll_cost *cost, struct error *
 	return 0;
 }
 
+static bool is_one_host(const struct net *net, const struct group *group)
+{
+	const char *first = net_host(net, group->ranks[0]);
+
+	for (int i = 1; i < group->count; i++)
+		if (strcmp(net_host(net, group->ranks[i]), first) != 0)
+			return false;
+	return true;
+}
+
 /* The largest size, in powers of two, for which an algorithm is chosen; 0: none. */
 static size_t limit(const struct coll_cost *cost, int n, enum coll_algorithm algorithm)
 {
@@ -121,8 +132,7 @@ static void report(const struct coll_cost *cost, int n)
 	char rate[32], flat[32], direct[32];
 
 	log_debug("a message takes %.0f us, and its bytes %s: allreduce is flat up to %s, direct "
-		  "up to "
-		  "%s, then a ring",
+		  "up to %s, then a ring",
 		  cost->alpha_s * 1e6, units_show_rate(rate, sizeof(rate), 1 / cost->beta_s),
 		  units_show_bytes(flat, sizeof(flat), (double)limit(cost, n, COLL_FLAT)),
 		  units_show_bytes(direct, sizeof(direct), (double)limit(cost, n, COLL_DIRECT)));
@@ -141,6 +151,7 @@ int coll_measure(struct net *net, struct group *group, struct coll_cost *cost, s
 	m.sent = xcalloc(1, LARGEST);
 	m.received = xmalloc(LARGEST);
 	status = measure(&m, cost, err);
+	cost->one_host = is_one_host(net, group);
 	free(m.sent);
 	free(m.received);
 	if (status == 0 && group->index == 0)

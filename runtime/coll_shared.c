@@ -18,8 +18,8 @@
 
 enum {
 	SMALL = 16 << 10, /* bytes of a vector that is given away whole, twice */
-	BUFFER = ((COLL_CHANNEL_BYTES - 2 * SMALL) / 2) & ~127, /* of a round, twice */
-	ALIGN = 32 /* floats: two cache lines, so that nobody writes to another's */
+	LINES = 128,	  /* bytes: two cache lines, so that nobody writes to another's */
+	ALIGN = LINES / sizeof(float)
 };
 
 /* A collective under way. */
@@ -32,6 +32,18 @@ struct sharing {
 	bool adds, takes;
 };
 
+/* Bytes of a round, of which there are two. */
+static size_t buffer_size(const struct sharing *s)
+{
+	return (coll_channel_room(&s->channel) - 2 * SMALL) / 2 / LINES * LINES;
+}
+
+/* What a member gives in a round. */
+static unsigned char *buffer_of(const struct sharing *s, int member, size_t round)
+{
+	return coll_channel_bytes(&s->channel, member) + 2 * SMALL + round % 2 * buffer_size(s);
+}
+
 static unsigned char *small_bytes(const struct sharing *s, int member, unsigned half)
 {
 	return coll_channel_bytes(&s->channel, member) + half * SMALL;
@@ -41,10 +53,7 @@ static unsigned char *small_bytes(const struct sharing *s, int member, unsigned 
  * on the group alone: see go_round. */
 static float *given(const struct sharing *s, int member, size_t round, int slice)
 {
-	unsigned char *buffer =
-		coll_channel_bytes(&s->channel, member) + 2 * SMALL + round % 2 * BUFFER;
-
-	return (float *)(void *)buffer + (size_t)slice * s->room;
+	return (float *)(void *)buffer_of(s, member, round) + (size_t)slice * s->room;
 }
 
 /* The part of a slice that has its turn in a round. */
@@ -120,7 +129,7 @@ static int go_round(struct sharing *s, struct error *err)
 	size_t longest, rounds;
 
 	slice_start(s->count, (size_t)s->group->count, 0, &longest);
-	s->room = BUFFER / sizeof(float) / (size_t)s->group->count / ALIGN * ALIGN;
+	s->room = buffer_size(s) / sizeof(float) / (size_t)s->group->count / ALIGN * ALIGN;
 	rounds = (longest + s->room - 1) / s->room;
 	s->piece = (longest + rounds - 1) / rounds;
 	for (size_t t = 0; t < rounds + 2; t++) {
@@ -271,16 +280,16 @@ int coll_shared_allgather(struct net *net, const struct group *group, float *x, 
 static int pour(struct sharing *s, int root, unsigned char *bytes, size_t length, struct error *err)
 {
 	struct coll_channel *channel = &s->channel;
-	unsigned char *buffers = coll_channel_bytes(channel, root) + 2 * SMALL;
 	bool roots = s->group->index == root;
+	size_t most = buffer_size(s);
 	uint32_t round = 0;
 
 	if (roots && coll_channel_settle(channel, err) < 0)
 		return -1;
 	for (size_t start = 0, part; start < length; start += part, round++) {
-		unsigned char *buffer = buffers + round % 2 * BUFFER;
+		unsigned char *buffer = buffer_of(s, root, round);
 
-		part = length - start < BUFFER ? length - start : BUFFER;
+		part = length - start < most ? length - start : most;
 		if (roots && round >= 2 &&
 		    coll_channel_wait(channel, 0, s->group->count, round - 1, err) < 0)
 			return -1;

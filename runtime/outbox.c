@@ -1,12 +1,15 @@
 /* A worker's way out: frames are queued by any thread and written to stdout by one of its own. */
 #include "runtime/outbox.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "lib/buf.h"
+#include "lib/clock.h"
 #include "lib/error.h"
 #include "lib/file.h"
 #include "lib/memory.h"
@@ -57,7 +60,7 @@ struct outbox *outbox_new(int fd, struct error *err)
 
 	outbox->fd = fd;
 	pthread_mutex_init(&outbox->lock, NULL);
-	pthread_cond_init(&outbox->changed, NULL);
+	clock_cond_init(&outbox->changed);
 	problem = pthread_create(&writer, NULL, write_out, outbox);
 	if (problem) {
 		error_set(err, "cannot start a thread: %s", strerror(problem));
@@ -77,10 +80,13 @@ void outbox_send(struct outbox *outbox, struct buf *frames)
 	buf_release(frames);
 }
 
-void outbox_wait(struct outbox *outbox, size_t bytes)
+void outbox_wait(struct outbox *outbox, size_t bytes, double deadline)
 {
+	struct timespec until = clock_timespec(deadline);
+	int status = 0;
+
 	pthread_mutex_lock(&outbox->lock);
-	while (outbox->queue.length + outbox->being_written > bytes)
-		pthread_cond_wait(&outbox->changed, &outbox->lock);
+	while (outbox->queue.length + outbox->being_written > bytes && status != ETIMEDOUT)
+		status = pthread_cond_timedwait(&outbox->changed, &outbox->lock, &until);
 	pthread_mutex_unlock(&outbox->lock);
 }

@@ -11,8 +11,8 @@ struct outbox;
 struct outbox *outbox_new(int fd, struct error *err); /* borrows fd */
 /* Queues the bytes of `frames` and empties it. Does not block. */
 void outbox_send(struct outbox *outbox, struct buf *frames);
-/* Blocks until at most `bytes` wait to be written: for large senders, so that memory stays bounded.
- */
-void outbox_wait(struct outbox *outbox, size_t bytes);
+/* Blocks until at most `bytes` wait to be written, or until the deadline: for large senders, so
+ * that memory stays bounded. */
+void outbox_wait(struct outbox *outbox, size_t bytes, double deadline);
 
 #endif

@@ -96,7 +96,7 @@ refuses() { # TEXT FLAGS...
 
 @test "what cannot be measured is refused with exit status 2" {
 	refuses "needs COLLECTIVE"
-	refuses "no collective 'alreduce'" alreduce
+	refuses "no collective 'alreduce'; did you mean 'allreduce'?" alreduce
 	refuses "'--begin': 8388608 bytes are more than the 4096 of '--end'" allreduce -b 8M -e 4K
 	refuses "begin: '2' is out of range: 4 to 8589934592" allreduce -b 2
 	refuses "begin: '4Q' is not a size such as 4096 or 64MiB" allreduce -b 4Q

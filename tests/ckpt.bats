@@ -114,8 +114,8 @@ json() { # PYTHON: over the answer c, of `ckpt` as run before
 
 @test "what is no run and no checkpoint is said" {
 	run ./dstrain ckpt list nowhere
-	assert_failure 1
-	assert_output "dstrain: error: 'nowhere' is not a directory; give a run's, or a checkpoint's"
+	assert_failure 2
+	assert_output "dstrain: error: no run 'nowhere': neither a run directory nor a name; see \`dstrain ps\`"
 	mkdir empty
 	run ./dstrain ckpt verify empty
 	assert_failure 1

@@ -107,7 +107,7 @@ assert runs["run"]["pid"] == int("'"$orchestrator"'") and runs["run"]["ranks"][1
 	assert_line --regexp '^state +training$'
 	assert_line --regexp '^step +[0-9]+ of 1000000$'
 	assert_line --regexp '^last checkpoint +step [0-9]+$'
-	assert_line --regexp '^   2 +local +training +[0-9.]+ s ago'
+	assert_line --regexp '^   2 +local +training +[0-9.]+s ago'
 	run ./dstrain logs run
 	assert_success
 	run timeout -s INT 2 ./dstrain attach run

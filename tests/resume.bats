@@ -206,7 +206,7 @@ r = json.loads(sys.argv[1]); assert r["result"] == "done" and r["step"] == r["st
 @test "what is no run directory, or has no checkpoint, cannot be resumed" {
 	run ./dstrain resume nowhere
 	assert_failure 2
-	assert_output --partial "'nowhere' is not a run directory"
+	assert_output --partial "no run 'nowhere'"
 	train --quiet
 	rm -r run/checkpoints/step-*
 	run ./dstrain resume run

@@ -118,7 +118,7 @@ s.bind((\"0.0.0.0\", 41000)); s.listen(); time.sleep(60)" </dev/null >/dev/null 
 	assert_output --partial "'one' is in use by another dstrain"
 	run user run recipe.yaml --hosts hosts.yaml --run-dir one
 	assert_failure 1
-	assert_output --partial "'one' is not empty"
+	assert_output --partial "'one' is in use by another dstrain"
 	kill -INT $pid
 	assert_ends $pid 130
 }

@@ -7,7 +7,9 @@
 
 void dataset_release(struct dataset *dataset)
 {
-	free(dataset->bytes);
+	if (!dataset->unpacked.bytes)
+		free(dataset->bytes);
+	unpacked_release(&dataset->unpacked);
 	free(dataset->floats);
 	free(dataset->targets);
 	*dataset = (struct dataset){ 0 };

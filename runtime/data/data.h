@@ -7,6 +7,7 @@
 
 #include "lib/opt.h"
 #include "lib/registry.h"
+#include "lib/unpacked.h"
 #include "runtime/model/batch.h"
 
 struct error;
@@ -18,11 +19,12 @@ struct settings;
 struct dataset {
 	size_t count;
 	struct shape shape; /* of one sample */
-	uint8_t *bytes;	    /* owned; NULL if floats */
+	uint8_t *bytes;	    /* owned, or within `unpacked` and only to be read; NULL if floats */
 	float *floats;	    /* owned; NULL if bytes */
 	float scale, shift;
 	float *targets; /* [count], owned: a class number, or a value to regress */
 	size_t classes; /* 0: regression */
+	struct unpacked unpacked;
 };
 
 /* The two parts of the data. Test may be empty (count 0). */

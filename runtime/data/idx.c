@@ -42,7 +42,8 @@ struct idx {
 	struct gzip *file;
 	const char *path;
 	size_t dim[MOST_RANK], rank;
-	size_t bytes; /* of all elements */
+	size_t header; /* bytes */
+	size_t bytes;  /* of all elements */
 };
 
 static size_t big_endian(const unsigned char *bytes)
@@ -71,6 +72,7 @@ static int read_header(struct idx *idx, size_t rank, struct error *err)
 		return -1;
 	if (got < 4 * idx->rank)
 		return error_set(err, "'%s' is cut short within its header", idx->path);
+	idx->header = 4 + 4 * idx->rank;
 	idx->bytes = 1;
 	for (size_t i = 0; i < idx->rank; i++) {
 		idx->dim[i] = big_endian(header + 4 + 4 * i);
@@ -227,7 +229,13 @@ static int load_images(const struct idx_params *params, enum data_part part, str
 		return -1;
 	out->shape = sample_shape(&idx);
 	out->count = idx.dim[0];
-	out->bytes = idx_elements(&idx, err);
+	if (unpacked_map(&out->unpacked, idx.path) &&
+	    out->unpacked.length == idx.header + idx.bytes) {
+		out->bytes = (uint8_t *)out->unpacked.bytes + idx.header;
+	} else {
+		unpacked_release(&out->unpacked);
+		out->bytes = idx_elements(&idx, err);
+	}
 	out->scale = (float)params->scale;
 	out->shift = (float)params->shift;
 	idx_close(&idx);

@@ -45,7 +45,7 @@ struct conn {
 	struct arrival arrival;
 	unsigned char header_in[HEADER_BYTES];
 	size_t header_got;
-	uint64_t length, got;
+	size_t length, got; /* of the message */
 	size_t in_at, in_end;
 	unsigned char in[INPUT_BYTES];
 };
@@ -184,10 +184,14 @@ static int begin_message(struct conn *conn, struct error *err)
 	return 0;
 }
 
-static size_t take_input(struct conn *conn, unsigned char *to, uint64_t wanted)
+static size_t smaller(size_t a, size_t b)
 {
-	size_t there = conn->in_end - conn->in_at;
-	size_t length = there < wanted ? there : (size_t)wanted;
+	return a < b ? a : b;
+}
+
+static size_t take_input(struct conn *conn, unsigned char *to, size_t wanted)
+{
+	size_t length = smaller(conn->in_end - conn->in_at, wanted);
 
 	memcpy(to, conn->in + conn->in_at, length);
 	conn->in_at += length;
@@ -199,9 +203,12 @@ static int sort_input(struct conn *conn, struct error *err)
 {
 	while (conn->in_at < conn->in_end) {
 		if (conn->arriving) {
-			unsigned char *bytes = mailbox_pin(conn->box, &conn->arrival);
+			size_t room;
+			unsigned char *bytes =
+				mailbox_pin(conn->box, &conn->arrival, conn->got, &room);
 
-			conn->got += take_input(conn, bytes + conn->got, conn->length - conn->got);
+			conn->got +=
+				take_input(conn, bytes, smaller(room, conn->length - conn->got));
 			mailbox_unpin(conn->box, &conn->arrival);
 			if (conn->got == conn->length)
 				end_message(conn);
@@ -217,7 +224,7 @@ static int sort_input(struct conn *conn, struct error *err)
 
 static long read_some(struct conn *conn, struct error *err)
 {
-	size_t wanted = INPUT_BYTES;
+	size_t wanted = INPUT_BYTES, room;
 	unsigned char *bytes;
 	long got;
 
@@ -228,9 +235,9 @@ static long read_some(struct conn *conn, struct error *err)
 		if (got > 0 && sort_input(conn, err) < 0)
 			return -1;
 	} else {
-		wanted = (size_t)(conn->length - conn->got);
-		bytes = mailbox_pin(conn->box, &conn->arrival);
-		got = stream_read(&conn->stream, bytes + conn->got, wanted, err);
+		bytes = mailbox_pin(conn->box, &conn->arrival, conn->got, &room);
+		wanted = smaller(room, conn->length - conn->got);
+		got = stream_read(&conn->stream, bytes, wanted, err);
 		mailbox_unpin(conn->box, &conn->arrival);
 		if (got > 0)
 			conn->got += (uint64_t)got;

@@ -129,6 +129,21 @@ static int inproc_open(void *state, const void *params, const struct net_env *en
 	return join_hub(self, env, err) || status ? -1 : 0;
 }
 
+static void copy(struct mailbox *peer, struct arrival *arrival, const struct net_request *request)
+{
+	const unsigned char *from = request->bytes;
+	size_t room;
+
+	for (size_t at = 0; at < request->length; at += room) {
+		unsigned char *to = mailbox_pin(peer, arrival, at, &room);
+
+		if (room > request->length - at)
+			room = request->length - at;
+		memcpy(to, from + at, room);
+		mailbox_unpin(peer, arrival);
+	}
+}
+
 static void inproc_post_send(void *state, struct net_request *request)
 {
 	struct inproc *self = state;
@@ -136,14 +151,10 @@ static void inproc_post_send(void *state, struct net_request *request)
 	const char *problem = mailbox_problem(self->box, request->peer);
 	const struct envelope envelope = { self->view, request->tag, request->length };
 	struct arrival arrival;
-	unsigned char *bytes;
 
 	if (!problem) {
 		mailbox_begin(peer, &arrival, self->rank, &envelope);
-		bytes = mailbox_pin(peer, &arrival);
-		if (request->length)
-			memcpy(bytes, request->bytes, request->length);
-		mailbox_unpin(peer, &arrival);
+		copy(peer, &arrival, request);
 		mailbox_end(peer, &arrival);
 	}
 	mailbox_finish(self->box, request, problem);

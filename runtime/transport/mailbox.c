@@ -18,6 +18,8 @@
 #include "runtime/transport/lead.h"
 #include "runtime/transport/queue.h"
 
+enum { UNSEEN_BYTES = 1 << 20 }; /* of memory for what a peer only announces */
+
 struct pigeonhole {
 	struct queue receives; /* posted, no message yet */
 	struct queue kept;     /* messages, nobody asked yet */
@@ -57,14 +59,28 @@ struct mailbox {
 	bool roused, stopped;
 };
 
-static struct net_request *new_message(int peer, const struct envelope *envelope)
+/* Memory for a message to keep, but not yet for what its sender only says that it will send. */
+static void begin_message(struct arrival *arrival, uint64_t tag, size_t length)
 {
-	struct net_request *message = xmalloc(sizeof(*message) + envelope->length);
+	size_t capacity = length < UNSEEN_BYTES ? length : UNSEEN_BYTES;
+	struct net_request *message = xmalloc(sizeof(*message) + capacity);
 
 	*message = (struct net_request){
-		.bytes = message + 1, .length = envelope->length, .tag = envelope->tag, .peer = peer
+		.bytes = message + 1, .length = length, .tag = tag, .peer = arrival->peer
 	};
-	return message;
+	arrival->into = message;
+	arrival->capacity = capacity;
+}
+
+/* To twice the size: what has come so far is there. */
+static void grow_message(struct arrival *arrival)
+{
+	size_t length = arrival->into->length;
+	size_t capacity = arrival->capacity < length / 2 ? 2 * arrival->capacity : length;
+
+	arrival->into = xrealloc(arrival->into, 1, sizeof(*arrival->into) + capacity);
+	arrival->into->bytes = arrival->into + 1;
+	arrival->capacity = capacity;
 }
 
 static void finish(struct mailbox *box, struct net_request *request, const char *problem)
@@ -169,8 +185,7 @@ static void withdraw_receive(struct mailbox *box, struct net_request *request)
 		wait_unpinned(box);
 	if (!arrival)
 		return;
-	arrival->into = new_message(request->peer, &(struct envelope){ .tag = request->tag,
-								       .length = request->length });
+	begin_message(arrival, request->tag, request->length);
 	arrival->posted = false;
 	arrival->dropped = true;
 }
@@ -437,19 +452,28 @@ void mailbox_begin(struct mailbox *box, struct arrival *arrival, int peer,
 		arrival->dropped = true;
 	}
 	arrival->posted = request;
-	arrival->into = request ? request : new_message(peer, envelope);
+	arrival->into = request;
+	if (request)
+		arrival->capacity = request->length;
+	else
+		begin_message(arrival, envelope->tag, envelope->length);
 	arrival->next = box->arrivals;
 	box->arrivals = arrival;
 	pthread_mutex_unlock(&box->lock);
 }
 
-unsigned char *mailbox_pin(struct mailbox *box, struct arrival *arrival)
+unsigned char *mailbox_pin(struct mailbox *box, struct arrival *arrival, size_t at, size_t *room)
 {
 	unsigned char *bytes;
 
 	pthread_mutex_lock(&box->lock);
 	arrival->pinned = true;
-	bytes = arrival->into->bytes;
+	if (arrival->dropped)
+		at = 0; /* over what came before */
+	else if (at == arrival->capacity)
+		grow_message(arrival);
+	bytes = (unsigned char *)arrival->into->bytes + at;
+	*room = arrival->capacity - at;
 	pthread_mutex_unlock(&box->lock);
 	return bytes;
 }

@@ -74,7 +74,8 @@ struct arrival {
 	struct arrival *next;
 	struct net_request *into; /* the posted receive, or a message to keep */
 	int peer;
-	bool posted; /* which of the two */
+	size_t capacity; /* of the bytes there; a message to keep grows as they come */
+	bool posted;	 /* which of the two */
 	bool dropped;
 	bool pinned;
 };
@@ -82,8 +83,9 @@ struct arrival {
 /* Chooses where the bytes go: straight into a posted receive if there is one. */
 void mailbox_begin(struct mailbox *box, struct arrival *arrival, int peer,
 		   const struct envelope *envelope);
-/* Where the message's first byte goes; valid until mailbox_unpin, which must follow soon. */
-unsigned char *mailbox_pin(struct mailbox *box, struct arrival *arrival);
+/* Where the message's byte `at` goes, all before it being there, and how many fit: one at least. It
+ * is valid until mailbox_unpin, which must follow soon. */
+unsigned char *mailbox_pin(struct mailbox *box, struct arrival *arrival, size_t at, size_t *room);
 void mailbox_unpin(struct mailbox *box, struct arrival *arrival);
 void mailbox_end(struct mailbox *box, struct arrival *arrival); /* all bytes are there */
 

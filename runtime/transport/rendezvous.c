@@ -330,7 +330,7 @@ int rendezvous_step(struct rendezvous *r, const struct pollfd *polls, rendezvous
 		if (r->handshakes[i]->dials)
 			drop(r, i);
 		else
-			refuse(r, i, true, &late);
+			refuse(r, i, false, &late);
 	tell_refused(r);
 	return 0;
 }

@@ -108,7 +108,8 @@ long stream_read(struct stream *stream, void *bytes, size_t length, struct error
 				 : read_connection(stream, bytes, length, err);
 }
 
-int stream_flush(struct stream *stream, struct error *err)
+/* 1: nothing is staged; 0: not yet; -1: lost. */
+static int write_staged(struct stream *stream, struct error *err)
 {
 	while (stream->staged_at < stream->staged_end) {
 		long put = tls_write(stream->tls, stream->staged + stream->staged_at,
@@ -120,6 +121,21 @@ int stream_flush(struct stream *stream, struct error *err)
 	}
 	stream->staged_at = stream->staged_end = 0;
 	return 1;
+}
+
+int stream_flush(struct stream *stream, struct error *err)
+{
+	int written = write_staged(stream, err);
+
+	if (written <= 0 || stream->plain_out || stream->out.memory)
+		return written;
+	return tls_flush(stream->tls, err);
+}
+
+/* A full record of one part needs no staging. */
+static bool fills_record(const struct iovec *parts, int count)
+{
+	return count == 2 && parts[0].iov_len == 0 && parts[1].iov_len >= RECORD;
 }
 
 /* Small parts travel in one record. */
@@ -151,11 +167,13 @@ long stream_write(struct stream *stream, const struct iovec *parts, int count, s
 		stream->plain_sent += put > 0 ? (uint64_t)put : 0;
 		return put;
 	}
-	flushed = stream_flush(stream, err);
+	flushed = write_staged(stream, err);
 	if (flushed <= 0)
 		return flushed;
+	if (fills_record(parts, count))
+		return tls_write(stream->tls, parts[1].iov_base, RECORD, err);
 	put = (long)stage(stream, parts, count);
-	return stream_flush(stream, err) < 0 ? -1 : put;
+	return write_staged(stream, err) < 0 ? -1 : put;
 }
 
 uint64_t stream_wire_sent(const struct stream *stream)

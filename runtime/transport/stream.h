@@ -47,7 +47,7 @@ bool stream_holds_input(const struct stream *stream); /* that no poll tells */
 /* As sock_read and sock_write. Bytes count as written once they are staged. */
 long stream_read(struct stream *stream, void *bytes, size_t length, struct error *err);
 long stream_write(struct stream *stream, const struct iovec *parts, int count, struct error *err);
-/* 1: nothing is staged; 0: not yet; -1: lost. */
+/* 1: the socket has all that was written; 0: not yet; -1: lost. */
 int stream_flush(struct stream *stream, struct error *err);
 uint64_t stream_wire_sent(const struct stream *stream);
 void stream_end(struct stream *stream); /* no more writing; the peer reads all, and then the end */

@@ -331,7 +331,7 @@ static int tcp_check(void *state, int peer, struct error *err)
 
 const struct transport transport_tcp = {
 	.entry = { .name = "tcp",
-		   .summary = "TLS 1.3 connections between each two ranks",
+		   .summary = "connections with TLS 1.3 between each two ranks",
 		   .options = options,
 		   .params_size = sizeof(struct tcp_params) },
 	.state_size = sizeof(struct tcp),

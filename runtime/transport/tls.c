@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 
 #include "lib/error.h"
 #include "lib/memory.h"
@@ -18,7 +19,11 @@
 static const unsigned char identity[] = "dstrain";
 static const unsigned char cipher[] = { 0x13, 0x01 }; /* TLS_AES_128_GCM_SHA256 */
 
-enum { READ_AHEAD = 128 << 10 };
+enum {
+	READ_AHEAD = 128 << 10,
+	GATHERED = 64 << 10,	/* worth a call to the socket: some records */
+	GATHER_MAX = 128 << 10, /* while the socket is full */
+};
 
 struct tls_setup {
 	SSL_CTX *ctx;
@@ -26,31 +31,82 @@ struct tls_setup {
 	unsigned char key[NET_KEY_BYTES];
 };
 
-struct tls {
-	SSL *ssl;
-	bool wants_write, refused;
-	uint64_t sent; /* payload, since the last new key */
+/* Records between OpenSSL and the socket, several for each call of the kernel. */
+struct side {
+	size_t at, end;
+	unsigned char *bytes;
 };
 
+struct tls {
+	SSL *ssl;
+	int fd;
+	bool wants_write, refused;
+	uint64_t sent;	 /* payload, since the last new key */
+	struct side in;	 /* [READ_AHEAD] */
+	struct side out; /* [GATHER_MAX] */
+};
+
+static size_t smaller(size_t a, size_t b)
+{
+	return a < b ? a : b;
+}
+
 /* OpenSSL's own way to a socket may raise SIGPIPE, on threads that are not ours to block it. */
+static ssize_t push(struct tls *tls)
+{
+	struct side *out = &tls->out;
+
+	while (out->at < out->end) {
+		ssize_t put = send(tls->fd, out->bytes + out->at, out->end - out->at, MSG_NOSIGNAL);
+
+		if (put < 0)
+			return put;
+		out->at += (size_t)put;
+	}
+	out->at = out->end = 0;
+	return 1;
+}
+
 static int wire_write(BIO *bio, const char *bytes, int length)
 {
-	ssize_t put = send((int)BIO_get_fd(bio, NULL), bytes, (size_t)length, MSG_NOSIGNAL);
+	struct tls *tls = BIO_get_app_data(bio);
+	struct side *out = &tls->out;
+	ssize_t pushed = out->end >= GATHERED ? push(tls) : 1;
+	size_t put = smaller((size_t)length, GATHER_MAX - out->end);
 
 	BIO_clear_retry_flags(bio);
-	if (put < 0 && BIO_sock_should_retry((int)put))
+	if (pushed < 0 && !BIO_sock_should_retry((int)pushed))
+		return -1;
+	if (put == 0) {
 		BIO_set_retry_write(bio);
+		return -1;
+	}
+	memcpy(out->bytes + out->end, bytes, put);
+	out->end += put;
 	return (int)put;
 }
 
+/* A record's body goes to its place, and what follows it into the side. */
 static int wire_read(BIO *bio, char *bytes, int length)
 {
-	ssize_t got = recv((int)BIO_get_fd(bio, NULL), bytes, (size_t)length, 0);
+	struct tls *tls = BIO_get_app_data(bio);
+	struct side *in = &tls->in;
+	struct iovec parts[] = { { bytes, (size_t)length }, { in->bytes, READ_AHEAD } };
+	size_t there = smaller((size_t)length, in->end - in->at);
+	ssize_t got;
 
 	BIO_clear_retry_flags(bio);
+	if (there) {
+		memcpy(bytes, in->bytes + in->at, there);
+		in->at += there;
+		return (int)there;
+	}
+	got = readv(tls->fd, parts, 2);
 	if (got < 0 && BIO_sock_should_retry((int)got))
 		BIO_set_retry_read(bio);
-	return (int)got;
+	in->at = 0;
+	in->end = got > length ? (size_t)(got - length) : 0;
+	return got > length ? length : (int)got;
 }
 
 static BIO_METHOD *new_wire(void)
@@ -114,8 +170,6 @@ static int set_up(SSL_CTX *ctx)
 	SSL_CTX_clear_options(ctx, SSL_OP_ENABLE_MIDDLEBOX_COMPAT | SSL_OP_ALLOW_NO_DHE_KEX);
 	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
 	SSL_CTX_set_mode(ctx, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
-	SSL_CTX_set_read_ahead(ctx, 1);
-	SSL_CTX_set_default_read_buffer_len(ctx, READ_AHEAD);
 	SSL_CTX_set_psk_use_session_callback(ctx, use_session);
 	SSL_CTX_set_psk_find_session_callback(ctx, find_session);
 	return 0;
@@ -166,6 +220,8 @@ struct tls *tls_new(struct tls_setup *setup, int fd, bool dials, struct error *e
 	struct tls *tls = xcalloc(1, sizeof(*tls));
 	BIO *wire = BIO_new(setup->wire);
 
+	tls->in.bytes = xmalloc(READ_AHEAD);
+	tls->out.bytes = xmalloc(GATHER_MAX);
 	tls->ssl = SSL_new(setup->ctx);
 	if (!tls->ssl || !wire) {
 		error_set(err, "cannot set up TLS: %s", reason());
@@ -173,7 +229,9 @@ struct tls *tls_new(struct tls_setup *setup, int fd, bool dials, struct error *e
 		tls_free(tls);
 		return NULL;
 	}
+	tls->fd = fd;
 	BIO_set_fd(wire, fd, BIO_NOCLOSE);
+	BIO_set_app_data(wire, tls);
 	SSL_set_bio(tls->ssl, wire, wire);
 	if (dials)
 		SSL_set_connect_state(tls->ssl);
@@ -187,6 +245,8 @@ void tls_free(struct tls *tls)
 	if (!tls)
 		return;
 	SSL_free(tls->ssl);
+	free(tls->in.bytes);
+	free(tls->out.bytes);
 	free(tls);
 }
 
@@ -204,6 +264,7 @@ static int judge(struct tls *tls, int result, struct error *err)
 	    ERR_GET_REASON(ERR_peek_error()) == SSL_R_UNEXPECTED_EOF_WHILE_READING)
 		return error_set(err, "connection closed");
 	tls->refused = true;
+	push(tls); /* why: the peer may read it */
 	return error_set(err, "TLS failed: %s", reason());
 }
 
@@ -222,16 +283,30 @@ static void forget_key(struct tls *tls)
 	SSL_SESSION_set1_master_key(SSL_get_session(tls->ssl), zeros, sizeof(zeros));
 }
 
+int tls_flush(struct tls *tls, struct error *err)
+{
+	bool blocked;
+
+	errno = 0;
+	if (push(tls) > 0)
+		return 1;
+	blocked = BIO_sock_non_fatal_error(errno);
+	tls->wants_write = blocked;
+	return blocked ? 0 : error_set(err, "%s", strerror(errno));
+}
+
 int tls_shake(struct tls *tls, struct error *err)
 {
-	int result;
+	int result, flushed;
 
 	before_call(tls);
 	result = SSL_do_handshake(tls->ssl);
-	if (result != 1)
-		return judge(tls, result, err);
-	forget_key(tls);
-	return 1;
+	if (result != 1 && judge(tls, result, err) < 0)
+		return -1;
+	if (result == 1)
+		forget_key(tls);
+	flushed = tls_flush(tls, err);
+	return flushed < 0 ? -1 : result == 1 && flushed;
 }
 
 long tls_read(struct tls *tls, void *bytes, size_t length, struct error *err)
@@ -265,6 +340,7 @@ void tls_end(struct tls *tls)
 {
 	before_call(tls);
 	SSL_shutdown(tls->ssl);
+	push(tls);
 }
 
 bool tls_wants_write(const struct tls *tls)
@@ -279,7 +355,7 @@ bool tls_was_refused(const struct tls *tls)
 
 bool tls_holds_input(const struct tls *tls)
 {
-	return SSL_has_pending(tls->ssl);
+	return tls->in.at < tls->in.end || SSL_has_pending(tls->ssl);
 }
 
 uint64_t tls_wire_sent(const struct tls *tls)

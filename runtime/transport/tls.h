@@ -26,9 +26,11 @@ void tls_free(struct tls *tls); /* may be NULL */
 
 /* 1: done; 0: not yet; -1: failed. */
 int tls_shake(struct tls *tls, struct error *err);
-/* As sock_read and sock_write. After 0 from a write the same bytes must come again. */
+/* As sock_read and sock_write. After 0 from a write the same bytes must come again. What was
+ * written is gathered; tls_flush sends the rest. 1: all of it; 0: not yet; -1: failed. */
 long tls_read(struct tls *tls, void *bytes, size_t length, struct error *err);
 long tls_write(struct tls *tls, const void *bytes, size_t length, struct error *err);
+int tls_flush(struct tls *tls, struct error *err);
 void tls_end(struct tls *tls); /* no more writing; best effort */
 
 bool tls_wants_write(const struct tls *tls); /* what stopped the last call was a full socket */

@@ -49,6 +49,8 @@ static void shake_and_say(struct handshake *ours, struct stream *other, const ui
 		if (shaken > 0 && done < length)
 			put = stream_write(other, &part, 1, &err);
 		if (shaken > 0)
+			(void)stream_flush(other, &err);
+		if (shaken > 0)
 			(void)stream_read(other, heard, sizeof(heard), &err);
 		if (shaken < 0 || put < 0)
 			return;

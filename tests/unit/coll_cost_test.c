@@ -54,6 +54,19 @@ static void a_longer_way_makes_steps_dearer(void **state)
 	assert_int_equal(coll_cost_best(&far, 8, 256 << 10), COLL_FLAT);
 }
 
+static void within_a_host_nothing_goes_round_a_ring(void **state)
+{
+	struct coll_cost host = lan;
+
+	(void)state;
+	host.one_host = true;
+	for (int n = 2; n <= 64; n++) {
+		assert_int_equal(coll_cost_best(&host, n, (size_t)1 << 30), COLL_DIRECT);
+		for (size_t bytes = 4; bytes <= (size_t)1 << 30; bytes *= 2)
+			assert_int_not_equal(coll_cost_best(&host, n, bytes), COLL_RING);
+	}
+}
+
 static struct coll_cost measured[CLUSTER_MAX];
 
 static void measure_body(int rank, struct net *net, void *arg)
@@ -90,6 +103,7 @@ int main(void)
 		cmocka_unit_test(predictions_follow_the_formulas),
 		cmocka_unit_test(the_larger_a_vector_the_fewer_bytes_are_sent),
 		cmocka_unit_test(a_longer_way_makes_steps_dearer),
+		cmocka_unit_test(within_a_host_nothing_goes_round_a_ring),
 		cmocka_unit_test(all_members_measure_the_same),
 	};
 

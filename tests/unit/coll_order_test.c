@@ -2,7 +2,10 @@
  * and collectives that follow each other in a group keep apart. */
 #include "tests/unit/unit.h"
 
+#include <linux/tcp.h>
 #include <math.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
 
 #include "lib/clock.h"
 #include "runtime/coll.h"
@@ -13,7 +16,7 @@
 #ifdef __SANITIZE_THREAD__
 static const size_t counts[] = { 1, 3, 17, 4097, 9001 };
 #else
-static const size_t counts[] = { 1, 2, 3, 17, 1000, 4095, 4096, 4097, 30011, 70001 };
+static const size_t counts[] = { 1, 2, 3, 17, 1000, 4095, 4096, 4097, 30011, 70001, 200003 };
 #endif
 
 static const enum coll_algorithm ordered[] = { COLL_AUTO, COLL_RING, COLL_DIRECT, COLL_FLAT };
@@ -104,6 +107,50 @@ static void all_that_auto_takes_adds_in_the_order_of_the_ring(void **state)
 		cluster_run("inproc", n, order_body, NULL);
 	cluster_run("tcp", 3, order_body, NULL);
 	cluster_run("tcp encrypt=no", 5, order_body, NULL);
+}
+
+/* Ends of this process's connections through which at least `bytes` went out. */
+static int busy_connections(size_t bytes)
+{
+	int busy = 0;
+
+	for (int fd = 0; fd < 1024; fd++) {
+		struct tcp_info about = { 0 };
+		socklen_t length = sizeof(about);
+
+		if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &about, &length) == 0)
+			busy += about.tcpi_bytes_acked >= bytes;
+	}
+	return busy;
+}
+
+/* All of a ring's connections lead to the right. Segments of slices of each algorithm and then some
+ * go through each. */
+static void long_body(int rank, struct net *net, void *arg)
+{
+	enum { LONG = 1400000, STREAMS = 4, LEAST = 256 << 10 };
+	float *x = xmalloc(LONG * sizeof(*x));
+	int ranks[CLUSTER_MAX], n = net_world(net);
+	struct group world = group_world(ranks, n, rank);
+	struct error err;
+
+	(void)arg;
+	assert(net_streams(net, !rank) == STREAMS);
+	sum_all(net, &world, COLL_RING, x, LONG);
+	cluster_must(coll_barrier(net, &world, &err), &err);
+	assert(busy_connections(LEAST) == n * STREAMS);
+	cluster_must(coll_barrier(net, &world, &err), &err);
+	sum_all(net, &world, COLL_DIRECT, x, LONG);
+	cluster_must(coll_barrier(net, &world, &err), &err);
+	assert(busy_connections(LEAST) == n * (n - 1) * STREAMS);
+	cluster_must(coll_barrier(net, &world, &err), &err);
+	free(x);
+}
+
+static void long_vectors_take_all_streams(void **state)
+{
+	(void)state;
+	cluster_run("tcp shared_memory=no streams=4 encrypt=no", 3, long_body, NULL);
 }
 
 /* A number that all ranks draw alike. */
@@ -296,6 +343,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(all_that_auto_takes_adds_in_the_order_of_the_ring),
+		cmocka_unit_test(long_vectors_take_all_streams),
 		cmocka_unit_test(groups_may_follow_each_other_under_one_id),
 		cmocka_unit_test(small_sums_in_quick_succession_do_not_mix),
 		cmocka_unit_test(who_does_not_come_is_named_within_the_timeout),

@@ -19,7 +19,7 @@ static void a_host_is_provisioned_once(void **state)
 	(void)state;
 	shell("rm -rf %s/cache", directory);
 	shell("cp %s %s", paths[0], paths[1]);
-	if (provision_collect(&files, paths, 3, &err) < 0)
+	if (provision_collect(&files, paths, 3, true, &err) < 0)
 		fail_msg("%s", err.text);
 	assert_int_equal(files.count, 4); /* the same bytes under two names travel once */
 	if (provision_host(ssh, &host, &files, NULL, &cache, &sent, &err) < 0)
@@ -44,7 +44,7 @@ static void a_host_is_provisioned_once(void **state)
 	free(program);
 	free(copy);
 	provision_files_release(&files);
-	assert_int_equal(provision_collect(&files, (char *[]){ directory }, 1, &err), -1);
+	assert_int_equal(provision_collect(&files, (char *[]){ directory }, 1, true, &err), -1);
 	for (int i = 0; i < 3; i++)
 		free(paths[i]);
 	ssh_close(ssh);
@@ -71,7 +71,7 @@ static void a_host_that_cannot_be_provisioned_says_why(void **state)
 	struct error err;
 
 	(void)state;
-	assert_int_equal(provision_collect(&files, NULL, 0, &err), 0);
+	assert_int_equal(provision_collect(&files, NULL, 0, true, &err), 0);
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		struct process other;
 		struct host host = make_host("h", start_server(&other, cases[i].lines));
@@ -101,7 +101,7 @@ static void a_signal_ends_an_upload(void **state)
 
 	(void)state;
 	shell("rm -rf %s/cache", directory);
-	assert_int_equal(provision_collect(&files, NULL, 0, &err), 0);
+	assert_int_equal(provision_collect(&files, NULL, 0, true, &err), 0);
 	stop_install(false);
 	raise(SIGTERM);
 	assert_int_equal(provision_host(ssh, &host, &files, NULL, &cache, &sent, &err), -1);

@@ -3,6 +3,8 @@
 
 #include <poll.h>
 #include <signal.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -227,6 +229,72 @@ static void a_late_message_leaves_a_buffer_alone_that_was_given_up(void **state)
 	free(got);
 }
 
+/* Big enough that it is on its way in before all of it was sent. */
+static void a_large_message_that_nobody_expected_arrives_whole(void **state)
+{
+	const size_t length = (16 << 20) + 3;
+	unsigned char *sent = xmalloc(length), *got = xcalloc(1, length);
+
+	(void)state;
+	for (size_t k = 0; k < length; k++)
+		sent[k] = (unsigned char)(k ^ k >> 8 ^ k >> 16);
+	for (size_t i = 0; i < ARRAY_SIZE(specs); i++) {
+		struct net_request request;
+		struct rogue rogue;
+		struct error err;
+
+		rogue_enter(&rogue, specs[i], 10);
+		rogue_says_header(&rogue, MAGIC, 1, length);
+		rogue_says(&rogue, sent, length);
+		net_post_recv(rogue.opener.net, 1, 5, got, length, &request);
+		cluster_must(net_wait(rogue.opener.net, &request, &err), &err);
+		assert_memory_equal(got, sent, length);
+		memset(got, 0, length);
+		rogue_leave(&rogue);
+	}
+	free(sent);
+	free(got);
+}
+
+/* A sanitizer needs more addresses than a limit leaves it. */
+static void limit_addresses(rlim_t bytes)
+{
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+	struct rlimit limit;
+
+	assert_int_equal(getrlimit(RLIMIT_AS, &limit), 0);
+	limit.rlim_cur = bytes < limit.rlim_max ? bytes : limit.rlim_max;
+	assert_int_equal(setrlimit(RLIMIT_AS, &limit), 0);
+#else
+	(void)bytes;
+#endif
+}
+
+static void the_length_that_a_peer_claims_takes_no_memory(void **state)
+{
+	const size_t length = 4 << 20;
+	unsigned char *sent = xcalloc(1, length);
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(specs); i++) {
+		struct net_request request;
+		struct rogue rogue;
+		struct error err;
+
+		rogue_enter(&rogue, specs[i], 10);
+		limit_addresses((rlim_t)4 << 30);
+		rogue_says_header(&rogue, MAGIC, 1, NET_LENGTH_MAX);
+		rogue_says(&rogue, sent, length);
+		net_post_recv(rogue.opener.net, 1, 5, sent, 1, &request);
+		shutdown(rogue.handshake->stream.fd, SHUT_RDWR);
+		assert_int_equal(net_wait(rogue.opener.net, &request, &err), -1);
+		assert_non_null(strstr(err.text, "lost rank 1"));
+		limit_addresses(RLIM_INFINITY);
+		rogue_leave(&rogue);
+	}
+	free(sent);
+}
+
 static void a_peer_that_does_not_read_is_given_up_by_name(void **state)
 {
 	const size_t length = 64 << 20;
@@ -264,6 +332,8 @@ int main(void)
 		cmocka_unit_test(a_peer_that_dies_within_a_message_fails_it),
 		cmocka_unit_test(a_peer_that_dies_while_it_is_sent_to_kills_nobody),
 		cmocka_unit_test(a_late_message_leaves_a_buffer_alone_that_was_given_up),
+		cmocka_unit_test(a_large_message_that_nobody_expected_arrives_whole),
+		cmocka_unit_test(the_length_that_a_peer_claims_takes_no_memory),
 		cmocka_unit_test(a_peer_that_does_not_read_is_given_up_by_name),
 	};
 

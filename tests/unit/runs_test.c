@@ -42,10 +42,10 @@ static void a_run_lasts_as_long_as_its_lock(void **state)
 	struct error err;
 
 	(void)state;
-	assert_true(run_lasts("one"));
+	assert_true(rundir_in_use("one"));
 	state_is("one", "starting");
 	rundir_release(&rundir);
-	assert_false(run_lasts("one"));
+	assert_false(rundir_in_use("one"));
 	state_is("one", "killed");
 	assert_int_equal(rundir_open(&rundir, "one", &err), 0);
 	assert_int_equal(rundir_write(&rundir, RUN_RESULT, "{\"state\": \"done\"}", 17, &err), 0);
@@ -64,7 +64,7 @@ static void looking_never_keeps_a_run_from_its_lock(void **state)
 	(void)state;
 	for (int i = 0; i < 100; i++) {
 		rundir_release(&rundir);
-		assert_false(run_lasts("looked-at"));
+		assert_false(rundir_in_use("looked-at"));
 		assert_int_equal(rundir_open(&rundir, "looked-at", &err), 0);
 	}
 	rundir_release(&rundir);

@@ -41,12 +41,12 @@ static void wait_readable(int fd)
 static void bytes_go_both_ways_over(const char *address)
 {
 	struct iovec parts[] = { { (char[]){ "ab" }, 2 }, { (char[]){ "cde" }, 3 } };
-	char one[SOCK_NAME], two[SOCK_NAME], text[8] = "";
+	char name[SOCK_NAME], text[8] = "";
 	struct error err;
 	int left, right;
 
 	connect_pair(address, &left, &right);
-	assert_string_equal(sock_name(one, left), sock_peer_name(two, right));
+	assert_non_null(strstr(sock_peer_name(name, right), address));
 	assert_int_equal(sock_read(right, text, sizeof(text), &err), 0);
 	assert_int_equal(sock_write(left, parts, 2, &err), 5);
 	wait_readable(right);
