@@ -50,6 +50,19 @@ double channel_patience(const struct channel *channel)
 	return channel->hello.digest || start_s < CONTROL_SILENT_S ? CONTROL_SILENT_S : start_s;
 }
 
+bool channel_compare(const struct channel *first, const struct channel *other)
+{
+	const char *one = first->hello.kernel, *two = other->hello.kernel;
+
+	if (!one || strcmp(one, two) == 0)
+		return false;
+	log_warn("'%s' multiplies matrices with %s kernels, '%s' with %s: the losses depend in the "
+		 "last digits on which host has which rank; OPENBLAS_CORETYPE=Haswell before "
+		 "dstrain makes all hosts use the same",
+		 first->host->name, one, other->host->name, two);
+	return true;
+}
+
 void channel_polls(const struct channel *channel, struct pollfd *polls)
 {
 	const struct process *process = &channel->process;

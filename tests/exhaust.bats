@@ -61,6 +61,34 @@ load dstrain
 	done
 }
 
+# What libfaketime tells all of dstrain's processes of the wall clock, while the monotonic one goes
+# on; the file is read again each time.
+@test "a wall clock that jumps by a year, to and fro, changes nothing but time stamps" {
+	faked() { # FLAGS
+		LD_PRELOAD=$(dpkg -L faketime libfaketime | grep 'libfaketimeMT\.so') DONT_FAKE_MONOTONIC=1 \
+			FAKETIME_DONT_FAKE_MONOTONIC=1 FAKETIME_NO_CACHE=1 FAKETIME_TIMESTAMP_FILE=$PWD/clock "$@"
+	}
+	jump() {
+		echo "$1" >clock.new && mv clock.new clock
+	}
+	jump +0
+	faked ./dstrain run recipe.yaml --run-dir run --set train.steps=40000 --set checkpoint.every=500 2>said 3>&- &
+	orchestrator=$!
+	for to in +365d -365d +0; do
+		steps=$(grep -c '"kind":"step"' run/metrics.jsonl || true)
+		wait_for 20 has_steps run $((${steps:-0} + 300)) || { cat said; false; }
+		jump "$to"
+		[ "$to" = +0 ] || { [ "$(faked date +%Y)" != "$(date +%Y)" ] && kill -0 "$orchestrator"; }
+	done
+	wait "$orchestrator"
+	cat said
+	[ "$(grep -c silent said || true)" = 0 ]
+	./dstrain run recipe.yaml --run-dir whole --quiet --set train.steps=40000 --set checkpoint.every=500
+	assert_same_training run whole
+	run grep -o '"elapsed_s":-' run/metrics.jsonl
+	assert_output ''
+}
+
 # In a mount namespace of our own, so that no other disk fills up.
 @test "a disk too small for a checkpoint: the file, the bytes it needs and those that are free" {
 	unshare -m true || skip "no such hardware: not allowed to mount"
