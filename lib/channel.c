@@ -19,7 +19,11 @@
 #include "lib/ssh.h"
 
 enum { READ_BYTES = 1 << 18, LINE_BYTES = 4096 };
-enum { WAITING_BYTES = 4 << 20 }; /* unhandled; what comes then waits with the worker */
+/* What waits to be handled may have so many bytes: a worker that is ahead of us waits, and is soon
+ * stopped. Beyond that, only as much is taken in as shows that it lives. */
+enum { WAITING_BYTES = 1 << 16, MOST_BYTES = 1 << 20 };
+
+#define TASTE_S 0.5
 
 #define KILL_S	   0.75 /* for hosts to end workers that do not react */
 #define KILL_WIDTH 64	/* hosts at once */
@@ -44,6 +48,19 @@ double channel_patience(const struct channel *channel)
 	double start_s = channel->host->connect_timeout_s;
 
 	return channel->hello.digest || start_s < CONTROL_SILENT_S ? CONTROL_SILENT_S : start_s;
+}
+
+bool channel_compare(const struct channel *first, const struct channel *other)
+{
+	const char *one = first->hello.kernel, *two = other->hello.kernel;
+
+	if (!one || strcmp(one, two) == 0)
+		return false;
+	log_warn("'%s' multiplies matrices with %s kernels, '%s' with %s: the losses depend in the "
+		 "last digits on which host has which rank; OPENBLAS_CORETYPE=Haswell before "
+		 "dstrain makes all hosts use the same",
+		 first->host->name, one, other->host->name, two);
+	return true;
 }
 
 void channel_polls(const struct channel *channel, struct pollfd *polls)
@@ -137,10 +154,12 @@ void channel_hear(struct channel *channel)
 	if (!channel->process.ops)
 		return;
 	while (has_come(channel->process.out)) {
-		if (channel->reader.in.length - channel->reader.from >= WAITING_BYTES) {
+		size_t waiting = channel->reader.in.length - channel->reader.from;
+
+		if (waiting >= MOST_BYTES)
 			channel->heard = clock_now();
+		if (waiting >= WAITING_BYTES && clock_now() < channel->heard + TASTE_S)
 			break;
-		}
 		read_frames(channel);
 	}
 	while (has_come(channel->process.err)) /* if it ended, this may say why */

@@ -44,6 +44,9 @@ struct channel {
 int channel_open(struct channel *channel, const char *log_path, struct error *err);
 /* Seconds of silence after which the worker counts as lost. */
 double channel_patience(const struct channel *channel);
+/* Bit-identical results need the same kernels everywhere: warns and returns true where they differ.
+ */
+bool channel_compare(const struct channel *first, const struct channel *other);
 /* Fills CHANNEL_POLLS entries (fd -1 where there is nothing to wait for). */
 void channel_polls(const struct channel *channel, struct pollfd *polls);
 /* Moves bytes after a poll: never blocks. */

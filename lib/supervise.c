@@ -93,22 +93,6 @@ static void tell_all(struct watch *w, enum control_type type)
 	buf_release(&frame);
 }
 
-/* Bit-identical results need the same kernels everywhere. */
-static void compare_kernels(struct watch *w, const struct channel *channel)
-{
-	const struct channel *first = &w->s->channels[0];
-
-	if (w->kernels_differ || !first->hello.kernel ||
-	    strcmp(first->hello.kernel, channel->hello.kernel) == 0)
-		return;
-	w->kernels_differ = true;
-	log_warn("'%s' multiplies matrices with %s kernels, '%s' with %s: the losses depend in the "
-		 "last digits on which host has which rank; OPENBLAS_CORETYPE=Haswell before "
-		 "dstrain makes all hosts use the same",
-		 first->host->name, first->hello.kernel, channel->host->name,
-		 channel->hello.kernel);
-}
-
 /* A local worker is started from our own file; a remote one from a copy, which it digests. */
 static bool same_program(const struct watch *w, const struct channel *channel)
 {
@@ -139,7 +123,8 @@ static int take_hello(struct watch *w, struct channel *channel, const struct con
 		memory_wipe(plan.key, sizeof(plan.key));
 		return -1;
 	}
-	compare_kernels(w, channel);
+	if (!w->kernels_differ)
+		w->kernels_differ = channel_compare(&w->s->channels[0], channel);
 	control_put_plan(&channel->out, &plan);
 	memory_wipe(plan.key, sizeof(plan.key));
 	return 0;

@@ -23,8 +23,70 @@ load dstrain
 
 @test "a model that no memory holds is refused with both numbers" {
 	run timeout 60 ./dstrain run recipe.yaml --run-dir run --hosts local:1 --set 'model.hidden=[60000, 65000, 65000, 65000, 65000, 65000, 65000, 65000, 65000]'
-	[ "$status" != 0 ]
-	assert_output --regexp "out of memory: "
+	assert_failure 1
+	# 65000 x 65000 seven times and what is small beside that, twice, of four bytes each.
+	assert_output --regexp "error: rank 0 on 'local': out of memory: weights and gradient take 249\\.4 GiB, and the limit is [0-9.]+ [MG]iB$"
+	[[ $output =~ limit\ is\ ([0-9.]+)\ ([MG])iB ]]
+	awk -v limit="${BASH_REMATCH[1]}" -v unit="${BASH_REMATCH[2]}" '/^MemTotal:/ {
+		exit !(limit > 0 && limit * (unit == "G" ? 1024 : 1) <= $2 / 1024 * 1.01) }' /proc/meminfo
+}
+
+@test "too few open files for many hosts is said before one is connected to" {
+	run bash -c 'ulimit -n 100 && exec timeout 20 ./dstrain run recipe.yaml --hosts "host[001-100].invalid" --run-dir run --set train.batch=200'
+	assert_failure 1
+	assert_output --regexp "error: 100 workers on 100 hosts need up to 2124 open files, and the limit is 100; raise it, as with: ulimit -n 2124"
+	refute_output --partial invalid
+}
+
+@test "as many open files as are said to be needed are enough for 32 ranks, and one less is refused" {
+	needs() { # FLAGS
+		./dstrain run recipe.yaml --hosts local:32 --set train.steps=3 "$@"
+	}
+	export -f needs
+	for transport in tcp inproc; do
+		run bash -c "ulimit -n 40; needs --run-dir few-$transport --set transport=$transport"
+		assert_failure 1
+		[[ $output =~ ulimit\ -n\ ([0-9]+) ]]
+		enough=${BASH_REMATCH[1]}
+		run bash -c "ulimit -n $((enough - 1)); needs --run-dir few-$transport --set transport=$transport"
+		assert_failure 1
+		assert_output --partial "and the limit is $((enough - 1))"
+		run bash -c "ulimit -n $enough; needs --run-dir $transport --set transport=$transport"
+		if [ "$transport" = inproc ]; then # one worker with all ranks
+			assert_output --regexp "the connections of 32 ranks need up to [0-9]+ open files, and the limit is $enough"
+			[[ $output =~ ulimit\ -n\ ([0-9]+) ]]
+			run bash -c "ulimit -n ${BASH_REMATCH[1]}; needs --run-dir more --set transport=$transport"
+		fi
+		assert_success
+	done
+}
+
+# What libfaketime tells all of dstrain's processes of the wall clock, while the monotonic one goes
+# on; the file is read again each time.
+@test "a wall clock that jumps by a year, to and fro, changes nothing but time stamps" {
+	faked() { # FLAGS
+		LD_PRELOAD=$(dpkg -L faketime libfaketime | grep 'libfaketimeMT\.so') DONT_FAKE_MONOTONIC=1 \
+			FAKETIME_DONT_FAKE_MONOTONIC=1 FAKETIME_NO_CACHE=1 FAKETIME_TIMESTAMP_FILE=$PWD/clock "$@"
+	}
+	jump() {
+		echo "$1" >clock.new && mv clock.new clock
+	}
+	jump +0
+	faked ./dstrain run recipe.yaml --run-dir run --set train.steps=40000 --set checkpoint.every=500 2>said 3>&- &
+	orchestrator=$!
+	for to in +365d -365d +0; do
+		steps=$(grep -c '"kind":"step"' run/metrics.jsonl || true)
+		wait_for 20 has_steps run $((${steps:-0} + 300)) || { cat said; false; }
+		jump "$to"
+		[ "$to" = +0 ] || { [ "$(faked date +%Y)" != "$(date +%Y)" ] && kill -0 "$orchestrator"; }
+	done
+	wait "$orchestrator"
+	cat said
+	[ "$(grep -c silent said || true)" = 0 ]
+	./dstrain run recipe.yaml --run-dir whole --quiet --set train.steps=40000 --set checkpoint.every=500
+	assert_same_training run whole
+	run grep -o '"elapsed_s":-' run/metrics.jsonl
+	assert_output ''
 }
 
 # In a mount namespace of our own, so that no other disk fills up.
