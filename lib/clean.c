@@ -137,20 +137,30 @@ static int ask_remote(const struct host *host, const struct buf *text, struct bu
 	return status;
 }
 
-/* Until the end of what it says; the pipe is non-blocking. */
-static void read_all(int fd, struct buf *out)
+/* Both of what it says, until both end; the pipes are non-blocking. */
+static void read_both(const struct process *process, struct buf *answer, struct buf *said)
 {
-	struct pollfd ready = { .fd = fd, .events = POLLIN };
-	ssize_t got;
+	struct pollfd ready[] = { { .fd = process->out, .events = POLLIN },
+				  { .fd = process->err, .events = POLLIN } };
+	struct buf *into[] = { answer, said };
 
-	while (poll(&ready, 1, -1) >= 0) {
-		got = read(fd, buf_reserve(out, PIECE_BYTES), PIECE_BYTES);
-		if (got == 0)
-			break;
-		if (got > 0)
-			out->length += (size_t)got;
+	while (ready[0].fd >= 0 || ready[1].fd >= 0) {
+		if (poll(ready, ARRAY_SIZE(ready), -1) < 0)
+			continue; /* a signal: the script is short */
+		for (size_t i = 0; i < ARRAY_SIZE(ready); i++) {
+			ssize_t got = 0;
+
+			if (ready[i].fd < 0 || !ready[i].revents)
+				continue;
+			got = read(ready[i].fd, buf_reserve(into[i], PIECE_BYTES), PIECE_BYTES);
+			if (got > 0)
+				into[i]->length += (size_t)got;
+			else if (got == 0)
+				ready[i].fd = -1;
+		}
 	}
-	buf_add(out, "", 0);
+	buf_add(answer, "", 0);
+	buf_add(said, "", 0);
 }
 
 static int ask_here(const struct buf *text, struct buf *answer, struct error *err)
@@ -165,8 +175,7 @@ static int ask_here(const struct buf *text, struct buf *answer, struct error *er
 	if (process_start(&process, argv, NULL, err) < 0)
 		return -1;
 	file_close(&process.in);
-	read_all(process.out, answer);
-	read_all(process.err, &said);
+	read_both(&process, answer, &said);
 	process_wait(&process, INFINITY, &status);
 	if (!status.exited || status.code != 0)
 		outcome = error_set(err, "local: %.*s", (int)strcspn(buf_text(&said), "\n"),

@@ -15,7 +15,7 @@
 #include "lib/error.h"
 #include "lib/memory.h"
 
-enum { READ_BYTES = 1 << 16 };
+enum { READ_BYTES = 1 << 16, SMALL_BYTES = 1 << 20 };
 
 int file_read(struct buf *out, const char *path, size_t limit, struct error *err)
 {
@@ -60,6 +60,22 @@ int file_write_all(int fd, const void *bytes, size_t length)
 		length -= (size_t)wrote;
 	}
 	return 0;
+}
+
+uint64_t file_number(const char *path, const char *key)
+{
+	unsigned long long value = UINT64_MAX;
+	struct buf text = { 0 };
+	struct error ignored;
+	const char *at;
+
+	if (file_exists(path) && file_read(&text, path, SMALL_BYTES, &ignored) == 0) {
+		at = strstr(buf_text(&text), key);
+		if (at)
+			sscanf(at + strlen(key), "%llu", &value);
+	}
+	buf_release(&text);
+	return value;
 }
 
 void file_close(int *fd)

@@ -32,23 +32,6 @@ int limit_descriptors(size_t wanted, const char *what, struct error *err)
 			 what, wanted, (unsigned long long)limit.rlim_cur, wanted);
 }
 
-/* The number behind `key` in a small file, or UINT64_MAX: "max", or no such file. */
-static uint64_t number_in(const char *path, const char *key)
-{
-	unsigned long long value = UINT64_MAX;
-	struct buf text = { 0 };
-	struct error ignored;
-	const char *at;
-
-	if (file_exists(path) && file_read(&text, path, FILE_BYTES, &ignored) == 0) {
-		at = strstr(buf_text(&text), key);
-		if (at)
-			sscanf(at + strlen(key), "%llu", &value);
-	}
-	buf_release(&text);
-	return value;
-}
-
 /* The names that version 1 and 2 of cgroups have for the same two numbers. */
 struct hierarchy {
 	const char *entry; /* in /proc/self/cgroup, before the path */
@@ -64,7 +47,7 @@ static void apply(struct limit_memory *memory, const struct hierarchy *kind, con
 {
 	char *limit = xasprintf("%s%s/%s", kind->mount, group, kind->limit);
 	char *usage = xasprintf("%s%s/%s", kind->mount, group, kind->usage);
-	uint64_t most = number_in(limit, ""), used = number_in(usage, "");
+	uint64_t most = file_number(limit, ""), used = file_number(usage, "");
 
 	if (most < memory->bytes)
 		memory->bytes = most;
@@ -100,7 +83,7 @@ struct limit_memory limit_memory(void)
 {
 	struct limit_memory memory = {
 		.bytes = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE),
-		.available_bytes = number_in("/proc/meminfo", "MemAvailable:"),
+		.available_bytes = file_number("/proc/meminfo", "MemAvailable:"),
 	};
 	struct buf groups = { 0 };
 	struct error ignored;

@@ -22,7 +22,7 @@ struct coll_cost {
 /* A local network, until something is measured. */
 extern const struct coll_cost coll_cost_default;
 
-/* Predicted seconds for `bytes` of floats on n ranks. */
+/* Predicted seconds for `bytes` of floats on n ranks; apart from each other for the tests. */
 double coll_cost_ring(const struct coll_cost *cost, int n, size_t bytes);
 double coll_cost_direct(const struct coll_cost *cost, int n, size_t bytes);
 double coll_cost_flat(const struct coll_cost *cost, int n, size_t bytes);

@@ -38,7 +38,7 @@
 
 #define ALONE_S 10.0 /* without a word from the orchestrator: it is gone, or cannot be reached */
 
-enum { READ_BYTES = 1 << 16, PROC_FILE_BYTES = 1 << 20 };
+enum { READ_BYTES = 1 << 16 };
 
 struct worker {
 	struct outbox *outbox;
@@ -100,27 +100,10 @@ static void send_hello(struct worker *worker)
 	free(hello.kernel);
 }
 
-/* The number behind `key` in a file of /proc, or 0. */
-static uint64_t proc_number(const char *path, const char *key)
-{
-	struct buf text = { 0 };
-	struct error ignored;
-	unsigned long long value = 0;
-	const char *at;
-
-	if (file_read(&text, path, PROC_FILE_BYTES, &ignored) == 0) {
-		at = strstr(buf_text(&text), key);
-		if (at)
-			sscanf(at + strlen(key), "%llu", &value);
-	}
-	buf_release(&text);
-	return value;
-}
-
 static void send_beat(struct worker *worker)
 {
 	struct control_beat beat = {
-		.resident_bytes = proc_number("/proc/self/status", "VmRSS:") * 1024,
+		.resident_bytes = file_number("/proc/self/status", "VmRSS:") * 1024,
 		.available_bytes = limit_memory().available_bytes,
 	};
 	struct buf frame = { 0 };

@@ -1,5 +1,5 @@
 /* A Unix socket in a directory that only the user can enter. */
-#define _GNU_SOURCE /* struct ucred, accept4 */
+#define _GNU_SOURCE /* accept4 */
 #include "runtime/transport/door.h"
 
 #include <assert.h>
@@ -18,6 +18,7 @@
 #include "lib/clock.h"
 #include "lib/error.h"
 #include "lib/file.h"
+#include "lib/local.h"
 
 enum { BACKLOG = 256, TRIES = 8 };
 
@@ -77,6 +78,7 @@ static int new_socket(struct error *err)
 static int bind_to(struct door *door, const char *name, struct error *err)
 {
 	struct sockaddr_un address;
+	bool vanished;
 
 	if (choose_place(door->path, name, err) < 0)
 		return -1;
@@ -84,9 +86,10 @@ static int bind_to(struct door *door, const char *name, struct error *err)
 	address = address_of(door->path);
 	if (bind(door->fd, (struct sockaddr *)&address, sizeof(address)) == 0)
 		return 0;
+	vanished = errno == ENOENT;
 	error_set(err, "cannot make the socket '%s': %s", door->path, strerror(errno));
 	door->path[0] = '\0';
-	return errno == ENOENT ? 1 : -1;
+	return vanished ? 1 : -1;
 }
 
 int door_open(struct door *door, uint64_t job, uint32_t view, int rank, struct error *err)
@@ -107,21 +110,12 @@ int door_open(struct door *door, uint64_t job, uint32_t view, int rank, struct e
 	return status ? -1 : 0;
 }
 
-/* Whether the other end is a process of this user. */
-static bool is_ours(int fd)
-{
-	struct ucred who;
-	socklen_t length = sizeof(who);
-
-	return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &length) == 0 && who.uid == geteuid();
-}
-
 int door_admit(struct door *door)
 {
 	int fd;
 
 	while ((fd = accept4(door->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK)) >= 0) {
-		if (is_ours(fd))
+		if (local_peer_is_ours(fd))
 			return fd;
 		close(fd);
 	}
@@ -157,7 +151,7 @@ int door_knock(const char *path, struct error *err)
 		return -1;
 	if (connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0)
 		error_set(err, "cannot connect to '%s': %s", path, strerror(errno));
-	else if (!is_ours(fd))
+	else if (!local_peer_is_ours(fd))
 		error_set(err, "another user listens at '%s'", path);
 	else
 		return fd;
