@@ -70,7 +70,7 @@ static void names_release(struct names *names)
 
 static void names_add(struct names *names, char *owned)
 {
-	names->items = xrealloc(names->items, names->count + 1, sizeof(*names->items));
+	names->items = xgrow(names->items, names->count, sizeof(*names->items));
 	names->items[names->count++] = owned;
 }
 
@@ -377,7 +377,7 @@ static void add_one(struct hosts *hosts, const char *name, struct place place,
 		report(&found, given, "data_addr", "is not a numeric address", options.data_addr);
 	merge_problems(problems, &found);
 	fill(&host, &options);
-	hosts->entries = xrealloc(hosts->entries, hosts->count + 1, sizeof(*hosts->entries));
+	hosts->entries = xgrow(hosts->entries, hosts->count, sizeof(*hosts->entries));
 	hosts->entries[hosts->count++] = host;
 	opt_release(host_table, &options);
 	problems_release(&found);

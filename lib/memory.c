@@ -31,6 +31,11 @@ void *xrealloc(void *old, size_t count, size_t bytes)
 	return checked(realloc(old, count && bytes ? count * bytes : 1), count * bytes);
 }
 
+void *xgrow(void *old, size_t count, size_t bytes)
+{
+	return count & (count - 1) ? old : xrealloc(old, count ? 2 * count : 1, bytes);
+}
+
 void *xaligned(size_t bytes)
 {
 	size_t rounded = (bytes + 63) / 64 * 64 + (bytes == 0 ? 64 : 0);

@@ -10,6 +10,8 @@
 void *xmalloc(size_t bytes);
 void *xcalloc(size_t count, size_t bytes); /* zeroed; ends the program on overflow too */
 void *xrealloc(void *old, size_t count, size_t bytes);
+/* Room for one more than `count`, for an array that only grows by this: in doubling steps. */
+void *xgrow(void *old, size_t count, size_t bytes);
 void *xaligned(size_t bytes); /* zeroed, 64-byte aligned; caller frees with free() */
 char *xstrdup(const char *text);
 char *xstrndup(const char *text, size_t length);
