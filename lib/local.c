@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "lib/error.h"
+#include "lib/file.h"
 
 enum { BACKLOG = 64 };
 
@@ -28,53 +29,50 @@ static int open_address(struct sockaddr_un *at, const char *dir, const char *nam
 	return fd;
 }
 
-static int new_socket(void)
+/* Nobody can connect before it listens, and by then the file is closed to others. */
+static int listen_at(int fd, int place, const char *name, const struct sockaddr_un *at)
 {
-	return socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	unlinkat(place, name, 0);
+	if (bind(fd, (const struct sockaddr *)at, sizeof(*at)) < 0 ||
+	    fchmodat(place, name, 0600, 0) < 0)
+		return -1;
+	return listen(fd, BACKLOG);
+}
+
+static int open_socket(int *out, const char *dir, const char *name, bool listens, struct error *err)
+{
+	struct sockaddr_un at;
+	int place = open_address(&at, dir, name, err);
+	int fd, status;
+
+	if (place < 0)
+		return -1;
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0)
+		status = -1;
+	else if (listens)
+		status = listen_at(fd, place, name, &at);
+	else
+		status = connect(fd, (struct sockaddr *)&at, sizeof(at));
+	if (status < 0) {
+		error_set(err, "cannot %s '%s/%s': %s", listens ? "listen on" : "connect to", dir,
+			  name, strerror(errno));
+		file_close(&fd);
+	} else {
+		*out = fd;
+	}
+	close(place);
+	return status;
 }
 
 int local_listen(int *out, const char *dir, const char *name, struct error *err)
 {
-	struct sockaddr_un at;
-	int place = open_address(&at, dir, name, err);
-	int fd, status = 0;
-
-	if (place < 0)
-		return -1;
-	fd = new_socket();
-	unlinkat(place, name, 0);
-	/* Nobody can connect before it listens, and by then the file is closed to others. */
-	if (fd < 0 || bind(fd, (struct sockaddr *)&at, sizeof(at)) < 0 ||
-	    fchmodat(place, name, 0600, 0) < 0 || listen(fd, BACKLOG) < 0) {
-		status = error_set(err, "cannot listen on '%s/%s': %s", dir, name, strerror(errno));
-		if (fd >= 0)
-			close(fd);
-	} else {
-		*out = fd;
-	}
-	close(place);
-	return status;
+	return open_socket(out, dir, name, true, err);
 }
 
 int local_connect(int *out, const char *dir, const char *name, struct error *err)
 {
-	struct sockaddr_un at;
-	int place = open_address(&at, dir, name, err);
-	int fd, status = 0;
-
-	if (place < 0)
-		return -1;
-	fd = new_socket();
-	if (fd < 0 || connect(fd, (struct sockaddr *)&at, sizeof(at)) < 0) {
-		status =
-			error_set(err, "cannot connect to '%s/%s': %s", dir, name, strerror(errno));
-		if (fd >= 0)
-			close(fd);
-	} else {
-		*out = fd;
-	}
-	close(place);
-	return status;
+	return open_socket(out, dir, name, false, err);
 }
 
 bool local_peer_is_ours(int fd)

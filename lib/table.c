@@ -15,7 +15,7 @@ void table_add(struct table *table, const char *format, ...)
 {
 	va_list args;
 
-	table->cells = xrealloc(table->cells, table->count + 1, sizeof(*table->cells));
+	table->cells = xgrow(table->cells, table->count, sizeof(*table->cells));
 	va_start(args, format);
 	table->cells[table->count++] = xvasprintf(format, args);
 	va_end(args);
