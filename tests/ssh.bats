@@ -366,10 +366,11 @@ waits_for_h2() {
 	lab rate h2 none
 	cat said
 	assert_equal $ended 1
-	[ $((SECONDS - began)) -le 40 ]
+	# 30 s without a piece; what the kernels still had room for may count as one more piece first
+	[ $((SECONDS - began)) -le 90 ]
 	grep -q "h2: writing '/root/.cache/dstrain/bin/" said
 	until no_shell_on h2; do
-		[ $((SECONDS - began)) -le 70 ]
+		[ $((SECONDS - began)) -le 150 ]
 		sleep 0.5
 	done
 }
