@@ -38,7 +38,13 @@ link = $(if $(filter /%,$(shell $(CC) -print-file-name=lib$(1).a)),-Wl$(comma)-B
 LDLIBS  = $(foreach lib,ssh2 yaml jansson openblas ssl crypto z,$(call link,$(lib))) -lm -ldl
 
 SOURCES := $(wildcard cmd/*.c lib/*.c runtime/*.c runtime/*/*.c)
-OBJECTS := $(SOURCES:%.c=$(OUT)/%.o)
+# What lies in simd/ is compiled for each of these; the best is chosen when the program starts.
+ISAS    := plain $(if $(findstring x86_64,$(shell $(CC) -dumpmachine)),avx2 avx512)
+plain   :=
+avx2    := -mavx2 -mfma
+avx512  := $(avx2) $(addprefix -mavx512,f dq bw vl) -mprefer-vector-width=512
+KERNELS := $(wildcard runtime/device/simd/*.c)
+OBJECTS := $(SOURCES:%.c=$(OUT)/%.o) $(foreach isa,$(ISAS),$(KERNELS:%.c=$(OUT)/%.$(isa).o))
 LIBRARY := $(OUT)/libdstrain.a
 UNITS   := $(patsubst %.c,$(OUT)/%,$(wildcard tests/unit/*_test.c))
 FUZZERS := $(patsubst %.c,$(OUT)/%,$(wildcard tests/fuzz/*_fuzz.c))
@@ -67,6 +73,14 @@ $(OUT)/%.o: %.c
 	$(call say,CC)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) -c -o $@ $<
+
+define kernels
+$(OUT)/%.$(1).o: %.c
+	$$(call say,CC)
+	$$(Q)mkdir -p $$(@D)
+	$$(Q)$$(CC) $$(ALL_CFLAGS) -O3 -fno-math-errno -ffp-contract=fast $$($(1)) -DISA=$(1) -c -o $$@ $$<
+endef
+$(foreach isa,$(ISAS),$(eval $(call kernels,$(isa))))
 
 $(OUT)/tests/unit/%_test: $(OUT)/tests/unit/%_test.o $(LIBRARY)
 	$(call say,LD)

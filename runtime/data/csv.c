@@ -299,6 +299,7 @@ static int take_samples(const struct csv_params *params, struct csv *csv, struct
 				 csv->features, train->path, train->features);
 	out->count = csv->count;
 	out->shape = (struct shape){ .dim = { csv->features }, .rank = 1 };
+	out->labels = 1;
 	out->targets = xcalloc(csv->count, sizeof(*out->targets));
 	if (params->task == TASK_REGRESS)
 		status = read_values(csv, out, err);

@@ -11,6 +11,8 @@ void dataset_release(struct dataset *dataset)
 		free(dataset->bytes);
 	unpacked_release(&dataset->unpacked);
 	free(dataset->floats);
+	free(dataset->scale);
+	free(dataset->shift);
 	free(dataset->targets);
 	*dataset = (struct dataset){ 0 };
 }
@@ -18,10 +20,14 @@ void dataset_release(struct dataset *dataset)
 static void gather_bytes(const struct dataset *dataset, size_t sample, size_t features, float *x)
 {
 	const uint8_t *bytes = dataset->bytes + sample * features;
-	float scale = dataset->scale, shift = dataset->shift;
+	size_t channels = dataset->shape.dim[0], plane = features / channels;
 
-	for (size_t i = 0; i < features; i++)
-		x[i] = bytes[i] * scale + shift;
+	for (size_t c = 0; c < channels; c++, bytes += plane, x += plane) {
+		float scale = dataset->scale[c], shift = dataset->shift[c];
+
+		for (size_t i = 0; i < plane; i++)
+			x[i] = bytes[i] * scale + shift;
+	}
 }
 
 void dataset_gather(const struct dataset *dataset, const uint32_t *index, struct batch *batch)

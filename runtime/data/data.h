@@ -14,16 +14,42 @@ struct error;
 struct problems;
 struct settings;
 
-/* Either bytes or floats hold the features, [count][shape]; the value is bytes[i] * scale + shift.
+/* What a token file or a text holds: one long row of word numbers, of which a sample is a part. */
+struct tokens {
+	const void *ids; /* [count] unsigned integers of `width` bytes, little-endian */
+	size_t width;	 /* 1, 2 or 4 */
+	size_t count;
+	size_t stride; /* sample i starts at token i * stride and is followed by its last target */
+};
+
+/* Rows of few values each: row i has those from start[i] to start[i + 1]. */
+struct sparse_rows {
+	size_t *start; /* [count + 1] */
+	uint32_t *index;
+	float *value;
+};
+
+/*
+ * Samples of one shape, as one of: bytes, floats (both [count][shape]), sparse rows (shape is the
+ * number of columns), tokens (shape is the length of a sample, whose targets are the tokens after
+ * each of its own). What is set is owned, or lies within `mapped`.
  */
 struct dataset {
 	size_t count;
 	struct shape shape; /* of one sample */
-	uint8_t *bytes;	    /* owned, or within `unpacked` and only to be read; NULL if floats */
-	float *floats;	    /* owned; NULL if bytes */
-	float scale, shift;
-	float *targets; /* [count], owned: a class number, or a value to regress */
+	uint8_t *bytes;
+	float *floats;
+	struct sparse_rows sparse;
+	struct tokens tokens;
+	/* Of bytes: value = byte * scale[c] + shift[c], c the channel (the first dim); [channels].
+	 */
+	float *scale, *shift;
+	float *targets; /* [count][labels]: a class number, or a value to regress; NULL for tokens
+			 */
+	size_t labels;	/* targets of one sample */
 	size_t classes; /* 0: regression */
+	size_t vocabulary; /* features are numbers below this; 0: they are quantities */
+	char **words;	   /* [vocabulary], owned: what each number stands for; NULL: unknown */
 	struct unpacked unpacked;
 };
 

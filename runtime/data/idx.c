@@ -197,6 +197,7 @@ static int load_labels(const struct idx_params *params, enum data_part part, str
 	if (count != out->count)
 		status = error_set(err, "'%s' has %zu labels, but '%s' has %zu images", path, count,
 				   params->images[part], out->count);
+	out->labels = 1;
 	out->targets = xcalloc(count, sizeof(*out->targets));
 	for (size_t i = 0; status == 0 && i < count; i++) {
 		if (labels[i] >= out->classes)
@@ -236,8 +237,12 @@ static int load_images(const struct idx_params *params, enum data_part part, str
 		unpacked_release(&out->unpacked);
 		out->bytes = idx_elements(&idx, err);
 	}
-	out->scale = (float)params->scale;
-	out->shift = (float)params->shift;
+	out->scale = xcalloc(out->shape.dim[0], sizeof(*out->scale));
+	out->shift = xcalloc(out->shape.dim[0], sizeof(*out->shift));
+	for (size_t c = 0; c < out->shape.dim[0]; c++) {
+		out->scale[c] = (float)params->scale;
+		out->shift[c] = (float)params->shift;
+	}
 	idx_close(&idx);
 	return out->bytes ? 0 : -1;
 }

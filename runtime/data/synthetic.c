@@ -88,6 +88,7 @@ static int load(const void *params_of_format, enum data_part part, uint64_t seed
 	out->shape = (struct shape){ .dim = { params->features }, .rank = 1 };
 	out->classes = classify ? params->classes : 0;
 	out->floats = xcalloc(out->count, params->features * sizeof(*out->floats));
+	out->labels = 1;
 	out->targets = xcalloc(out->count, sizeof(*out->targets));
 	teacher = make_teacher(params, seed);
 	for (size_t i = 0; i < out->count; i++) {

@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 enum { SHAPE_DIMS = 4 };
 
@@ -15,9 +16,19 @@ struct shape {
 
 size_t shape_count(const struct shape *shape); /* product of the dims */
 
+/* One sample of which most features are 0: feature index[i] has value[i]. Indices grow. */
+struct sparse_row {
+	const uint32_t *index;
+	const float *value;
+	size_t count;
+};
+
+/* Samples are either dense, [count][features] in x, or sparse, in rows[count]; the other is NULL.
+ * Where features are numbers of words (a vocabulary), x holds whole numbers. */
 struct batch {
-	float *x;	/* [count][features] */
-	float *targets; /* [count] */
+	float *x;
+	struct sparse_row *rows;
+	float *targets; /* [count][labels]: one per sample, or one per position of a text */
 	size_t count;
 	size_t first; /* position of sample 0 in the batch of all ranks */
 	size_t total; /* samples in the batch of all ranks: gradients are divided by it */
@@ -28,7 +39,7 @@ struct batch {
 struct score {
 	double loss_sum; /* over the samples, not divided */
 	size_t correct;	 /* right answers; unused for regression */
-	size_t count;
+	size_t count;	 /* targets: samples * labels */
 };
 
 #endif

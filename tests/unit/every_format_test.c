@@ -131,8 +131,9 @@ static void batches_hold_the_samples_asked_for(void **state)
 		dataset_gather(&train, index, &batch);
 		for (size_t i = 0; i < 3 * features; i++) {
 			size_t at = index[i / features] * features + i % features;
-			float expected = train.bytes ? train.bytes[at] * train.scale + train.shift
-						     : train.floats[at];
+			float expected = train.bytes
+						 ? train.bytes[at] * train.scale[0] + train.shift[0]
+						 : train.floats[at];
 
 			assert_true(batch.x[i] == expected);
 		}

@@ -58,7 +58,7 @@ static void images_are_planes_of_scaled_bytes(void **state)
 	assert_int_equal(train.shape.dim[1], 2);
 	assert_int_equal(train.shape.dim[2], 3);
 	assert_int_equal(train.bytes[23], 23);
-	assert_true(train.scale == 1.0f / 255 && train.shift == -0.5f);
+	assert_true(train.scale[0] == 1.0f / 255 && train.shift[0] == -0.5f);
 	assert_int_equal(train.classes, 4);
 	assert_true(train.targets[3] == 3);
 	dataset_release(&train);
