@@ -79,54 +79,51 @@ static size_t row_outputs(const struct layer_call *call)
 	return call->outputs / positions(call->input);
 }
 
-static void begin_with_bias(const struct layer_call *call, float *out)
+static const float *bias_of(const struct layer_call *call)
 {
 	const struct linear_params *linear = call->params;
-	size_t outputs = row_outputs(call);
 
-	for (size_t i = 0; i < rows_of(call); i++)
-		if (linear->bias)
-			memcpy(out + i * outputs, call->weight[BIAS], outputs * sizeof(*out));
-		else
-			memset(out + i * outputs, 0, outputs * sizeof(*out));
+	return linear->bias ? call->weight[BIAS] : NULL;
 }
 
 static void forward_sparse(const struct layer_call *call, float *out)
 {
-	const float *weight = call->weight[WEIGHT];
+	const float *bias = bias_of(call);
 
 	for (size_t i = 0; i < call->batch; i++) {
 		const struct sparse_row *row = &call->rows[i];
 
 		for (size_t o = 0; o < call->outputs; o++) {
-			const float *w = weight + o * call->inputs;
-			float sum = 0;
+			const float *w = call->weight[WEIGHT] + o * call->inputs;
+			float sum = bias ? bias[o] : 0;
 
 			for (size_t k = 0; k < row->count; k++)
 				sum += row->value[k] * w[row->index[k]];
-			out[i * call->outputs + o] += sum;
+			out[i * call->outputs + o] = sum;
 		}
 	}
+	if (call->relu)
+		vector_relu(call->team, out, out, call->batch * call->outputs);
 }
 
 static void forward(const struct layer_call *call, const float *in, float *out)
 {
-	begin_with_bias(call, out);
-	if (call->rows)
+	if (call->rows) {
 		forward_sparse(call, out);
-	else
-		cpu_gemm(&(struct cpu_gemm){
-			.tb = true,
-			.m = rows_of(call),
-			.n = row_outputs(call),
-			.k = row_inputs(call),
-			.a = in,
-			.b = call->weight[WEIGHT],
-			.beta = 1,
-			.c = out,
-		});
-	if (call->relu)
-		vector_relu(call->team, out, out, call->batch * call->outputs);
+		return;
+	}
+	cpu_gemm(&(struct cpu_gemm){
+		.tb = true,
+		.m = rows_of(call),
+		.n = row_outputs(call),
+		.k = row_inputs(call),
+		.a = in,
+		.b = call->weight[WEIGHT],
+		.bias = bias_of(call),
+		.relu = call->relu,
+		.c = out,
+		.team = call->team,
+	});
 }
 
 static void backward_sparse(const struct layer_call *call, const float *dout)
@@ -167,6 +164,7 @@ static void backward(const struct layer_call *call, const float *in, const float
 			.a = dout,
 			.b = in,
 			.c = call->grad[WEIGHT],
+			.team = call->team,
 		});
 	if (linear->bias) {
 		memset(call->grad[BIAS], 0, outputs * sizeof(float));
@@ -181,6 +179,7 @@ static void backward(const struct layer_call *call, const float *in, const float
 			.a = dout,
 			.b = call->weight[WEIGHT],
 			.c = din,
+			.team = call->team,
 		});
 }
 
