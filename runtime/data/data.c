@@ -5,6 +5,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+int dataset_describe(const struct part *format, uint64_t seed, struct dataset *out,
+		     struct error *err)
+{
+	const struct data_format *chosen = PART_AS(format, struct data_format);
+
+	*out = (struct dataset){ 0 };
+	return chosen->describe ? chosen->describe(format->params, out, err)
+				: chosen->load(format->params, DATA_TRAIN, seed, out, err);
+}
+
 void dataset_release(struct dataset *dataset)
 {
 	if (!dataset->unpacked.bytes)

@@ -263,6 +263,20 @@ static int check_shape(const struct idx_params *params, const struct shape *shap
 			 params->images[DATA_TEST], params->images[DATA_TRAIN]);
 }
 
+static int describe(const void *params_of_format, struct dataset *out, struct error *err)
+{
+	const struct idx_params *params = params_of_format;
+	struct idx idx;
+
+	if (idx_open(&idx, params->images[DATA_TRAIN], 0, err) < 0)
+		return -1;
+	out->shape = sample_shape(&idx);
+	out->count = idx.dim[0];
+	out->labels = 1;
+	idx_close(&idx);
+	return count_classes(params, &out->classes, err);
+}
+
 static int load(const void *params_of_format, enum data_part part, uint64_t seed,
 		struct dataset *out, struct error *err)
 {
@@ -291,4 +305,5 @@ const struct data_format format_idx = {
 		   .options = idx_options,
 		   .params_size = sizeof(struct idx_params) },
 	.load = load,
+	.describe = describe,
 };
