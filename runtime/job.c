@@ -148,12 +148,13 @@ char ***job_files(struct job *job, size_t *count)
 		if (!s->registry || !part->entry)
 			continue;
 		for (const struct opt *row = part->entry->options; row && row->key; row++) {
-			char **field = (char **)(void *)((char *)part->params + row->offset);
+			size_t more;
+			char **paths = opt_files(row, part->params, &more);
 
-			if (row->type != OPT_PATH || !*field)
-				continue;
-			files = xrealloc(files, *count + 1, sizeof(*files));
-			files[(*count)++] = field;
+			for (size_t i = 0; paths && i < more; i++) {
+				files = xgrow(files, *count, sizeof(*files));
+				files[(*count)++] = &paths[i];
+			}
 		}
 	}
 	return files;

@@ -57,7 +57,7 @@ extern const struct registry *const job_registries[];
 void job_read(struct job *job, struct settings *given, struct settings *resolved,
 	      struct problems *problems);
 
-/* The files that workers need: the fields of OPT_PATH rows that are set, to read or to replace by
+/* The files that workers need: what OPT_PATH and OPT_PATHS rows name, to read or to replace by
  * another path (owned by the job). Caller frees the array. */
 char ***job_files(struct job *job, size_t *count);
 void job_release(struct job *job);
