@@ -57,7 +57,7 @@ static const struct opt checkpoint_options[] = {
 
 const struct job_section job_sections[] = {
 	{ "", top_options, IN_JOB(params) },
-	{ "data", .registry = &data_formats, .key = "format", .part_offset = IN_JOB(data) },
+	{ "data", feed_options, IN_JOB(feed_params), &data_formats, "format", NULL, IN_JOB(data) },
 	{ "model", .registry = &models, .key = "preset", .part_offset = IN_JOB(model) },
 	{ "train", train_options, IN_JOB(params) },
 	{ "train.optimizer", .registry = &optimizers, .key = "name", .fallback = "sgd",

@@ -7,6 +7,7 @@
 #include "lib/opt.h"
 #include "lib/registry.h"
 #include "runtime/data/data.h"
+#include "runtime/feed.h"
 #include "runtime/optim/optim.h"
 #include "runtime/sync/sync.h"
 
@@ -32,6 +33,7 @@ struct job {
 	struct job_params params;
 	struct part data, model, optimizer, schedule, sync, compressor, transport;
 	struct shard_params shard;
+	struct feed_params feed_params;
 	struct schedule_params schedule_params;
 	struct sync_params sync_params;
 };

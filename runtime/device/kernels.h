@@ -7,6 +7,7 @@
 #define DSTRAIN_RUNTIME_KERNELS_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 struct error;
 
@@ -15,8 +16,12 @@ struct error;
 	X(void, relu, (float *y, const float *x, size_t count)) /* y may be x */ \
 	X(void, relu_slope, (float *dx, const float *y, const float *dy, size_t count)) /* dx may be dy */
 
+#define BYTE_KERNELS(X) \
+	X(void, scale_bytes, (float *y, const uint8_t *x, size_t count, float scale, float shift))
+
 #define KERNELS(X) \
-	POINTWISE_KERNELS(X)
+	POINTWISE_KERNELS(X) \
+	BYTE_KERNELS(X)
 /* clang-format on */
 
 #define KERNEL_POINTER(type, name, arguments) type(*name) arguments;
