@@ -20,6 +20,9 @@ struct tensor {
 	char name[64];
 	struct shape shape;
 	size_t offset, count; /* in floats */
+	/* 0: trained. Else a statistic such as batch norm's running mean: each step subtracts
+	 * rate * gradient from it, whatever the optimizer is. */
+	double rate;
 };
 
 struct model_env {
