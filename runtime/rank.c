@@ -51,7 +51,10 @@ static int build_model(struct rank *rank, struct parts *parts, struct error *err
 	const struct control_plan *plan = rank->env->plan;
 	struct loop *loop = &parts->loop;
 	struct model_env env = { .input = train->shape,
+				 .sparse = train->sparse.start != NULL,
 				 .classes = train->classes,
+				 .labels = train->labels,
+				 .vocabulary = train->vocabulary,
 				 .seed = job->params.seed };
 
 	if (job->params.batch > train->count)
@@ -69,7 +72,7 @@ static int build_model(struct rank *rank, struct parts *parts, struct error *err
 	loop->weight = xaligned(model_count(loop->model) * sizeof(float));
 	loop->grad = xaligned(model_count(loop->model) * sizeof(float));
 	loop->batch.x = xaligned(loop->most * shape_count(&train->shape) * sizeof(float));
-	loop->batch.targets = xaligned(loop->most * sizeof(float));
+	loop->batch.targets = xaligned(loop->most * train->labels * sizeof(float));
 	model_init(loop->model, loop->weight);
 	return cpu_reserve(err);
 }
