@@ -7,12 +7,13 @@
 
 #include "lib/memory.h"
 #include "runtime/device/cpu.h"
+#include "runtime/device/denormal.h"
 #include "runtime/device/kernels.h"
 #include "runtime/device/team.h"
 #include "runtime/model/model.h"
 
 /* What one thread does at a time: gradient and all else of it stay in the second cache. */
-enum { PIECE = 16384 };
+enum { PIECE = 8192 };
 
 struct piece {
 	size_t offset, count;
@@ -132,6 +133,7 @@ static void pass_piece(void *arg, size_t chunk, size_t member)
 	struct optim *optim = pass->optim;
 	struct piece *piece = &optim->pieces[chunk];
 	struct optim_update update = pass->update;
+	unsigned before = denormal_flush();
 
 	(void)member;
 	update.decay = piece->decay;
@@ -146,6 +148,7 @@ static void pass_piece(void *arg, size_t chunk, size_t member)
 		piece->squares = kernels()->sum_squares(update.grad, piece->count);
 	if (pass->call)
 		pass->call(optim->env.optimizer->params, &update);
+	denormal_restore(before);
 }
 
 static void pass_all(struct pass *pass, optim_pass *call)

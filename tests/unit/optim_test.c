@@ -195,12 +195,32 @@ static void a_step_of_lamb_is_as_long_in_each_tensor_as_its_weights_times_lr(voi
 	bench_release(&b);
 }
 
+/* After a gradient, none for so long that what is remembered of it fades away. */
+static void what_fades_ends_at_zero(void **state)
+{
+	static const char *const options[] = { "lr", "0.01", "momentum", "0.9", NULL };
+	const char *name;
+	struct bench b;
+
+	(void)state;
+	bench_init(&b, "sgd", options);
+	bench_run(&b);
+	memset(b.grad, 0, COUNT * sizeof(float));
+	for (size_t step = STEPS; step < 1000; step++)
+		optim_step(b.optim, 0, b.weight, b.grad);
+	assert_true(optim_slot(b.optim, 0, &name)[0] == 0);
+	bench_release(&b);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_number_of_threads_changes_no_bit),
 		cmocka_unit_test(statistics_follow_their_own_rate_and_touch_nothing_else),
 		cmocka_unit_test(weight_decay_may_be_for_matrices_alone),
+#ifdef __SSE2__
+		cmocka_unit_test(what_fades_ends_at_zero),
+#endif
 		cmocka_unit_test(a_step_of_lamb_is_as_long_in_each_tensor_as_its_weights_times_lr),
 	};
 
