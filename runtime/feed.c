@@ -140,7 +140,7 @@ static void make_room(struct feed *feed, struct batch *batch)
 {
 	const struct dataset *train = feed->env.train;
 
-	if (feed->env.rows && train->sparse.start)
+	if (train->sparse.start)
 		batch->rows = xcalloc(feed->most, sizeof(*batch->rows));
 	else
 		batch->x = xaligned(feed->most * shape_count(&train->shape) * sizeof(float));

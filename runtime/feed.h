@@ -28,7 +28,6 @@ struct feed_env {
 	const struct dataset *train, *test;
 	struct shard *shard; /* none but the feed may call shard_step as long as it lives */
 	uint64_t seed;
-	bool rows; /* of sparse data a batch has rows, not x */
 };
 
 int feed_new(struct feed **out, const struct feed_env *env, struct error *err);

@@ -34,6 +34,7 @@ struct job {
 	struct part data, model, optimizer, schedule, sync, compressor, transport;
 	struct shard_params shard;
 	struct feed_params feed_params;
+	struct optim_params optim_params;
 	struct schedule_params schedule_params;
 	struct sync_params sync_params;
 };

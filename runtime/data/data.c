@@ -83,13 +83,6 @@ static struct sparse_row sparse_row(const struct sparse_rows *rows, size_t sampl
 				    .count = rows->start[sample + 1] - start };
 }
 
-static void scatter(struct sparse_row row, size_t features, float *x)
-{
-	memset(x, 0, features * sizeof(*x));
-	for (size_t i = 0; i < row.count; i++)
-		x[row.index[i]] = row.value[i];
-}
-
 static float token(const uint8_t *at, size_t width)
 {
 	uint32_t id = at[0];
@@ -117,16 +110,14 @@ void dataset_gather(const struct dataset *dataset, const uint32_t *index, struct
 
 	for (size_t i = 0; i < batch->count; i++) {
 		size_t sample = index[i];
-		float *x = batch->rows ? NULL : batch->x + i * features;
+		float *x = batch->x ? batch->x + i * features : NULL;
 		float *targets = batch->targets + i * labels;
 
 		assert(sample < dataset->count);
-		if (batch->rows)
+		if (dataset->sparse.start)
 			batch->rows[i] = sparse_row(&dataset->sparse, sample);
 		else if (dataset->token_width)
 			gather_tokens(dataset, sample, x, targets);
-		else if (dataset->sparse.start)
-			scatter(sparse_row(&dataset->sparse, sample), features, x);
 		else if (dataset->floats)
 			memcpy(x, dataset->floats + sample * features, features * sizeof(*x));
 		else

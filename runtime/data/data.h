@@ -76,10 +76,8 @@ void dataset_add_file(struct dataset *dataset, const struct mapped *file, const 
 void dataset_forget(const struct dataset *dataset);
 /* Where a sample of bytes or tokens lies. */
 const uint8_t *dataset_sample(const struct dataset *dataset, size_t sample);
-/*
- * Samples index[0..batch->count) and their targets. Where batch->rows is set they point into the
- * dataset, which then has to be sparse; else they are copied into batch->x.
- */
+/* Copies samples index[0..batch->count) to batch->x and batch->targets; sparse samples are not
+ * copied, batch->rows point to them. Needs room there. */
 void dataset_gather(const struct dataset *dataset, const uint32_t *index, struct batch *batch);
 
 /* Which rank sees which samples: `shard: iid | by_label | {dirichlet: 0.3}`. */

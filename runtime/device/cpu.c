@@ -10,10 +10,11 @@
 #include <cblas.h>
 #include <limits.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 
 #include "lib/error.h"
-#include <string.h>
+#include "runtime/device/kernels.h"
 
 /* The best of these is picked when the program is loaded; same results, wider registers. clang 14
  * exports such functions under another name, and the thread sanitizer is not up by then. */
@@ -59,10 +60,24 @@ int cpu_reserve(struct error *err)
 	return 0;
 }
 
+/* What follows the sums of products. */
+static void end_rows(const struct cpu_gemm *gemm, size_t ldc)
+{
+	for (size_t i = 0; i < gemm->m; i++) {
+		float *row = gemm->c + i * ldc;
+
+		for (size_t j = 0; gemm->bias && j < gemm->n; j++)
+			row[j] += gemm->bias[j];
+		if (gemm->relu)
+			kernels()->relu(row, row, gemm->n);
+	}
+}
+
 void cpu_gemm(const struct cpu_gemm *gemm)
 {
-	size_t lda = gemm->ta ? gemm->m : gemm->k;
-	size_t ldb = gemm->tb ? gemm->k : gemm->n;
+	size_t lda = gemm->lda ? gemm->lda : gemm->ta ? gemm->m : gemm->k;
+	size_t ldb = gemm->ldb ? gemm->ldb : gemm->tb ? gemm->k : gemm->n;
+	size_t ldc = gemm->ldc ? gemm->ldc : gemm->n;
 
 	assert(gemm->m <= INT_MAX && gemm->n <= INT_MAX && gemm->k <= INT_MAX);
 	if (gemm->m == 0 || gemm->n == 0)
@@ -70,7 +85,9 @@ void cpu_gemm(const struct cpu_gemm *gemm)
 	cblas_sgemm(CblasRowMajor, gemm->ta ? CblasTrans : CblasNoTrans,
 		    gemm->tb ? CblasTrans : CblasNoTrans, (blasint)gemm->m, (blasint)gemm->n,
 		    (blasint)gemm->k, 1, gemm->a, (blasint)(lda ? lda : 1), gemm->b,
-		    (blasint)(ldb ? ldb : 1), gemm->beta, gemm->c, (blasint)gemm->n);
+		    (blasint)(ldb ? ldb : 1), gemm->beta, gemm->c, (blasint)ldc);
+	if (gemm->bias || gemm->relu)
+		end_rows(gemm, ldc);
 }
 
 WIDE void cpu_add(float *y, const float *x, size_t count)

@@ -2,10 +2,14 @@
 #ifndef DSTRAIN_RUNTIME_LAYER_PARAMS_H
 #define DSTRAIN_RUNTIME_LAYER_PARAMS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 struct linear_params {
 	size_t outputs;
+	bool bias;
+	const char *tie;  /* borrowed; NULL: none */
+	double deviation; /* of the weights at the begin; 0: as PyTorch's; no option */
 };
 
 struct dropout_params {

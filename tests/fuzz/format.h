@@ -33,6 +33,7 @@ static inline void fuzz_load(const struct part *part, enum data_part which)
 {
 	const struct data_format *format = PART_AS(part, struct data_format);
 	struct dataset dataset;
+	struct sparse_row row = { .count = 0 };
 	struct batch one = { .count = 1 };
 	struct error err;
 	size_t features;
@@ -41,11 +42,15 @@ static inline void fuzz_load(const struct part *part, enum data_part which)
 		return;
 	assert(dataset.count > 0 && dataset.shape.rank > 0);
 	features = shape_count(&dataset.shape);
-	one.x = xcalloc(features, sizeof(*one.x));
+	one.x = dataset.sparse.start ? NULL : xcalloc(features, sizeof(*one.x));
+	one.rows = &row;
 	one.targets = xcalloc(dataset.labels, sizeof(*one.targets));
 	for (uint32_t i = 0; i < dataset.count; i++) {
 		dataset_gather(&dataset, &i, &one);
-		for (size_t k = 0; k < features; k++)
+		for (size_t k = 0; k < row.count; k++)
+			assert(row.index[k] < features &&
+			       (k == 0 || row.index[k] > row.index[k - 1]));
+		for (size_t k = 0; one.x && k < features; k++)
 			assert(dataset.vocabulary == 0 || one.x[k] < (float)dataset.vocabulary);
 		for (size_t k = 0; k < dataset.labels; k++)
 			assert(dataset.classes == 0 ||

@@ -81,18 +81,34 @@ static struct part example(const struct entry *entry, const char *more)
 	return part;
 }
 
+static void gather(const struct dataset *dataset, const uint32_t *index, struct batch *batch)
+{
+	size_t features = shape_count(&dataset->shape);
+	float *x = xcalloc(batch->count * features, sizeof(*x));
+
+	batch->targets = xcalloc(batch->count * dataset->labels, sizeof(*batch->targets));
+	if (!dataset->sparse.start) {
+		batch->x = x;
+		dataset_gather(dataset, index, batch);
+		return;
+	}
+	batch->rows = xcalloc(batch->count, sizeof(*batch->rows));
+	dataset_gather(dataset, index, batch);
+	for (size_t i = 0; i < batch->count; i++)
+		for (size_t k = 0; k < batch->rows[i].count; k++)
+			x[i * features + batch->rows[i].index[k]] = batch->rows[i].value[k];
+	batch->x = x; /* to compare with */
+}
+
 /* All samples in one batch. */
 static struct batch all_of(const struct dataset *dataset)
 {
-	size_t features = shape_count(&dataset->shape);
 	uint32_t *index = xcalloc(dataset->count, sizeof(*index));
-	struct batch batch = { .x = xcalloc(dataset->count * features, sizeof(float)),
-			       .targets = xcalloc(dataset->count * dataset->labels, sizeof(float)),
-			       .count = dataset->count };
+	struct batch batch = { .count = dataset->count };
 
 	for (size_t i = 0; i < dataset->count; i++)
 		index[i] = (uint32_t)i;
-	dataset_gather(dataset, index, &batch);
+	gather(dataset, index, &batch);
 	free(index);
 	return batch;
 }
@@ -100,6 +116,7 @@ static struct batch all_of(const struct dataset *dataset)
 static void drop(struct batch *batch)
 {
 	free(batch->x);
+	free(batch->rows);
 	free(batch->targets);
 }
 
@@ -191,12 +208,9 @@ static void batches_hold_the_samples_asked_for(void **state)
 		struct dataset train = format_loaded(&part, DATA_TRAIN);
 		size_t features = shape_count(&train.shape), labels = train.labels;
 		const uint32_t index[] = { 2, 0, 2 };
-		struct batch all = all_of(&train),
-			     batch = { .x = xcalloc(3 * features, sizeof(float)),
-				       .targets = xcalloc(3 * labels, sizeof(float)),
-				       .count = 3 };
+		struct batch all = all_of(&train), batch = { .count = 3 };
 
-		dataset_gather(&train, index, &batch);
+		gather(&train, index, &batch);
 		for (size_t i = 0; i < 3; i++) {
 			assert_memory_equal(batch.x + i * features, all.x + index[i] * features,
 					    features * sizeof(float));
