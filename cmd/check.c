@@ -102,7 +102,7 @@ static void print_json(const struct job_load *load, const struct model *model, s
 		add_problems(result, buf_text(&load->problems.text));
 	} else {
 		json_add(result, "recipe", nested(&load->resolved, ""));
-		json_add(result, "model", layers_json(&load->job, model, ranks));
+		json_add(result, "model", layers_json(load, model, ranks));
 	}
 	output_json(result);
 	json_free(result);
@@ -118,7 +118,7 @@ static void print_text(const struct job_load *load, const struct model *model, s
 		fputs(buf_text(&out), stdout);
 		buf_release(&out);
 	} else if (!flags->quiet) {
-		layers_print(&load->job, model, ranks);
+		layers_print(load, model, ranks);
 		printf("%s: ok\n", flags->operands[0]);
 	}
 }

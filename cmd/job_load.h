@@ -14,6 +14,7 @@ struct job_load {
 	struct settings resolved; /* the same with every default: itself a recipe */
 	struct job job;
 	struct problems problems; /* what is wrong, in the order of the lines */
+	double sample_bytes;	  /* of all training samples; set by job_load_model */
 };
 
 /*

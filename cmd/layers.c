@@ -3,11 +3,12 @@
 
 #include <stdio.h>
 
+#include "cmd/job_load.h"
 #include "cmd/output.h"
 #include "lib/json.h"
 #include "lib/table.h"
 #include "lib/units.h"
-#include "runtime/job.h"
+#include "runtime/model/model.h"
 
 enum { TEXT = 32 };
 
@@ -58,21 +59,23 @@ static void print_table(const struct model *model)
 	table_release(&table);
 }
 
-void layers_print(const struct job *job, const struct model *model, size_t ranks)
+void layers_print(const struct job_load *load, const struct model *model, size_t ranks)
 {
+	const struct job *job = &load->job;
 	struct job_memory memory = job_memory(job, model);
-	char text[5][TEXT];
+	char text[6][TEXT];
 
 	print_table(model);
 	printf("a step of %zu samples: %sFLOP\n", job->params.batch,
 	       units_show_count(text[0], TEXT, model_flops(model) * (double)job->params.batch));
 	printf("memory of a rank with %zu samples: %s (weights %s, gradient %s, %s %s, between "
-	       "layers %s)\n",
+	       "layers %s), and %s of samples on each host\n",
 	       rank_batch(job, ranks), units_show_bytes(text[0], TEXT, total(&memory)),
 	       units_show_bytes(text[1], TEXT, memory.weights),
 	       units_show_bytes(text[2], TEXT, memory.gradient), job->optimizer.entry->name,
 	       units_show_bytes(text[3], TEXT, memory.slots),
-	       units_show_bytes(text[4], TEXT, memory.arena));
+	       units_show_bytes(text[4], TEXT, memory.arena),
+	       units_show_bytes(text[5], TEXT, load->sample_bytes));
 }
 
 static struct json *row_json(const struct model_row *row)
@@ -103,8 +106,9 @@ static struct json *memory_json(const struct job_memory *memory)
 	return json;
 }
 
-struct json *layers_json(const struct job *job, const struct model *model, size_t ranks)
+struct json *layers_json(const struct job_load *load, const struct model *model, size_t ranks)
 {
+	const struct job *job = &load->job;
 	struct json *json = json_object_new(), *rows = json_array_new();
 	struct job_memory memory = job_memory(job, model);
 	struct model_row row;
@@ -118,5 +122,6 @@ struct json *layers_json(const struct job *job, const struct model *model, size_
 		       (uint64_t)(model_flops(model) * (double)job->params.batch));
 	json_add_count(json, "rank_batch", rank_batch(job, ranks));
 	json_add(json, "memory", memory_json(&memory));
+	json_add_count(json, "sample_bytes", (uint64_t)load->sample_bytes);
 	return json;
 }

@@ -4,12 +4,12 @@
 
 #include <stddef.h>
 
-struct job;
+struct job_load;
 struct json;
 struct model;
 
 /* `ranks` share the batch of a step. */
-void layers_print(const struct job *job, const struct model *model, size_t ranks);
-struct json *layers_json(const struct job *job, const struct model *model, size_t ranks);
+void layers_print(const struct job_load *load, const struct model *model, size_t ranks);
+struct json *layers_json(const struct job_load *load, const struct model *model, size_t ranks);
 
 #endif

@@ -7,6 +7,7 @@
 #include "lib/opt.h"
 #include "lib/registry.h"
 #include "runtime/data/data.h"
+#include "runtime/feed.h"
 #include "runtime/model/list.h"
 #include "runtime/model/model.h"
 #include "runtime/optim/optim.h"
@@ -41,6 +42,8 @@ struct job {
 	struct layer_list layers; /* of the model instead of a preset */
 	struct model_params model_params;
 	struct shard_params shard;
+	struct feed_params feed_params;
+	struct optim_params optim_params;
 	struct schedule_params schedule_params;
 	struct sync_params sync_params;
 };
@@ -80,7 +83,7 @@ struct job_memory {
 };
 struct job_memory job_memory(const struct job *job, const struct model *model);
 
-/* The files that workers need: the fields of OPT_PATH rows that are set, to read or to replace by
+/* The files that workers need: what OPT_PATH and OPT_PATHS rows name, to read or to replace by
  * another path (owned by the job). Caller frees the array. */
 char ***job_files(struct job *job, size_t *count);
 void job_release(struct job *job);

@@ -46,7 +46,7 @@ print(*got) if isinstance(got, list) else print(got)' "$1"
 fc1    linear                      [10]           210    400    40 B
 all    loss softmax_cross_entropy                 210    400    40 B
 a step of 32 samples: 25.6 kFLOP
-memory of a rank with 11 samples: 4.2 KiB (weights 840 B, gradient 840 B, adam 1.6 KiB, between layers 896 B)
+memory of a rank with 11 samples: 4.2 KiB (weights 840 B, gradient 840 B, adam 1.6 KiB, between layers 896 B), and 820.3 KiB of samples on each host
 r.yaml: ok"
 	assert_equal "$stderr" ""
 }
