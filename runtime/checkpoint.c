@@ -222,7 +222,7 @@ static int read_file(const struct buf *file, const char *name, struct arrays *wa
 					   "changed?",
 					   to->name, to->count);
 		else /* the arrays were made from pointers that may be written */
-			memcpy((float *)(uintptr_t)to->x, from->x, from->count * sizeof(*from->x));
+			safetensor_floats(from, (float *)(uintptr_t)to->x);
 	}
 	safetensors_release(&read);
 	arrays_release(wanted);
