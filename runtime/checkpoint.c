@@ -20,6 +20,7 @@
 #include "runtime/outbox.h"
 #include "runtime/sync/sync.h"
 #include "runtime/transport/transport.h"
+#include "runtime/weights.h"
 
 enum { QUEUED_BYTES = 4 << 20 };
 
@@ -234,11 +235,10 @@ int checkpoint_read(const struct checkpoint_parts *parts, const struct checkpoin
 {
 	struct arrays arrays = { 0 };
 
-	if (files->model->length) {
-		add_block(&arrays, "", parts->model, parts->weight);
-		if (read_file(files->model, "model.safetensors", &arrays, err) < 0)
-			return -1;
-	}
+	if (files->model->length && weights_read(parts->weight, parts->model, files->model->data,
+						 files->model->length, err) < 0)
+		return error_prefix(err, "checkpoint file 'model.safetensors' (was the recipe "
+					 "changed?)");
 	if (files->optimizer->length) {
 		add_slots(&arrays, parts);
 		if (read_file(files->optimizer, "optimizer.safetensors", &arrays, err) < 0)
