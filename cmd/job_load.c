@@ -117,6 +117,9 @@ static void read_flags(struct job_load *load, const struct flags *flags)
 	if (flags->hosts)
 		settings_set(&load->given, "hosts", flags->hosts,
 			     (struct place){ .file = "--hosts" });
+	if (flags->data)
+		settings_set(&load->given, "data.test", flags->data,
+			     (struct place){ .file = "--data" });
 }
 
 static int judge(struct job_load *load, const char *path, const struct flags *flags)

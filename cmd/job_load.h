@@ -10,7 +10,7 @@ struct flags;
 struct model;
 
 struct job_load {
-	struct settings given;	  /* the recipe with --set and --hosts */
+	struct settings given;	  /* the recipe with --set, --hosts and --data */
 	struct settings resolved; /* the same with every default: itself a recipe */
 	struct job job;
 	struct problems problems; /* what is wrong, in the order of the lines */
@@ -18,9 +18,9 @@ struct job_load {
 };
 
 /*
- * Reads the recipe at `path`, then --set and --hosts, and judges it all: keys, values, data files.
- * Returns 0, or -1 with at least one problem (a file that cannot be read is one, too). `load` must
- * be zeroed, and is releasable whatever happened. Borrows `path` and `flags`.
+ * Reads the recipe at `path`, then --set, --hosts and --data, and judges it all: keys, values, data
+ * files. Returns 0, or -1 with at least one problem (a file that cannot be read is one, too).
+ * `load` must be zeroed, and is releasable whatever happened. Borrows `path` and `flags`.
  */
 int job_load(struct job_load *load, const char *path, const struct flags *flags);
 /* The same from text; `name` stands for the file, and is borrowed. */

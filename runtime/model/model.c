@@ -80,6 +80,7 @@ static struct layer_call make_call(const struct model *model, size_t i, const fl
 	}
 	return (struct layer_call){
 		.params = stage->params,
+		.plan = &stage->plan,
 		.input = &stage->input,
 		.output = &stage->plan.output,
 		.batch = batch->count,
