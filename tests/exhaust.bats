@@ -82,8 +82,8 @@ load dstrain
 		[ "$to" = +0 ] || { [ "$(faked date +%Y)" != "$(date +%Y)" ] && kill -0 "$orchestrator"; }
 	done
 	wait_for 60 has_steps run $((steps + 300))
-	kill -INT "$orchestrator"
-	wait "$orchestrator" || [ $? = 130 ]
+	./dstrain stop run
+	wait "$orchestrator" || [ $? = 143 ]
 	cat said
 	[ "$(grep -c silent said || true)" = 0 ]
 	steps=$(($(steps_of run) + 200))
