@@ -73,6 +73,7 @@ load dstrain
 	}
 	jump +0
 	steps=0
+	# shellcheck disable=SC2154 # of dstrain.bash
 	faked ./dstrain run recipe.yaml --run-dir run "${endless[@]}" 2>said 3>&- &
 	orchestrator=$!
 	for to in +365d -365d +0; do
