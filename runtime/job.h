@@ -32,6 +32,7 @@ struct job {
 	struct job_params params;
 	struct part data, model, optimizer, schedule, sync, compressor, transport;
 	struct shard_params shard;
+	struct optim_params optim_params;
 	struct schedule_params schedule_params;
 	struct sync_params sync_params;
 };

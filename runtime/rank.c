@@ -84,8 +84,8 @@ static void build_schedule(struct rank *rank, struct parts *parts)
 	size_t per_epoch = shard_steps_per_epoch(loop->shard);
 	struct optim_env env = { .optimizer = &job->optimizer,
 				 .schedule = &job->schedule,
+				 .params = &job->optim_params,
 				 .schedule_params = &job->schedule_params,
-				 .count = model_count(loop->model),
 				 .clip = job->params.clip };
 
 	loop->steps = job->params.steps ? job->params.steps : job->params.epochs * per_epoch;
@@ -94,6 +94,7 @@ static void build_schedule(struct rank *rank, struct parts *parts)
 	loop->checkpoint_every = job->params.checkpoint_every;
 	loop->gate = &rank->gate;
 	loop->outbox = rank->env->outbox;
+	env.tensors = model_tensors(loop->model, &env.tensor_count);
 	env.steps = loop->steps;
 	loop->optim = optim_new(&env);
 }
