@@ -7,6 +7,7 @@
 #define DSTRAIN_RUNTIME_KERNELS_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 struct error;
 struct adagrad_step;
@@ -18,6 +19,9 @@ struct sgd_step;
 #define POINTWISE_KERNELS(X) \
 	X(void, relu, (float *y, const float *x, size_t count)) /* y may be x */ \
 	X(void, relu_slope, (float *dx, const float *y, const float *dy, size_t count)) /* dx may be dy */
+
+#define BYTE_KERNELS(X) \
+	X(void, scale_bytes, (float *y, const uint8_t *x, size_t count, float scale, float shift))
 
 /* See optim_step.h. No two arrays overlap. */
 #define OPTIM_KERNELS(X) \
@@ -36,7 +40,8 @@ struct sgd_step;
 
 #define KERNELS(X) \
 	POINTWISE_KERNELS(X) \
-	OPTIM_KERNELS(X)
+	OPTIM_KERNELS(X) \
+	BYTE_KERNELS(X)
 /* clang-format on */
 
 #define KERNEL_POINTER(type, name, arguments) type(*name) arguments;
