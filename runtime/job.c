@@ -2,6 +2,7 @@
 #include "runtime/job.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "lib/memory.h"
@@ -18,6 +19,12 @@ static const struct opt top_options[] = {
 	{ "name", OPT_TEXT, ROW(name), "run", "name of the run and of its directory" },
 	{ "seed", OPT_COUNT, ROW(seed), "42", "of all random numbers" },
 	{ "hosts", OPT_TEXT, ROW(hosts), "local:1", "where to train; --hosts overrides" },
+	{ 0 }
+};
+
+static const struct opt model_options[] = {
+	{ "init_from", OPT_PATH, ROW(init_from), "",
+	  "safetensors file of weights to begin with, such as PyTorch writes" },
 	{ 0 }
 };
 
@@ -58,7 +65,7 @@ static const struct opt checkpoint_options[] = {
 const struct job_section job_sections[] = {
 	{ "", top_options, IN_JOB(params) },
 	{ "data", feed_options, IN_JOB(feed_params), &data_formats, "format", NULL, IN_JOB(data) },
-	{ "model", .registry = &models, .key = "preset", .part_offset = IN_JOB(model) },
+	{ "model", model_options, IN_JOB(params), &models, "preset", NULL, IN_JOB(model) },
 	{ "train", train_options, IN_JOB(params) },
 	{ "train.optimizer", optim_options, IN_JOB(optim_params), &optimizers, "name", "sgd",
 	  IN_JOB(optimizer) },
@@ -137,27 +144,52 @@ void job_read(struct job *job, struct settings *given, struct settings *resolved
 	check_values(job, resolved, problems);
 }
 
-char ***job_files(struct job *job, size_t *count)
+void job_begun(struct job *job)
 {
-	char ***files = NULL;
+	free(job->params.init_from);
+	job->params.init_from = NULL;
+}
 
-	*count = 0;
+void job_rows(struct job *job, job_visit *visit, void *arg)
+{
 	for (const struct job_section *s = job_sections; s->prefix; s++) {
-		struct part *part = (struct part *)(void *)((char *)job + s->part_offset);
+		char *base = (char *)job;
+		struct part *part = (struct part *)(void *)(base + s->part_offset);
 
+		for (const struct opt *row = s->options; row && row->key; row++)
+			visit(arg, s->prefix, row, base + s->params_offset);
 		if (!s->registry || !part->entry)
 			continue;
-		for (const struct opt *row = part->entry->options; row && row->key; row++) {
-			size_t more;
-			char **paths = opt_files(row, part->params, &more);
-
-			for (size_t i = 0; paths && i < more; i++) {
-				files = xgrow(files, *count, sizeof(*files));
-				files[(*count)++] = &paths[i];
-			}
-		}
+		for (const struct opt *row = part->entry->options; row && row->key; row++)
+			visit(arg, s->prefix, row, part->params);
 	}
-	return files;
+}
+
+struct files {
+	char ***fields;
+	size_t count;
+};
+
+static void add_files(void *arg, const char *prefix, const struct opt *row, void *params)
+{
+	struct files *files = arg;
+	size_t count;
+	char **paths = opt_files(row, params, &count);
+
+	(void)prefix;
+	for (size_t i = 0; paths && i < count; i++) {
+		files->fields = xgrow(files->fields, files->count, sizeof(*files->fields));
+		files->fields[files->count++] = &paths[i];
+	}
+}
+
+char ***job_files(struct job *job, size_t *count)
+{
+	struct files files = { 0 };
+
+	job_rows(job, add_files, &files);
+	*count = files.count;
+	return files.fields;
 }
 
 void job_release(struct job *job)

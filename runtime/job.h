@@ -19,6 +19,7 @@ struct job_params {
 	char *name;
 	size_t seed;
 	char *hosts;
+	char *init_from;			  /* safetensors file; NULL: from the seed */
 	size_t epochs, steps;			  /* steps > 0 counts, else epochs */
 	size_t batch;				  /* samples of one step, over all ranks */
 	double clip;				  /* largest 2-norm of the gradient; 0: none */
@@ -59,6 +60,13 @@ extern const struct registry *const job_registries[];
  */
 void job_read(struct job *job, struct settings *given, struct settings *resolved,
 	      struct problems *problems);
+
+/* Weights come from a checkpoint: forgets what a run begins with otherwise. */
+void job_begun(struct job *job);
+
+/* Calls visit for every row of every table, with the struct that it fills. */
+typedef void job_visit(void *arg, const char *prefix, const struct opt *row, void *params);
+void job_rows(struct job *job, job_visit *visit, void *arg);
 
 /* The files that workers need: what OPT_PATH and OPT_PATHS rows name, to read or to replace by
  * another path (owned by the job). Caller frees the array. */
