@@ -2,7 +2,7 @@
 #include "lib/registry.h"
 #include "runtime/model/layer.h"
 
-#define LAYERS(X)  X(linear) X(relu) X(tanh) X(sigmoid) X(dropout)
+#define LAYERS(X)  X(linear) X(relu) X(tanh) X(sigmoid) X(dropout) X(add)
 #define LOSSES(X)  X(softmax_cross_entropy) X(logistic) X(hinge) X(mean_squared_error)
 #define PRESETS(X) X(softmax) X(logistic) X(svm) X(mlp)
 
