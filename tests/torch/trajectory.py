@@ -213,9 +213,16 @@ def make_loss(case, z, y):
     return f.cross_entropy(z, y)
 
 
+def samples(what, tensor, parts):
+    flat = tensor.flatten()
+    where = sorted({k * (len(flat) - 1) // parts for k in range(parts + 1)})
+    return [(f"{what} {i}", flat[i].item()) for i in where]
+
+
 def run(case, dtype):
     """Lines of "what value": losses and gradient norms of all steps, the norm of each gradient of
-    the first step, samples of the last weights and statistics."""
+    the first step; then of the trained model outputs for the batch after, when it evaluates, and
+    samples of weights and statistics."""
     model = make_model(case).to(dtype)
     optimizer = make_optimizer(case, model)
     lines = []
@@ -230,14 +237,13 @@ def run(case, dtype):
         norm = torch.nn.utils.clip_grad_norm_(model.parameters(), case.get("clip", float("inf")))
         optimizer.step()
         lines += [(f"loss {step}", loss.item()), (f"norm {step}", norm.item())]
+    with torch.no_grad():
+        lines += samples("output", model.eval()(*make_batch(case, STEPS, dtype)[0]), 7)
     state = model.state_dict()
     parts = 7 if len(state) < 16 else 1
     for name, tensor in state.items():
-        flat = tensor.flatten()
-        if not flat.is_floating_point():
-            continue
-        for i in sorted({k * (len(flat) - 1) // parts for k in range(parts + 1)}):
-            lines.append((f"weight {name} {i}", flat[i].item()))
+        if tensor.is_floating_point():
+            lines += samples(f"weight {name}", tensor, parts)
     return lines
 
 

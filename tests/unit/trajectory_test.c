@@ -273,6 +273,9 @@ static void train(struct run *r)
 		r->loss[step] = score.loss_sum / (double)score.count;
 		r->norm[step] = optim_step(r->optim, step, r->weight, r->grad);
 	}
+	make_batch(r, STEPS);
+	r->batch.training = false;
+	model_forward(r->model, r->weight, &r->batch, &(struct score){ 0 });
 }
 
 static const struct tensor *tensor_of(const struct run *r, const char *name, size_t *t)
@@ -294,6 +297,14 @@ static double weight_of(const struct run *r, const char *name, size_t i)
 
 	assert_true(i < tensor->count);
 	return r->weight[tensor->offset + i];
+}
+
+static double output_of(const struct run *r, size_t i)
+{
+	size_t outputs;
+	const float *output = model_outputs(r->model, &outputs);
+
+	return output[i];
 }
 
 static double norm_of(const struct run *r, const char *name)
@@ -318,6 +329,8 @@ static size_t compare(const struct run *r, const char *path, const char *line, d
 		got = r->loss[i];
 	else if (sscanf(line, "norm %zu %lf", &i, &expected) == 2 && i < STEPS)
 		got = r->norm[i];
+	else if (sscanf(line, "output %zu %lf", &i, &expected) == 2)
+		got = output_of(r, i);
 	else if (sscanf(line, "weight %63s %zu %lf", name, &i, &expected) == 3)
 		got = weight_of(r, name, i);
 	else if (sscanf(line, "gradient %63s %lf", name, &expected) == 2)
