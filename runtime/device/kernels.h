@@ -57,4 +57,7 @@ const struct kernels *kernels(void);
 /* All sets that this processor has, from the plainest; NULL-terminated. For tests. */
 const struct kernels *const *kernels_all(void);
 
+/* One of these from now on; NULL: as at the start. For tests, while no kernel runs. */
+void kernels_choose(const struct kernels *set);
+
 #endif
