@@ -56,3 +56,8 @@ const struct kernels *const *kernels_all(void)
 {
 	return sets;
 }
+
+void kernels_choose(const struct kernels *set)
+{
+	chosen = set;
+}
