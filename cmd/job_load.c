@@ -65,23 +65,24 @@ static void sort_problems(struct problems *problems, const char *path)
 
 /* What a row names must exist before anything is started; and it is named so that another directory
  * to resume from makes no difference. */
-static void check_file(struct job_load *load, const char *prefix, const struct opt *row,
-		       char **field)
+static void check_row(struct job_load *load, const char *prefix, const struct opt *row,
+		      char **paths, size_t count)
 {
 	char *key = xasprintf("%s.%s", prefix, row->key);
 	struct setting *setting = settings_find(&load->resolved, key);
 	struct error err;
 	uint64_t bytes;
 
-	if (*field && file_size(&bytes, *field, &err) < 0) {
-		problems_add(&load->problems, setting->value_place, "%s: %s", key, err.text);
-	} else if (*field) {
-		char *absolute = path_absolute(*field);
+	for (size_t i = 0; i < count; i++) {
+		char *absolute = path_absolute(paths[i]);
 
-		free(*field);
-		*field = absolute;
-		free(setting->values[0]);
-		setting->values[0] = xstrdup(absolute);
+		if (file_size(&bytes, paths[i], &err) < 0)
+			problems_add(&load->problems, setting->value_place, "%s: %s", key,
+				     err.text);
+		free(paths[i]);
+		paths[i] = absolute;
+		free(setting->values[i]);
+		setting->values[i] = xstrdup(absolute);
 	}
 	free(key);
 }
@@ -93,19 +94,14 @@ static void check_files(struct job_load *load)
 
 		if (!s->registry || !part->entry)
 			continue;
-		for (const struct opt *row = part->entry->options; row && row->key; row++)
-			if (row->type == OPT_PATH)
-				check_file(load, s->prefix, row,
-					   (void *)((char *)part->params + row->offset));
-	}
-}
+		for (const struct opt *row = part->entry->options; row && row->key; row++) {
+			size_t count;
+			char **paths = opt_files(row, part->params, &count);
 
-/* So that --set sync.period=4 can go beside "sync: local_sgd". */
-static void expand_names(struct settings *recipe)
-{
-	for (const struct job_section *s = job_sections; s->prefix; s++)
-		if (s->registry)
-			registry_expand(recipe, s->prefix, s->key);
+			if (paths)
+				check_row(load, s->prefix, row, paths, count);
+		}
+	}
 }
 
 static void read_flags(struct job_load *load, const struct flags *flags)
@@ -114,13 +110,16 @@ static void read_flags(struct job_load *load, const struct flags *flags)
 	struct error err;
 
 	for (size_t i = 0; i < flags->set_count; i++) {
-		expand_names(&load->given);
+		job_expand(&load->given);
 		if (recipe_set(&load->given, flags->set[i], &err) < 0)
 			problems_add(&load->problems, place, "%s", err.text);
 	}
 	if (flags->hosts)
 		settings_set(&load->given, "hosts", flags->hosts,
 			     (struct place){ .file = "--hosts" });
+	if (flags->data)
+		settings_set(&load->given, "data.test", flags->data,
+			     (struct place){ .file = "--data" });
 }
 
 static int judge(struct job_load *load, const char *path, const struct flags *flags)
@@ -164,6 +163,40 @@ int job_load_fits(const struct job_load *load, size_t ranks, struct error *err)
 		       ? 0
 		       : error_set(err, "train.batch: %zu is fewer samples than the %zu ranks",
 				   batch, ranks);
+}
+
+static struct place place_of(const struct job_load *load, const char *key)
+{
+	return settings_find(&load->resolved, key)->value_place;
+}
+
+struct model *job_load_model(struct job_load *load, size_t ranks)
+{
+	const struct job *job = &load->job;
+	struct problems *problems = &load->problems;
+	struct dataset data;
+	struct model_env env;
+	struct model *model = NULL;
+	struct error err;
+
+	if (dataset_describe(&job->data, job->params.seed, &data, &err) < 0) {
+		problems_add(problems, place_of(load, "data.format"), "%s", err.text);
+		return NULL;
+	}
+	load->sample_bytes = dataset_bytes(&data);
+	env = job_model_env(job, &data);
+	env.max_batch = (job->params.batch + ranks - 1) / ranks;
+	env.plan_only = true;
+	if (job->params.batch > data.count)
+		problems_add(problems, place_of(load, "train.batch"),
+			     "train.batch: %zu is more than the %zu training samples",
+			     job->params.batch, data.count);
+	else if (job_model_new(&model, job, &env, &err) < 0 && job->layers.count)
+		problems_add_line(problems, err.text);
+	else if (!model)
+		problems_add(problems, place_of(load, "model.preset"), "%s", err.text);
+	dataset_release(&data);
+	return model;
 }
 
 void job_load_report(const struct job_load *load)

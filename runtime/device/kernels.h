@@ -7,13 +7,36 @@
 #define DSTRAIN_RUNTIME_KERNELS_H
 
 #include <stddef.h>
+#include <stdint.h>
 
+struct adagrad_step;
+struct adam_step;
 struct gemm_part;
+struct lamb_step;
+struct sgd_step;
 
 /* clang-format off */
 #define POINTWISE_KERNELS(X) \
 	X(void, relu, (float *y, const float *x, size_t count)) /* y may be x */ \
 	X(void, relu_slope, (float *dx, const float *y, const float *dy, size_t count)) /* dx may be dy */
+
+#define BYTE_KERNELS(X) \
+	X(void, scale_bytes, (float *y, const uint8_t *x, size_t count, float scale, float shift))
+
+/* See optim_step.h. No two arrays overlap. */
+#define OPTIM_KERNELS(X) \
+	X(double, sum_squares, (const float *x, size_t count)) /* the same on all sets */ \
+	X(void, sgd, (const struct sgd_step *step, float *w, const float *grad, size_t count)) \
+	X(void, sgd_momentum, (const struct sgd_step *step, float *w, float *velocity, \
+			       const float *grad, size_t count)) \
+	X(void, adam, (const struct adam_step *step, float *w, float *mean, float *square, \
+		       const float *grad, size_t count)) \
+	X(void, adagrad, (const struct adagrad_step *step, float *w, float *sum, \
+			  const float *grad, size_t count)) \
+	X(void, lamb_measure, (const struct lamb_step *step, const float *w, float *mean, \
+			       float *square, const float *grad, size_t count, double *sums)) \
+	X(void, lamb, (const struct lamb_step *step, float *w, const float *mean, \
+		       const float *square, size_t count))
 
 #define GEMM_KERNELS(X) \
 	X(void, gemm, (const struct gemm_part *part)) /* runtime/device/gemm.h */ \
@@ -21,6 +44,8 @@ struct gemm_part;
 
 #define KERNELS(X) \
 	POINTWISE_KERNELS(X) \
+	OPTIM_KERNELS(X) \
+	BYTE_KERNELS(X) \
 	GEMM_KERNELS(X)
 /* clang-format on */
 

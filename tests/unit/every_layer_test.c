@@ -7,6 +7,7 @@
 
 #include "lib/error.h"
 #include "runtime/device/cpu.h"
+#include "runtime/device/team.h"
 #include "runtime/model/layer.h"
 #include "tests/unit/part.h"
 
@@ -21,8 +22,10 @@ static const double tolerance = 2e-4;
 struct bench {
 	const struct layer *layer;
 	struct part part;
+	struct shape input;
 	struct layer_plan plan;
 	struct layer_call call;
+	struct team *team;
 	float *tensor[LAYER_TENSORS], *grad[LAYER_TENSORS];
 	size_t count[LAYER_TENSORS];
 	float *in, *out, *dout, *din;
@@ -31,15 +34,22 @@ struct bench {
 static void bench_init(struct bench *b, const struct entry *entry, struct shape shape, size_t batch,
 		       bool training)
 {
+	const struct model_env env = { .classes = 5 };
 	struct error err;
 
 	*b = (struct bench){ .layer = (const struct layer *)entry, .part = part_with(entry, NULL) };
-	b->plan.output = shape;
+	b->plan.output = b->input = shape;
+	b->team = team_new(1);
 	if (b->layer->plan)
-		assert_int_equal(b->layer->plan(b->part.params, &shape, &b->plan, &err), 0);
+		assert_int_equal(b->layer->plan(b->part.params, &shape, &env, &b->plan, &err), 0);
 	b->call = (struct layer_call){
 		.params = b->part.params,
+		.plan = &b->plan,
+		.input = &b->input,
+		.output = &b->plan.output,
+		.team = b->team,
 		.batch = batch,
+		.total = batch,
 		.inputs = shape_count(&shape),
 		.outputs = shape_count(&b->plan.output),
 		.weight = (const float *const *)b->tensor,
@@ -66,6 +76,7 @@ static void bench_release(struct bench *b)
 		free(b->grad[i]);
 	}
 	free(b->call.scratch);
+	team_free(b->team);
 	free(b->in);
 	free(b->out);
 	free(b->dout);
@@ -102,6 +113,18 @@ static void compare(struct bench *b, float *x, const float *derivative, size_t c
 	}
 }
 
+/* With a copy of dout, as a layer may overwrite it. */
+static void backward(struct bench *b)
+{
+	size_t bytes = b->call.batch * b->call.outputs * sizeof(float);
+	float *dout = xmalloc(bytes);
+
+	memcpy(dout, b->dout, bytes);
+	b->layer->backward(&b->call, b->layer->reads_in ? b->in : NULL,
+			   b->layer->reads_out ? b->out : NULL, dout, b->din);
+	free(dout);
+}
+
 static void check_derivatives(struct bench *b)
 {
 	objective(b);
@@ -110,7 +133,7 @@ static void check_derivatives(struct bench *b)
 			b->grad[i][j] = NAN; /* backward overwrites */
 	for (size_t i = 0; i < b->call.batch * b->call.inputs; i++)
 		b->din[i] = NAN;
-	b->layer->backward(&b->call, b->in, b->out, b->dout, b->din);
+	backward(b);
 	compare(b, b->in, b->din, b->call.batch * b->call.inputs);
 	for (size_t i = 0; i < b->plan.tensors; i++)
 		compare(b, b->tensor[i], b->grad[i], b->count[i]);
@@ -149,8 +172,8 @@ static void the_same_call_gives_the_same_bits(void **state)
 		bench_init(&b, layers.entries[e], shapes[2], 8, true);
 		objective(&a);
 		objective(&b);
-		a.layer->backward(&a.call, a.in, a.out, a.dout, a.din);
-		b.layer->backward(&b.call, b.in, b.out, b.dout, b.din);
+		backward(&a);
+		backward(&b);
 		assert_memory_equal(a.out, b.out, 8 * a.call.outputs * sizeof(float));
 		assert_memory_equal(a.din, b.din, 8 * a.call.inputs * sizeof(float));
 		for (size_t i = 0; i < a.plan.tensors; i++)
