@@ -65,23 +65,24 @@ static void sort_problems(struct problems *problems, const char *path)
 
 /* What a row names must exist before anything is started; and it is named so that another directory
  * to resume from makes no difference. */
-static void check_file(struct job_load *load, const char *prefix, const struct opt *row,
-		       char **field)
+static void check_row(struct job_load *load, const char *prefix, const struct opt *row,
+		      char **paths, size_t count)
 {
 	char *key = xasprintf("%s.%s", prefix, row->key);
 	struct setting *setting = settings_find(&load->resolved, key);
 	struct error err;
 	uint64_t bytes;
 
-	if (*field && file_size(&bytes, *field, &err) < 0) {
-		problems_add(&load->problems, setting->value_place, "%s: %s", key, err.text);
-	} else if (*field) {
-		char *absolute = path_absolute(*field);
+	for (size_t i = 0; i < count; i++) {
+		char *absolute = path_absolute(paths[i]);
 
-		free(*field);
-		*field = absolute;
-		free(setting->values[0]);
-		setting->values[0] = xstrdup(absolute);
+		if (file_size(&bytes, paths[i], &err) < 0)
+			problems_add(&load->problems, setting->value_place, "%s: %s", key,
+				     err.text);
+		free(paths[i]);
+		paths[i] = absolute;
+		free(setting->values[i]);
+		setting->values[i] = xstrdup(absolute);
 	}
 	free(key);
 }
@@ -93,10 +94,13 @@ static void check_files(struct job_load *load)
 
 		if (!s->registry || !part->entry)
 			continue;
-		for (const struct opt *row = part->entry->options; row && row->key; row++)
-			if (row->type == OPT_PATH)
-				check_file(load, s->prefix, row,
-					   (void *)((char *)part->params + row->offset));
+		for (const struct opt *row = part->entry->options; row && row->key; row++) {
+			size_t count;
+			char **paths = opt_files(row, part->params, &count);
+
+			if (paths)
+				check_row(load, s->prefix, row, paths, count);
+		}
 	}
 }
 

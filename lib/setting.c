@@ -11,6 +11,7 @@
 #include "lib/error.h"
 #include "lib/memory.h"
 #include "lib/suggest.h"
+#include "lib/utf8.h"
 
 struct setting *settings_add(struct settings *settings, const char *key, enum setting_kind kind,
 			     struct place place)
@@ -130,35 +131,12 @@ void settings_set(struct settings *settings, const char *key, const char *text, 
 		setting_add_value(entry, text, length);
 }
 
-/* How long the UTF-8 character at `text` is, and its number; 0: it is none. */
-static size_t decode(const unsigned char *text, uint32_t *code)
-{
-	static const uint32_t least[] = { 0, 0, 0x80, 0x800, 0x10000 };
-	size_t length = text[0] < 0x80 ? 1 : text[0] < 0xe0 ? 2 : text[0] < 0xf0 ? 3 : 4;
-
-	if (length == 1) {
-		*code = text[0];
-		return 1;
-	}
-	if (text[0] < 0xc0 || text[0] >= 0xf8)
-		return 0;
-	*code = text[0] & (0x7fU >> length);
-	for (size_t i = 1; i < length; i++) {
-		if ((text[i] & 0xc0) != 0x80)
-			return 0;
-		*code = *code << 6 | (text[i] & 0x3f);
-	}
-	return *code >= least[length] ? length : 0;
-}
-
 /* As libyaml has it, which is to read it again. */
 static bool is_printable(uint32_t code)
 {
 	if (code < 0x80)
 		return (code >= ' ' && code != 0x7f) || code == '\n' || code == '\t';
-	return (code >= 0xa0 && code < 0xd800) ||
-	       (code >= 0xe000 && code < 0xfffe && code != 0xfeff) ||
-	       (code >= 0x10000 && code <= 0x10ffff);
+	return (code >= 0xa0 && code < 0xfffe && code != 0xfeff) || code >= 0x10000;
 }
 
 bool setting_is_text(const char *text)
@@ -168,7 +146,7 @@ bool setting_is_text(const char *text)
 	size_t length;
 
 	for (; *at; at += length) {
-		length = decode(at, &code);
+		length = utf8_next(at, 4, &code); /* the last NUL is no part of any */
 		if (length == 0 || !is_printable(code))
 			return false;
 	}

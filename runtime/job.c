@@ -57,11 +57,11 @@ static const struct opt checkpoint_options[] = {
 
 const struct job_section job_sections[] = {
 	{ "", top_options, IN_JOB(params) },
-	{ "data", .registry = &data_formats, .key = "format", .part_offset = IN_JOB(data) },
+	{ "data", feed_options, IN_JOB(feed_params), &data_formats, "format", NULL, IN_JOB(data) },
 	{ "model", .registry = &models, .key = "preset", .part_offset = IN_JOB(model) },
 	{ "train", train_options, IN_JOB(params) },
-	{ "train.optimizer", .registry = &optimizers, .key = "name", .fallback = "sgd",
-	  .part_offset = IN_JOB(optimizer) },
+	{ "train.optimizer", optim_options, IN_JOB(optim_params), &optimizers, "name", "sgd",
+	  IN_JOB(optimizer) },
 	{ "train.schedule", schedule_options, IN_JOB(schedule_params), &schedules, "name",
 	  "constant", IN_JOB(schedule) },
 	{ "sync", sync_options, IN_JOB(sync_params), &sync_strategies, "strategy", "bsp",
@@ -148,12 +148,13 @@ char ***job_files(struct job *job, size_t *count)
 		if (!s->registry || !part->entry)
 			continue;
 		for (const struct opt *row = part->entry->options; row && row->key; row++) {
-			char **field = (char **)(void *)((char *)part->params + row->offset);
+			size_t more;
+			char **paths = opt_files(row, part->params, &more);
 
-			if (row->type != OPT_PATH || !*field)
-				continue;
-			files = xrealloc(files, *count + 1, sizeof(*files));
-			files[(*count)++] = field;
+			for (size_t i = 0; paths && i < more; i++) {
+				files = xgrow(files, *count, sizeof(*files));
+				files[(*count)++] = &paths[i];
+			}
 		}
 	}
 	return files;

@@ -7,6 +7,7 @@
 #include "lib/opt.h"
 #include "lib/registry.h"
 #include "runtime/data/data.h"
+#include "runtime/feed.h"
 #include "runtime/optim/optim.h"
 #include "runtime/sync/sync.h"
 
@@ -32,6 +33,8 @@ struct job {
 	struct job_params params;
 	struct part data, model, optimizer, schedule, sync, compressor, transport;
 	struct shard_params shard;
+	struct feed_params feed_params;
+	struct optim_params optim_params;
 	struct schedule_params schedule_params;
 	struct sync_params sync_params;
 };
@@ -57,7 +60,7 @@ extern const struct registry *const job_registries[];
 void job_read(struct job *job, struct settings *given, struct settings *resolved,
 	      struct problems *problems);
 
-/* The files that workers need: the fields of OPT_PATH rows that are set, to read or to replace by
+/* The files that workers need: what OPT_PATH and OPT_PATHS rows name, to read or to replace by
  * another path (owned by the job). Caller frees the array. */
 char ***job_files(struct job *job, size_t *count);
 void job_release(struct job *job);

@@ -14,6 +14,7 @@
 #include "runtime/data/data.h"
 #include "runtime/device/cpu.h"
 #include "runtime/exchange.h"
+#include "runtime/feed.h"
 #include "runtime/job.h"
 #include "runtime/loop.h"
 #include "runtime/model/model.h"
@@ -56,6 +57,10 @@ static int build_model(struct rank *rank, struct parts *parts, struct error *err
 				 .labels = train->labels,
 				 .vocabulary = train->vocabulary,
 				 .seed = job->params.seed };
+	struct feed_env feed = { .params = &job->feed_params,
+				 .train = train,
+				 .test = rank->env->test,
+				 .seed = job->params.seed };
 
 	if (job->params.batch > train->count)
 		return error_set(err, "train.batch: %zu is more than the %zu training samples",
@@ -64,15 +69,16 @@ static int build_model(struct rank *rank, struct parts *parts, struct error *err
 	loop->test = rank->env->test;
 	loop->shard = shard_new(&job->shard, train, job->params.batch, (int)rank->rank,
 				(int)plan->world, job->params.seed);
-	env.max_batch = loop->most = shard_most(loop->shard);
+	env.max_batch = shard_most(loop->shard);
+	feed.shard = loop->shard;
+	if (feed_new(&loop->feed, &feed, err) < 0)
+		return -1;
 	if (model_new(&loop->model, &job->model, &env, err) < 0)
 		return -1;
 	if (check_memory(loop->model, err) < 0)
 		return -1;
 	loop->weight = xaligned(model_count(loop->model) * sizeof(float));
 	loop->grad = xaligned(model_count(loop->model) * sizeof(float));
-	loop->batch.x = xaligned(loop->most * shape_count(&train->shape) * sizeof(float));
-	loop->batch.targets = xaligned(loop->most * train->labels * sizeof(float));
 	model_init(loop->model, loop->weight);
 	return cpu_reserve(err);
 }
@@ -84,8 +90,8 @@ static void build_schedule(struct rank *rank, struct parts *parts)
 	size_t per_epoch = shard_steps_per_epoch(loop->shard);
 	struct optim_env env = { .optimizer = &job->optimizer,
 				 .schedule = &job->schedule,
+				 .params = &job->optim_params,
 				 .schedule_params = &job->schedule_params,
-				 .count = model_count(loop->model),
 				 .clip = job->params.clip };
 
 	loop->steps = job->params.steps ? job->params.steps : job->params.epochs * per_epoch;
@@ -94,6 +100,7 @@ static void build_schedule(struct rank *rank, struct parts *parts)
 	loop->checkpoint_every = job->params.checkpoint_every;
 	loop->gate = &rank->gate;
 	loop->outbox = rank->env->outbox;
+	env.tensors = model_tensors(loop->model, &env.tensor_count);
 	env.steps = loop->steps;
 	loop->optim = optim_new(&env);
 }
@@ -206,11 +213,10 @@ static void parts_release(struct parts *parts)
 	net_close(parts->net);
 	optim_free(loop->optim);
 	model_free(loop->model);
+	feed_free(loop->feed);
 	shard_free(loop->shard);
 	free(loop->weight);
 	free(loop->grad);
-	free(loop->batch.x);
-	free(loop->batch.targets);
 	free(parts->ranks);
 }
 

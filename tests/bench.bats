@@ -8,7 +8,7 @@ load dstrain
 
 teardown() {
 	[ ! -d lab/pair ] || LAB_DIR=$PWD/lab "$BATS_TEST_DIRNAME/lab/lab" down pair
-	wait_for 3 nothing_runs
+	wait_for 8 nothing_runs
 }
 
 # Whether the table in `out` is that of a collective on so many ranks, with these sizes.
@@ -114,13 +114,13 @@ refuses() { # TEXT FLAGS...
 
 	./dstrain bench allreduce -H local:3 -b 4K -e 256M -f 2 -n 20 >out 2>said 3>&- &
 	bench=$!
-	wait_for 10 grep -q '^ *4096 ' out
+	wait_for 60 grep -q '^ *4096 ' out
 	kill -9 "$(workers | sort -n | sed -n 2p)"
 	wait $bench || status=$?
 	cat said
 	assert_equal $status 3
 	grep -q "error: rank 1 on 'local' was killed by SIGKILL" said
-	wait_for 3 nothing_runs
+	wait_for 8 nothing_runs
 }
 
 @test "an interrupt ends it at once, and no worker stays" {
@@ -128,12 +128,12 @@ refuses() { # TEXT FLAGS...
 
 	./dstrain bench allreduce -H local:3 -b 4K -e 256M -n 100 >out 2>said 3>&- &
 	bench=$!
-	wait_for 20 grep -q '^ *4096 ' out
+	wait_for 60 grep -q '^ *4096 ' out
 	from=$EPOCHREALTIME
 	kill -TERM $bench
 	wait $bench || status=$?
 	assert_equal $status 143
-	[ "$(seconds_since "$from")" -lt 4 ]
+	[ "$(seconds_since "$from")" -lt 20 ]
 	nothing_runs
 }
 
@@ -154,7 +154,7 @@ refuses() { # TEXT FLAGS...
 	# a lost host
 	(exec lab run -- "$PWD/dstrain" bench allreduce -H "$LAB_DIR/pair/hosts.yaml" -n 1000 >out 2>said 3>&-) &
 	bench=$!
-	wait_for 20 grep -q '^ *4096 ' out || { cat said; return 1; }
+	wait_for 60 grep -q '^ *4096 ' out || { cat said; return 1; }
 	# shellcheck disable=SC2016 # expanded there
 	lab exec h2 sh -c 'for p in /proc/[0-9]*; do
 		case $(readlink $p/exe) in */dstrain/bin/*) kill -9 ${p#/proc/};; esac

@@ -12,15 +12,15 @@ begin_endless() { # STEPS [FLAGS]
 	begin "$steps" --set train.steps=1000000 --set train.eval_every=0 "$@"
 }
 
-# The end of it: its exit status, within so many seconds of now.
-assert_ends() { # STATUS SECONDS
+# The end of it: its exit status, and that it comes: soon, but how soon is up to the machine.
+assert_ends() { # STATUS
 	local from=$EPOCHREALTIME status=0
 
 	wait "$orchestrator" || status=$?
 	echo "ended with $status after $(seconds_since "$from") s"
 	cat said
 	assert_equal "$status" "$1"
-	[ "$(seconds_since "$from")" -lt "$2" ]
+	[ "$(seconds_since "$from")" -lt 20 ]
 	assert nothing_runs
 }
 
@@ -33,10 +33,14 @@ worker_of() { # RANK
 	workers | sort -n | sed -n "$(($1 + 1))p"
 }
 
+has_worker() { # RANK
+	[ -n "$(worker_of "$1")" ]
+}
+
 @test "a worker that is killed ends the run: who, by what, and how to go on" {
 	begin_endless 50 --hosts local:3
 	kill -9 "$(worker_of 1)"
-	assert_ends 3 5
+	assert_ends 3
 	assert_said --regexp "error: rank 1 on 'local' was killed by SIGKILL \(9\), "
 	assert_said --partial "MiB"
 	assert_said --regexp "the checkpoint of step [0-9]+ is kept; go on with: dstrain resume run"
@@ -48,7 +52,7 @@ worker_of() { # RANK
 		rm -rf run
 		begin_endless 20 --hosts local:3
 		kill -ABRT "$(worker_of $rank)"
-		assert_ends 3 5
+		assert_ends 3
 		assert_said --partial "error: rank $rank on 'local' was killed by SIGABRT (6)"
 	done
 }
@@ -57,7 +61,7 @@ worker_of() { # RANK
 	begin_endless 20 --hosts local:3
 	# shellcheck disable=SC2046 # a list of numbers
 	kill -9 $(workers)
-	assert_ends 3 5
+	assert_ends 3
 	assert_said --regexp "error: rank [0-2] on 'local' was killed by SIGKILL"
 }
 
@@ -65,24 +69,24 @@ worker_of() { # RANK
 	./dstrain run recipe.yaml --run-dir run --hosts local:3 --set train.steps=1000000 \
 		>out 2>said 3>&- &
 	orchestrator=$!
-	wait_for 5 test -e run/logs/rank-1.log
-	wait_for 5 test -n "$(worker_of 1)"
+	wait_for 60 test -e run/logs/rank-1.log
+	wait_for 60 has_worker 1
 	kill -9 "$(worker_of 1)"
-	assert_ends 3 5
+	assert_ends 3
 	assert_said --partial "error: rank 1 on 'local' was killed by SIGKILL"
 }
 
 @test "a worker that hangs ends the run, and is ended too" {
 	begin_endless 20 --hosts local:3
 	kill -STOP "$(worker_of 1)"
-	assert_ends 3 7
+	assert_ends 3
 	assert_said --partial "error: rank 1 on 'local' did not answer for 3 seconds"
 }
 
 @test "without orchestrator no worker lives on" {
 	begin_endless 20 --hosts local:4
 	kill -9 "$orchestrator"
-	wait_for 2 nothing_runs
+	wait_for 8 nothing_runs # they need not wait for the silence that ends them after 10 s
 }
 
 @test "an orchestrator that was suspended goes on" {
@@ -91,9 +95,9 @@ worker_of() { # RANK
 	sleep 5
 	kill -CONT "$orchestrator"
 	seen=$(grep -c step run/metrics.jsonl)
-	wait_for 5 has_steps run $((seen + 20))
+	wait_for 60 has_steps run $((seen + 20))
 	kill -INT "$orchestrator"
-	assert_ends 130 5
+	assert_ends 130
 }
 
 no_worker() {
@@ -103,16 +107,16 @@ no_worker() {
 @test "workers whose orchestrator says nothing any more end by themselves" {
 	begin_endless 20
 	kill -STOP "$orchestrator"
-	wait_for 12 no_worker
+	wait_for 60 no_worker
 	kill -CONT "$orchestrator"
-	assert_ends 3 5
+	assert_ends 3
 	assert_said --partial "the orchestrator has been silent for 10 seconds; ending"
 }
 
 @test "Ctrl-C finishes the step, saves and ends" {
 	begin_endless 20 --set checkpoint.every=0
 	kill -INT "$orchestrator"
-	assert_ends 130 5
+	assert_ends 130
 	assert_said --partial "finishing the step and saving a checkpoint"
 	steps=$(grep -c '"kind":"step"' run/metrics.jsonl)
 	assert_said --partial "stopped after step $steps; go on with: dstrain resume run"
@@ -125,7 +129,7 @@ no_worker() {
 		rm -rf run
 		begin_endless 20 --json
 		kill -"${signal%:*}" "$orchestrator"
-		assert_ends "${signal#*:}" 5
+		assert_ends "${signal#*:}"
 		assert_said --partial "stopped after step"
 		python3 -c 'import json; r = json.load(open("out"))
 assert r["result"] == "stopped" and r["exit_status"] == '"${signal#*:}"', r
@@ -136,7 +140,7 @@ assert r["checkpoint_step"] == r["step"]'
 @test "Ctrl-C at a terminal reaches only dstrain itself" {
 	python3 - <<-'END'
 		import os, pty, signal, time
-		signal.alarm(20)
+		signal.alarm(120)
 		pid, terminal = pty.fork()
 		if pid == 0:
 		    os.execv("./dstrain", ["./dstrain", "run", "recipe.yaml", "--run-dir", "run",
@@ -160,9 +164,12 @@ assert r["checkpoint_step"] == r["step"]'
 	begin_endless 20
 	kill -STOP "$(worker_of 0)" # so that the step cannot be finished
 	kill -INT "$orchestrator"
-	wait_for 2 grep -q finishing said
-	kill -INT "$orchestrator"
-	assert_ends 130 2
+	wait_for 60 grep -q finishing said
+	for _ in 1 2 3 4 5; do # some two of them come within a second, however busy the machine is
+		kill -INT "$orchestrator" 2>/dev/null || break
+		sleep 0.1
+	done
+	assert_ends 130
 	assert_said --partial "aborted"
 }
 
@@ -170,11 +177,12 @@ assert r["checkpoint_step"] == r["step"]'
 	begin_endless 20
 	kill -STOP "$(worker_of 0)"
 	kill -INT "$orchestrator"
-	sleep 1.3
+	wait_for 60 grep -q finishing said # from then on the second is counted
+	sleep 1.1
 	kill -INT "$orchestrator"
 	sleep 0.1
 	kill -CONT "$(worker_of 0)"
-	assert_ends 130 5
+	assert_ends 130
 	assert_said --partial "stopped after step"
 }
 
@@ -182,9 +190,9 @@ assert r["checkpoint_step"] == r["step"]'
 	./dstrain run recipe.yaml --run-dir run --set train.steps=1000000 \
 		--set data.samples=300000 --set data.features=200 >out 2>said 3>&- &
 	orchestrator=$!
-	wait_for 5 test -e run/logs/rank-1.log
+	wait_for 60 test -e run/logs/rank-1.log
 	kill -INT "$orchestrator"
-	assert_ends 130 3
+	assert_ends 130
 	assert_said --partial "aborted"
 }
 
@@ -196,22 +204,23 @@ assert r["checkpoint_step"] == r["step"]'
 		hosts: local:2
 		data: {format: synthetic, samples: 2000, features: 16, classes: 4, noise: 2}
 		model: {preset: mlp, hidden: [32]}
-		train: {batch: 64, steps: 2000}
+		train: {batch: 64}
 		checkpoint: {every: 20, keep: 2}
 	END
-	train --quiet --run-dir whole
 	mkdir run
-	export -f begin wait_for has_steps newest
+	export -f begin wait_for has_steps steps_of newest
 	unshare -m bash -e <<-'END'
-		mount -t tmpfs -o size=4m none run
+		mount -t tmpfs -o size=16m none run
 		begin 40 --set train.steps=1000000
-		head -c 4m /dev/zero >run/logs/ballast 2>/dev/null || true
+		head -c 16m /dev/zero >run/logs/ballast 2>/dev/null || true
 		wait "$orchestrator" || echo $? >status
 		rm run/logs/ballast
 		[ -z "$(find run -name '*.tmp')" ]
-		./dstrain resume run --set train.steps=2000 --quiet
+		echo $(($(basename "$(newest run)" | cut -d - -f 2) + 500)) >steps
+		./dstrain resume run --set train.steps=$(cat steps) --quiet
 		cp -r run after
 	END
+	train --quiet --run-dir whole --set train.steps="$(cat steps)"
 	assert_equal "$(cat status)" 1
 	assert_said --regexp "error: cannot write 'run/[^']+': No space left on device"
 	case $output in
@@ -222,24 +231,25 @@ assert r["checkpoint_step"] == r["step"]'
 	assert_same_training whole after
 }
 
+# They do not wait for the silence that would end them after 10 s.
 @test "a worker whose orchestrator says nothing, or nonsense, ends" {
-	run timeout 5 ./dstrain worker </dev/null
+	run timeout 9 ./dstrain worker </dev/null
 	assert_failure 1
 	# shellcheck disable=SC2016 # for the inner shell
-	run timeout 5 bash -c 'head -c 100000 /dev/urandom | ./dstrain worker | tail -c 0; exit ${PIPESTATUS[1]}'
+	run timeout 9 bash -c 'head -c 100000 /dev/urandom | ./dstrain worker | tail -c 0; exit ${PIPESTATUS[1]}'
 	assert_failure 1
 	# A frame of a type that is not for workers, and one that is too long.
-	run timeout 5 bash -c 'printf "\325DS\n\1\0\0\0\0\0\0\0" | ./dstrain worker 2>&1 >/dev/null'
+	run timeout 9 bash -c 'printf "\325DS\n\1\0\0\0\0\0\0\0" | ./dstrain worker 2>&1 >/dev/null'
 	assert_output --partial "control message of type 1 is not for a worker"
-	run timeout 5 bash -c 'printf "\325DS\n\14\0\0\0\0\0\0\377" | ./dstrain worker 2>&1 >/dev/null'
+	run timeout 9 bash -c 'printf "\325DS\n\14\0\0\0\0\0\0\377" | ./dstrain worker 2>&1 >/dev/null'
 	assert_output --partial "the control stream is not dstrain's"
 }
 
 @test "a worker whose stdout nobody reads ends" {
 	mkfifo silence
 	exec 9<>silence
-	run timeout 5 bash -c 'exec ./dstrain worker <silence >&-'
+	run timeout 9 bash -c 'exec ./dstrain worker <silence >&-'
 	assert_failure 1
-	run timeout 5 bash -c './dstrain worker <silence | head -c 1 >/dev/null'
+	run timeout 9 bash -c './dstrain worker <silence | head -c 1 >/dev/null'
 	assert_success
 }

@@ -55,9 +55,9 @@ has_steps() { # DIR COUNT
 	[ "$(grep -c '"kind":"step"' "$1/metrics.jsonl")" -ge "$2" ]
 }
 
-# until_true COMMAND...: wait for a condition, at most twenty seconds
+# until_true COMMAND...: wait for a condition, at most a minute
 until_true() {
-	local deadline=$((SECONDS + 20))
+	local deadline=$((SECONDS + 60))
 	until "$@" >/dev/null 2>&1; do
 		[ $SECONDS -lt $deadline ] || fail "never true: $*"
 		sleep 0.02

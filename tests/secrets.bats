@@ -15,12 +15,12 @@ begin_traced() { # STEPS [FLAGS]
 	bash -c 'kill -STOP $$; exec ./dstrain run recipe.yaml --run-dir run "$@"' - "$@" \
 		>out 2>said 3>&- &
 	orchestrator=$!
-	wait_for 5 grep -q '^State:.T' "/proc/$orchestrator/status"
+	wait_for 60 grep -q '^State:.T' "/proc/$orchestrator/status"
 	strace -xx -s 100000 -e trace=write -o "$BATS_TEST_TMPDIR.trace" -p "$orchestrator" 2>traced 3>&- &
 	tracer=$!
-	wait_for 10 grep -q attached traced || skip "this machine lets no process look into another"
+	wait_for 60 grep -q attached traced || skip "this machine lets no process look into another"
 	kill -CONT "$orchestrator"
-	wait_for 30 has_steps run "$steps" || { cat said; return 1; }
+	wait_for 60 has_steps run "$steps" || { cat said; return 1; }
 	kill -INT "$tracer"
 	wait "$tracer" || true
 	key=$("$tools/key" "$BATS_TEST_TMPDIR.trace")

@@ -12,14 +12,15 @@ setup_file() {
 fail_to_run() {
 	local began=${EPOCHREALTIME/./}
 
-	echo 'connect_timeout: 3s' >>hosts.yaml
+	echo 'connect_timeout: 6s' >>hosts.yaml
 	run -1 user run recipe.yaml --hosts hosts.yaml --run-dir run "$@"
 	took=$((${EPOCHREALTIME/./} - began))
 }
 
-# Only those that answered were set up, and the run ended when the patience with h2 did.
+# Only those that answered were set up, and the run ended when the patience with h2 did: there was
+# not as much of it a second time.
 must_have_gone_on_without_h2() {
-	[ $took -lt 6000000 ] || fail "it took $took us"
+	[ $took -lt 12000000 ] || fail "it took $took us"
 	for host in h1 h3 h4; do
 		lab exec $host sh -c 'test -x /root/.cache/dstrain/bin/*/dstrain' || fail "nothing was sent to $host"
 		no_worker_on $host
@@ -44,7 +45,7 @@ forget() {
 	lab link h2 down
 	fail_to_run --fanout 2
 	lab link h2 up
-	assert_output --partial 'h2: no answer from 10.77.0.2 port 22 within 3 s'
+	assert_output --partial 'h2: no answer from 10.77.0.2 port 22 within 6 s'
 	refute_output --regexp 'h[134]: (no answer|gave up|cannot)'
 	must_have_gone_on_without_h2
 }
@@ -55,7 +56,7 @@ forget() {
 	kill -STOP "$sshd"
 	fail_to_run --fanout 2
 	kill -CONT "$sshd"
-	assert_output --regexp 'h2: gave up after 3 s'
+	assert_output --regexp 'h2: gave up after 6 s'
 	refute_output --regexp 'h[134]: (no answer|gave up|cannot)'
 	must_have_gone_on_without_h2
 }

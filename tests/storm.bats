@@ -14,7 +14,7 @@ setup() {
 }
 
 storm() {
-	LAB_DIR=$PWD/labs "$BATS_TEST_DIRNAME/storm/storm" --program "$DSTRAIN" "$@"
+	LAB_DIR=$PWD/labs SLACK=7 "$BATS_TEST_DIRNAME/storm/storm" --program "$DSTRAIN" "$@"
 }
 
 @test "eight random faults: no hang, no orphan, no torn checkpoint, the same training in the end" {

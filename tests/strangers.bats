@@ -24,8 +24,9 @@ slow_recipe() {
 run_among() { # WAY
 	slow_recipe
 	run -0 train --run-dir quiet
-	"$tools/stranger" "$1" 100 "${ports[@]}" >strangers 3>&- &
+	"$tools/stranger" "$1" 600 "${ports[@]}" >strangers 2>knocking 3>&- &
 	stranger=$!
+	wait_for 60 test -s knocking
 	run train --set "transport.port=$low-${ports[-1]}"
 	kill "$stranger"
 	wait "$stranger"

@@ -60,7 +60,7 @@ assert_ends() { # PID STATUS
 @test "a port that another program listens on is an error that says what to do" {
 	# shellcheck disable=SC2016 # expanded on the host
 	lab exec h1 sh -c 'setsid python3 -c "import socket, time; s = socket.socket()
-s.bind((\"0.0.0.0\", 41000)); s.listen(); time.sleep(60)" </dev/null >/dev/null 2>&1 & echo $! >listener'
+s.bind((\"0.0.0.0\", 41000)); s.listen(); time.sleep(600)" </dev/null >/dev/null 2>&1 & echo $! >listener'
 	until_true lab exec h1 sh -c 'ss -ltn | grep -q :41000'
 	run user run recipe.yaml --hosts hosts.yaml --set transport.port=41000
 	# shellcheck disable=SC2016 # expanded on the host

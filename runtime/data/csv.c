@@ -9,15 +9,14 @@
 
 #include "lib/buf.h"
 #include "lib/error.h"
-#include "lib/gzip.h"
 #include "lib/memory.h"
 #include "lib/suggest.h"
 #include "lib/units.h"
 #include "runtime/data/data.h"
 #include "runtime/data/label.h"
 #include "runtime/data/record.h"
+#include "runtime/data/text_file.h"
 
-enum { READ = 1 << 20 };
 enum header { HEADER_AUTO, HEADER_YES, HEADER_NO };
 enum task { TASK_CLASSIFY, TASK_REGRESS };
 
@@ -72,27 +71,6 @@ static void csv_release(struct csv *csv)
 	free(csv->labels);
 	free(csv->lines);
 	*csv = (struct csv){ 0 };
-}
-
-static int read_text(struct buf *text, const char *path, struct error *err)
-{
-	struct gzip *file;
-	size_t got;
-	int status;
-
-	if (gzip_open(&file, path, err) < 0)
-		return -1;
-	do {
-		status = gzip_read(file, buf_reserve(text, READ), READ, &got, err);
-		text->length += got;
-	} while (status == 0 && got == READ);
-	gzip_close(file);
-	buf_add(text, "", 0);
-	if (status == 0 && memchr(text->data, '\0', text->length))
-		status = error_set(err, "'%s' is not a text file", path);
-	if (status == 0 && text->length >= 3 && memcmp(text->data, "\xef\xbb\xbf", 3) == 0)
-		buf_consume(text, 3); /* byte order mark */
-	return status;
 }
 
 static int parse_number(const char *text, float *out, struct error *err)
@@ -216,7 +194,7 @@ static int csv_read(struct csv *csv, const struct csv_params *params, enum data_
 	int status;
 
 	*csv = (struct csv){ .path = params->path[part] };
-	if (read_text(&csv->text, csv->path, err) < 0)
+	if (text_file_read(&csv->text, csv->path, err) < 0)
 		return -1;
 	reader.next = csv->text.data;
 	reader.end = csv->text.data + csv->text.length;

@@ -8,20 +8,24 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct error;
+struct adagrad_step;
+struct adam_step;
+struct conv_product;
+struct conv_slope;
+struct conv_view;
+struct lamb_step;
+struct norm;
+struct pool;
+struct sgd_step;
 
 /* clang-format off */
 #define POINTWISE_KERNELS(X) \
 	X(void, relu, (float *y, const float *x, size_t count)) /* y may be x */ \
 	X(void, relu_slope, (float *dx, const float *y, const float *dy, size_t count)) /* dx may be dy */ \
 	X(void, sum, (float *y, const float *x, const float *z, size_t count, bool relu)) /* y may be x */
-
-struct conv_view;
-struct conv_product;
-struct conv_slope;
-struct pool;
-struct norm;
 
 #define CONV_KERNELS(X) \
 	X(void, conv_copy, (const struct conv_view *view, const float *planes, float *copy)) \
@@ -40,11 +44,31 @@ struct norm;
 	X(void, norm_sums, (const float *x, const float *dy, size_t count, const struct norm *norm, float *sums)) \
 	X(void, norm_slope, (float *dx, const float *x, const float *dy, size_t count, const struct norm *norm))
 
+#define BYTE_KERNELS(X) \
+	X(void, scale_bytes, (float *y, const uint8_t *x, size_t count, float scale, float shift))
+
+/* See optim_step.h. No two arrays overlap. */
+#define OPTIM_KERNELS(X) \
+	X(double, sum_squares, (const float *x, size_t count)) /* the same on all sets */ \
+	X(void, sgd, (const struct sgd_step *step, float *w, const float *grad, size_t count)) \
+	X(void, sgd_momentum, (const struct sgd_step *step, float *w, float *velocity, \
+			       const float *grad, size_t count)) \
+	X(void, adam, (const struct adam_step *step, float *w, float *mean, float *square, \
+		       const float *grad, size_t count)) \
+	X(void, adagrad, (const struct adagrad_step *step, float *w, float *sum, \
+			  const float *grad, size_t count)) \
+	X(void, lamb_measure, (const struct lamb_step *step, const float *w, float *mean, \
+			       float *square, const float *grad, size_t count, double *sums)) \
+	X(void, lamb, (const struct lamb_step *step, float *w, const float *mean, \
+		       const float *square, size_t count))
+
 #define KERNELS(X) \
 	POINTWISE_KERNELS(X) \
 	CONV_KERNELS(X) \
 	POOL_KERNELS(X) \
-	PLANE_KERNELS(X)
+	PLANE_KERNELS(X) \
+	OPTIM_KERNELS(X) \
+	BYTE_KERNELS(X)
 /* clang-format on */
 
 #define KERNEL_POINTER(type, name, arguments) type(*name) arguments;

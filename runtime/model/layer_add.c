@@ -1,8 +1,16 @@
 /* The sum of two inputs: where the block of a residual network ends. */
-#include <string.h>
-
 #include "runtime/device/vector.h"
 #include "runtime/model/layer.h"
+
+static int plan_add(const void *params, const struct shape *input, const struct model_env *env,
+		    struct layer_plan *plan, struct error *err)
+{
+	(void)params;
+	(void)env;
+	(void)err;
+	plan->flops = (double)shape_count(input);
+	return 0;
+}
 
 static void forward(const struct layer_call *call, const float *in, float *out)
 {
@@ -24,10 +32,11 @@ static void backward(const struct layer_call *call, const float *in, const float
 }
 
 const struct layer layer_add = {
-	.entry = { .name = "add", .summary = "the sum of two inputs of one shape" },
+	.entry = { .name = "add", .summary = "sum of two inputs, of which `residual` is made" },
 	.in_place = true,
 	.joins = true,
 	.takes_relu = true,
+	.plan = plan_add,
 	.forward = forward,
 	.backward = backward,
 };

@@ -19,8 +19,8 @@ from topology import LabError, Topology
 
 NETNS = pathlib.Path("/run/netns")
 SSHD = "/usr/sbin/sshd"
-READY_S = 20  # how long the ssh servers may take to answer
-KILL_S = 10  # how long killed processes may take to vanish
+READY_S = 60  # how long the ssh servers may take to answer
+KILL_S = 60  # how long killed processes may take to vanish
 PACKAGES = {"ip": "iproute2", "tc": "iproute2", "unshare": "util-linux", "nsenter": "util-linux",
             "ssh-keygen": "openssh-client", SSHD: "openssh-server"}
 

@@ -14,14 +14,14 @@ LEAVE_S = 2.75  # to tell the others, reap them, and kill over SSH those that do
 TRANSPORT_S = 8  # the recipe's transport.timeout: a peer that is alive but says nothing
 COPY_S = 30  # a question to a host, or a copy to it, that does not move (QUERY_S, STALL_S)
 COPY_GONE_S = 2 * COPY_S  # a copy on a host that nobody can tell of it: it looks every COPY_S whether it grows
-SLACK_S = 2  # ours: two processors carry five ranks, four sshd, and whatever else this machine does
+SLACK_S = float(os.environ.get("SLACK", 2))  # ours: two processors carry five ranks, four sshd, and whatever else runs here
 
 LOST = WORD_S + SILENT_S + LEAVE_S + SLACK_S  # 8.25 s
 BLAMED = max(LOST, BLAME_S + LEAVE_S + SLACK_S)
 CONNECTING = CONNECT_S + LEAVE_S + SLACK_S  # of a host that cannot be reached
 PROVISIONING = COPY_S + CONNECT_S + LEAVE_S + SLACK_S  # of one that stalls after it was
 SLOW = TRANSPORT_S + BLAME_S + LEAVE_S + SLACK_S  # of a link too slow for the data, but not for a word
-GONE_S = 2  # workers whose dstrain ended, where the connection tells them
+GONE_S = SLACK_S  # workers whose dstrain ended, where the connection tells them
 
 
 def send(pids, number):

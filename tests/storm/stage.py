@@ -143,7 +143,7 @@ class Stage:
 
     def restart(self, host):
         """Switches a host on again that had been switched off."""
-        wait_until(lambda: not self.inside(host), 5)
+        wait_until(lambda: not self.inside(host), 60)
         shutil.rmtree(self.lab.dir / "hosts" / host / "tmp")
         self.lab.start_host(host)
 

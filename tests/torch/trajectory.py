@@ -36,7 +36,41 @@ CASES = {
                           "optimizer.weight_decay": 0.1, "optimizer.eps": 1e-6},
     "adamw": {**SMALL_MLP, "optimizer.name": "adamw", "optimizer.lr": 0.01,
               "optimizer.weight_decay": 0.1, "optimizer.beta1": 0.8, "optimizer.beta2": 0.99},
+    "dampening": {**SMALL_MLP, **SGD, "optimizer.dampening": 0.3},
+    "decay-matrices": {**SMALL_MLP, "optimizer.name": "adamw", "optimizer.lr": 0.01,
+                       "optimizer.weight_decay": 0.5, "optimizer.decay": "matrices"},
+    "adagrad": {**SMALL_MLP, "optimizer.name": "adagrad", "optimizer.lr": 0.1},
+    "adagrad-options": {**SMALL_MLP, "optimizer.name": "adagrad", "optimizer.lr": 0.1,
+                        "optimizer.lr_decay": 0.1, "optimizer.weight_decay": 0.05,
+                        "optimizer.initial_accumulator": 0.01, "optimizer.eps": 1e-3,
+                        "clip": 0.25},
+    "lamb": {**SMALL_MLP, "optimizer.name": "lamb", "optimizer.lr": 0.02, "clip": 0.25},
+    "lamb-decay": {**SMALL_MLP, "optimizer.name": "lamb", "optimizer.lr": 0.02,
+                   "optimizer.weight_decay": 0.3, "optimizer.decay": "matrices"},
 }
+
+
+class Lamb(torch.optim.Optimizer):
+    """Algorithm 2 of You et al. (ICLR 2020), with phi the identity: PyTorch has none."""
+
+    def __init__(self, params, lr, betas=(0.9, 0.999), eps=1e-6, weight_decay=0.01):
+        super().__init__(params, {"lr": lr, "betas": betas, "eps": eps,
+                                  "weight_decay": weight_decay})
+
+    @torch.no_grad()
+    def step(self):
+        for group in self.param_groups:
+            for x in group["params"]:
+                state, (beta1, beta2) = self.state[x], group["betas"]
+                if not state:
+                    state.update(t=0, m=torch.zeros_like(x), v=torch.zeros_like(x))
+                state["t"] += 1
+                state["m"] = beta1 * state["m"] + (1 - beta1) * x.grad
+                state["v"] = beta2 * state["v"] + (1 - beta2) * x.grad ** 2
+                m = state["m"] / (1 - beta1 ** state["t"])
+                v = state["v"] / (1 - beta2 ** state["t"])
+                update = m / (v.sqrt() + group["eps"]) + group["weight_decay"] * x
+                x -= group["lr"] * x.norm() / update.norm() * update
 
 
 def numbers(start, count, salt):
@@ -67,13 +101,19 @@ def make_model(case):
 def make_optimizer(case, model):
     given = {key.split(".")[1]: value for key, value in case.items()
              if key.startswith("optimizer.")}
-    kind = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[
-        given.pop("name")]
+    kind = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam, "adamw": torch.optim.AdamW,
+            "adagrad": torch.optim.Adagrad, "lamb": Lamb}[given.pop("name")]
     if "beta1" in given:
         given["betas"] = (given.pop("beta1"), given.pop("beta2"))
     if "nesterov" in given:
         given["nesterov"] = True
-    return kind(model.parameters(), **given)
+    if "initial_accumulator" in given:
+        given["initial_accumulator_value"] = given.pop("initial_accumulator")
+    groups = [{"params": list(model.parameters())}]
+    if given.pop("decay", "all") == "matrices":
+        groups = [{"params": [p for p in model.parameters() if p.dim() >= 2]},
+                  {"params": [p for p in model.parameters() if p.dim() < 2], "weight_decay": 0}]
+    return kind(groups, **given)
 
 
 def make_batch(case, step):

@@ -43,11 +43,11 @@ static void a_long_text_goes_through_a_pipe_in_order(void **state)
 	assert_int_equal(process_start(&channel.process, argv, NULL, &err), 0);
 	assert_int_equal(channel_open(&channel, "/dev/null", &err), 0);
 	buf_add(&channel.out, bytes, CHECKPOINT_BYTES);
-	move_until(&channel, CHECKPOINT_BYTES, clock_now() + 10);
+	move_until(&channel, CHECKPOINT_BYTES, clock_now() + 60);
 	assert_int_equal(channel.reader.in.length, CHECKPOINT_BYTES);
 	assert_memory_equal(channel.reader.in.data, bytes, CHECKPOINT_BYTES);
 	channel_end_input(&channel);
-	assert_true(channel_reap(&channel, clock_now() + 10));
+	assert_true(channel_reap(&channel, clock_now() + 60));
 	assert_true(channel.status.exited && channel.status.code == 0);
 	channel_close(&channel);
 	free(bytes);

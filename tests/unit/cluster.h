@@ -31,7 +31,7 @@ typedef void cluster_body(int rank, struct net *net, void *arg);
 struct cluster {
 	const char *spec; /* "tcp" or "tcp encrypt=no" */
 	int world;
-	double timeout_s;    /* 0: 20 */
+	double timeout_s;    /* 0: 60; opening is subject to it, too */
 	const char *address; /* NULL: 127.0.0.1 */
 	int slots;	     /* ranks of one host; 0: 1 */
 
@@ -120,7 +120,7 @@ static inline void cluster_prepare(struct cluster *c)
 					      .listener = listener,
 					      .peers = c->peers,
 					      .hub = c->hub,
-					      .timeout_s = c->timeout_s > 0 ? c->timeout_s : 20 };
+					      .timeout_s = c->timeout_s > 0 ? c->timeout_s : 60 };
 		memset(c->env[r].key, 0x5a, sizeof(c->env[r].key));
 	}
 }

@@ -261,7 +261,7 @@ static void absent_body(int rank, struct net *net, void *arg)
 	if (rank != 1) {
 		assert(coll_allreduce(net, &world, COLL_AUTO, x, absence->count, &err) < 0);
 		assert(strstr(err.text, "rank 1 (node1)"));
-		assert(clock_now() - begin >= 0.29 && clock_now() - begin < 5);
+		assert(clock_now() - begin >= 0.99 && clock_now() - begin < 30);
 	}
 	pthread_barrier_wait(&absence->end);
 	free(x);
@@ -273,7 +273,7 @@ static void who_does_not_come_is_named_within_the_timeout(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(sizes); i++) {
-		struct cluster cluster = { "inproc", 2, 0.3 };
+		struct cluster cluster = { "inproc", 2, 1 };
 		struct absence absence = { .count = sizes[i] };
 
 		pthread_barrier_init(&absence.end, NULL, 2);
@@ -332,7 +332,7 @@ static void an_abort_ends_a_wait_at_once(void **state)
 	(void)state;
 	pthread_barrier_init(&aborted.end, NULL, 2);
 	pthread_barrier_init(&aborted.ready, NULL, 2);
-	for (int i = 0; i < 10 && aborted.shortest > 0.05; i++)
+	for (int i = 0; i < 50 && aborted.shortest > 0.05; i++)
 		cluster_run("inproc", 2, aborted_body, &aborted);
 	assert_true(aborted.shortest < 0.05);
 	pthread_barrier_destroy(&aborted.end);

@@ -405,7 +405,7 @@ static void spoiled_body(int rank, struct net *net, void *arg)
 		assert(strstr(err.text, "injected fault"));
 	if (rank != trouble->rank)
 		assert(err.text[0]);
-	assert(clock_now() - begin < 10);
+	assert(clock_now() - begin < 30);
 	if (trouble->kind == IS_SILENT)
 		pthread_barrier_wait(&trouble->end);
 }
@@ -425,7 +425,7 @@ static void spoil_every(int kind)
 	for (size_t i = 0; i < ARRAY_SIZE(attempts); i++) {
 		struct spoiled spoiled = spoiled_by(kind, attempts[i]);
 
-		cluster_run_every(SPOILED_WORLD, 30, spoiled_body, &spoiled);
+		cluster_run_every(SPOILED_WORLD, 60, spoiled_body, &spoiled);
 		pthread_barrier_destroy(&spoiled.trouble.end);
 	}
 }
@@ -440,12 +440,12 @@ static void a_rank_that_leaves_fails_the_others_at_once(void **state)
 static void a_silent_rank_fails_the_others_after_the_timeout(void **state)
 {
 	struct spoiled spoiled = spoiled_by(IS_SILENT, try_ring);
-	struct cluster tcp = { "tcp", SPOILED_WORLD, 2 };
+	struct cluster tcp = { "tcp", SPOILED_WORLD, 4 };
 
 	(void)state;
 	cluster_go(&tcp, spoiled_body, &spoiled);
 	for (size_t i = 0; i < ARRAY_SIZE(attempts); i++) {
-		struct cluster inproc = { "inproc", SPOILED_WORLD, 0.4 };
+		struct cluster inproc = { "inproc", SPOILED_WORLD, 0.8 };
 
 		spoiled.attempt = attempts[i];
 		cluster_go(&inproc, spoiled_body, &spoiled);
@@ -494,7 +494,7 @@ static void blocked_body(int rank, struct net *net, void *arg)
 		net_abort(net, "stopped by test");
 		pthread_join(thread, NULL);
 		assert(waiter.status < 0 && strstr(waiter.err.text, "stopped by test"));
-		assert(clock_now() - begin < 10);
+		assert(clock_now() - begin < 30);
 	}
 	pthread_barrier_wait(end);
 }
@@ -506,7 +506,7 @@ static void an_abort_ends_a_collective_that_waits(void **state)
 	(void)state;
 	pthread_barrier_init(&end, NULL, 4);
 	for (int i = 0; i < 10; i++)
-		cluster_run_every(4, 30, blocked_body, &end);
+		cluster_run_every(4, 60, blocked_body, &end);
 	pthread_barrier_destroy(&end);
 }
 

@@ -13,7 +13,12 @@
 
 enum { BATCH = 8 };
 
-static const struct shape input = { .dim = { 1, 2, 3 }, .rank = 3 };
+/* The first that a preset accepts. */
+static const struct shape inputs[] = {
+	{ .dim = { 1, 2, 3 }, .rank = 3 },
+	{ .dim = { 1, 16, 18 }, .rank = 3 },
+	{ .dim = { 2, 32, 32 }, .rank = 3 },
+};
 
 /* Options that make what a preset builds differ; all presets are tried with their defaults too. */
 static const struct {
@@ -23,6 +28,7 @@ static const struct {
 	{ "mlp", { "hidden", "[5, 4, 3]", "activation", "sigmoid" } },
 	{ "mlp", { "hidden", "[9, 8]", "activation", "tanh", "dropout", "0.3" } },
 	{ "mlp", { "hidden", "[]" } },
+	{ "resnet20", { "width", "2" } },
 };
 
 struct bench {

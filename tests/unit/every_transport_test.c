@@ -244,7 +244,7 @@ static void keep_order(void *arg, int peer, uint64_t tag, const void *bytes, siz
 
 static void tell_body(int rank, struct net *net, void *arg)
 {
-	double deadline = clock_now() + 10;
+	double deadline = clock_now() + 60;
 	struct inbox inbox = { .net = rank == 0 ? net : NULL };
 	int expected = rank == 0 ? MANY * (net_world(net) - 1) : MANY;
 	struct error err;
@@ -324,7 +324,7 @@ static void timeout_body(int rank, struct net *net, void *arg)
 static void a_wait_ends_at_the_deadline_and_takes_the_request_back(void **state)
 {
 	(void)state;
-	cluster_run_every(2, 0.4, timeout_body, NULL);
+	cluster_run_every(2, 1.2, timeout_body, NULL);
 }
 
 static void *abort_later(void *arg)
@@ -348,7 +348,7 @@ static void abort_body(int rank, struct net *net, void *arg)
 	net_post_recv(net, 1 - rank, 2, text, 4, &requests[1]);
 	assert(net_wait_all(net, requests, 2, &err) < 0);
 	assert(strcmp(err.text, "rank 7 was lost") == 0);
-	assert(clock_now() - start < 5);
+	assert(clock_now() - start < 30);
 	pthread_join(thread, NULL);
 	net_post_send(net, 1 - rank, 1, "abc", 4, &requests[0]);
 	must_fail(net, &requests[0], "rank 7 was lost", "");
@@ -413,7 +413,7 @@ static void leave_body(int rank, struct net *net, void *arg)
 {
 	const size_t length = 2 << 20;
 	char *block = xcalloc(1, length);
-	double deadline = clock_now() + 10;
+	double deadline = clock_now() + 60;
 	atomic_size_t told = 0;
 	struct error err;
 

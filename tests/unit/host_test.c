@@ -85,7 +85,7 @@ static void run_init(struct run *run, const char *hosts, uint64_t job)
 						.job = job,
 						.view = 3,
 						.peers = run->peers,
-						.timeout_s = 10 };
+						.timeout_s = 60 };
 		memset(run->env[r].key, 0x5a, sizeof(run->env[r].key));
 		for (int other = 0; other < r; other++) {
 			int pair[2];
@@ -296,7 +296,7 @@ static void a_link_that_fails_is_a_failure_and_not_a_hang(void **state)
 		assert_int_equal(run.status[r], -1);
 		assert_null(run.memory[r]);
 	}
-	assert_true(clock_now() - start < 5);
+	assert_true(clock_now() - start < 30);
 	run_release(&run);
 }
 

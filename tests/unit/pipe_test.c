@@ -16,7 +16,7 @@
 #include "runtime/rng.h"
 #include "runtime/transport/pipe.h"
 
-enum { PATIENCE_MS = 10000 };
+enum { PATIENCE_MS = 60000 };
 
 /* One side of a pair. */
 struct side {

@@ -83,7 +83,7 @@ static int answer_is(struct post *post, struct ask *ask, const char *kind, const
 	int got;
 
 	turn(post);
-	got = ask_next(ask, clock_now() + 5, &answer, &err);
+	got = ask_next(ask, clock_now() + 60, &answer, &err);
 	if (got > 0) {
 		assert_string_equal(json_get_text(answer, "kind"), kind);
 		if (text)

@@ -33,7 +33,7 @@ static struct process start_shell(const char *script, char *const environment[])
 static char *read_all(int fd)
 {
 	struct buf text = { 0 };
-	double deadline = clock_now() + 10;
+	double deadline = clock_now() + 60;
 	struct pollfd ready = { .fd = fd, .events = POLLIN };
 
 	for (;;) {
@@ -53,7 +53,7 @@ static struct process_status wait_for(struct process *process)
 {
 	struct process_status status;
 
-	assert_int_equal(process_wait(process, clock_now() + 10, &status), 1);
+	assert_int_equal(process_wait(process, clock_now() + 60, &status), 1);
 	return status;
 }
 
@@ -151,7 +151,7 @@ static void a_kill_reaches_the_whole_group(void **state)
 	char *text;
 
 	(void)state;
-	assert_int_equal(poll(&ready, 1, 10000), 1);
+	assert_int_equal(poll(&ready, 1, 60000), 1);
 	assert_int_equal(read(process.out, on, 3), 3);
 	process_kill(&process, SIGTERM);
 	text = read_all(process.out); /* ends when the sleep is gone too */

@@ -53,7 +53,7 @@ static void rogue_enter(struct rogue *rogue, const char *spec, double timeout_s)
 		struct pollfd wait = { .fd = rogue->handshake->stream.fd,
 				       .events = rogue->handshake->events };
 
-		assert_int_equal(poll(&wait, 1, 5000), 1);
+		assert_int_equal(poll(&wait, 1, 60000), 1);
 		result = handshake_step(rogue->handshake, &err);
 	}
 	assert_int_equal(result, HANDSHAKE_DONE);
@@ -71,7 +71,7 @@ static void rogue_says(struct rogue *rogue, const void *bytes, size_t length)
 		struct pollfd room = { .fd = stream->fd, .events = POLLOUT };
 		long put;
 
-		assert_int_equal(poll(&room, 1, 5000), 1);
+		assert_int_equal(poll(&room, 1, 60000), 1);
 		put = stream_write(stream, &part, 1, &err);
 		assert_true(put >= 0);
 		done += (size_t)put;
@@ -111,7 +111,7 @@ static void messages_of_another_view_are_dropped(void **state)
 		char text[4] = "";
 		struct error err;
 
-		rogue_enter(&rogue, specs[i], 10);
+		rogue_enter(&rogue, specs[i], 60);
 		net_post_recv(rogue.opener.net, 1, 5, text, 4, &request);
 		rogue_says_header(&rogue, MAGIC, 2, 4);
 		rogue_says(&rogue, "old", 4);
@@ -141,7 +141,7 @@ static void frames_that_make_no_sense_end_the_connection(void **state)
 		struct error err;
 		char text[4];
 
-		rogue_enter(&rogue, "tcp", 10);
+		rogue_enter(&rogue, "tcp", 60);
 		net_post_recv(rogue.opener.net, 1, 5, text, 4, &request);
 		rogue_says_header(&rogue, frames[i].magic, 1, frames[i].length);
 		assert_int_equal(net_wait(rogue.opener.net, &request, &err), -1);
@@ -161,7 +161,7 @@ static void a_peer_that_dies_within_a_message_fails_it(void **state)
 		struct rogue rogue;
 		struct error err;
 
-		rogue_enter(&rogue, specs[i], 10);
+		rogue_enter(&rogue, specs[i], 60);
 		net_post_recv(rogue.opener.net, 1, 5, block, 1 << 20, &request);
 		rogue_says_header(&rogue, MAGIC, 1, 1 << 20);
 		rogue_says(&rogue, sent, sizeof(sent));
@@ -184,7 +184,7 @@ static void a_peer_that_dies_while_it_is_sent_to_kills_nobody(void **state)
 		struct rogue rogue;
 		struct error err;
 
-		rogue_enter(&rogue, specs[i], 10);
+		rogue_enter(&rogue, specs[i], 60);
 		net_post_send(rogue.opener.net, 1, 5, block, length, &requests[0]);
 		net_post_send(rogue.opener.net, 1, 5, block, length, &requests[1]);
 		stream_close(&rogue.handshake->stream);
@@ -208,7 +208,7 @@ static void a_late_message_leaves_a_buffer_alone_that_was_given_up(void **state)
 		struct rogue rogue;
 		struct error err;
 
-		rogue_enter(&rogue, specs[i], 0.3);
+		rogue_enter(&rogue, specs[i], 1);
 		net_post_recv(rogue.opener.net, 1, 5, got, length, &request);
 		rogue_says_header(&rogue, MAGIC, 1, length);
 		rogue_says(&rogue, sent, length / 2);
@@ -243,7 +243,7 @@ static void a_large_message_that_nobody_expected_arrives_whole(void **state)
 		struct rogue rogue;
 		struct error err;
 
-		rogue_enter(&rogue, specs[i], 10);
+		rogue_enter(&rogue, specs[i], 60);
 		rogue_says_header(&rogue, MAGIC, 1, length);
 		rogue_says(&rogue, sent, length);
 		net_post_recv(rogue.opener.net, 1, 5, got, length, &request);
@@ -281,7 +281,7 @@ static void the_length_that_a_peer_claims_takes_no_memory(void **state)
 		struct rogue rogue;
 		struct error err;
 
-		rogue_enter(&rogue, specs[i], 10);
+		rogue_enter(&rogue, specs[i], 60);
 		limit_addresses((rlim_t)4 << 30);
 		rogue_says_header(&rogue, MAGIC, 1, NET_LENGTH_MAX);
 		rogue_says(&rogue, sent, length);
@@ -307,7 +307,7 @@ static void a_peer_that_does_not_read_is_given_up_by_name(void **state)
 		struct rogue rogue;
 		struct error err;
 
-		rogue_enter(&rogue, specs[i], 0.3);
+		rogue_enter(&rogue, specs[i], 1);
 		net_post_send(rogue.opener.net, 1, 5, block, length, &request);
 		assert_int_equal(net_wait(rogue.opener.net, &request, &err), -1);
 		assert_non_null(strstr(err.text, "could not send to rank 1 (node1) within"));
@@ -317,7 +317,7 @@ static void a_peer_that_does_not_read_is_given_up_by_name(void **state)
 				    "lost rank 1 (node1): gave up in the middle of a message");
 		start = clock_now();
 		net_close(rogue.opener.net);
-		assert_true(clock_now() - start < 3);
+		assert_true(clock_now() - start < 30);
 		rogue.opener.net = NULL;
 		rogue_leave(&rogue);
 	}

@@ -15,7 +15,7 @@ static struct process_status wait_for(struct process *process)
 {
 	struct process_status status;
 
-	assert_int_equal(process_wait(process, clock_now() + 10, &status), 1);
+	assert_int_equal(process_wait(process, clock_now() + 60, &status), 1);
 	return status;
 }
 
@@ -23,7 +23,7 @@ static struct process_status wait_for(struct process *process)
 static char *read_some(int fd, size_t length)
 {
 	struct buf text = { 0 };
-	double deadline = clock_now() + 10;
+	double deadline = clock_now() + 60;
 
 	while (text.length < length) {
 		struct pollfd ready = { .fd = fd, .events = POLLIN };
@@ -70,7 +70,7 @@ static void commands_run_to_their_end(void **state)
 				 &(struct ssh_command){ .command = "cat",
 							.input = big,
 							.input_length = 3000000,
-							.timeout_s = 20 },
+							.timeout_s = 60 },
 				 &output, &err),
 			 0);
 	assert_int_equal(output.length, 3000000);
@@ -90,7 +90,7 @@ static void a_command_that_hangs_is_given_up(void **state)
 	double before = clock_now();
 
 	(void)state;
-	assert_int_equal(ssh_run(ssh, &(struct ssh_command){ .command = "cat", .timeout_s = 5 },
+	assert_int_equal(ssh_run(ssh, &(struct ssh_command){ .command = "cat", .timeout_s = 60 },
 				 &output, &err),
 			 0);
 	assert_int_equal(ssh_run(ssh,
@@ -99,7 +99,7 @@ static void a_command_that_hangs_is_given_up(void **state)
 				 &output, &err),
 			 -1);
 	assert_string_equal(err.text, "h: the remote command does not end in time");
-	assert_true(clock_now() - before < 5);
+	assert_true(clock_now() - before < 30);
 	expect_output(ssh, "echo still here", "still here\n");
 	ssh_close(ssh);
 	buf_release(&output);
@@ -135,14 +135,14 @@ static void other_login_shells_and_their_noise_do_not_matter(void **state)
 						 .command = "echo mark; x=\"a  b\"; echo \"$x\"; "
 							    "for i in 1 2; do echo $i; done",
 						 .marker = "mark",
-						 .timeout_s = 20 },
+						 .timeout_s = 60 },
 					 &output, &err),
 				 0);
 		assert_string_equal(buf_text(&output), "a  b\n1\n2\n");
 		assert_int_equal(ssh_run(ssh,
 					 &(struct ssh_command){ .command = "echo no",
 								.marker = "mark",
-								.timeout_s = 20 },
+								.timeout_s = 60 },
 					 &output, &err),
 				 -1);
 		assert_string_equal(

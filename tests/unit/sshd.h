@@ -95,7 +95,7 @@ static inline int start_server(struct process *process, const char *lines)
 	char *argv[] = { program, stay, flag, path, NULL };
 	struct buf text = { 0 };
 	struct error err;
-	double deadline = clock_now() + 10;
+	double deadline = clock_now() + 60;
 	int port, fd = listen_somewhere(&port);
 
 	close(fd);
@@ -122,7 +122,7 @@ static inline struct host make_host(const char *name, int port)
 			     .address = xstrdup("127.0.0.1"),
 			     .user = ssh_login_name(),
 			     .port = (uint16_t)port,
-			     .connect_timeout_s = 10,
+			     .connect_timeout_s = 60,
 			     .slots = 1 };
 
 	host.identities = xcalloc(1, sizeof(char *));
@@ -162,7 +162,7 @@ static inline struct ssh *connect_to(const struct host *host)
 
 static inline int run(struct ssh *ssh, const char *command, struct buf *output, struct error *err)
 {
-	return ssh_run(ssh, &(struct ssh_command){ .command = command, .timeout_s = 20 }, output,
+	return ssh_run(ssh, &(struct ssh_command){ .command = command, .timeout_s = 60 }, output,
 		       err);
 }
 
