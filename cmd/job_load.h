@@ -2,6 +2,8 @@
 #ifndef DSTRAIN_CMD_JOB_LOAD_H
 #define DSTRAIN_CMD_JOB_LOAD_H
 
+#include <stdbool.h>
+
 #include "lib/setting.h"
 #include "runtime/job.h"
 
@@ -10,6 +12,7 @@ struct flags;
 struct model;
 
 struct job_load {
+	bool trained;		  /* in: there is a checkpoint (job_begun) */
 	struct settings given;	  /* the recipe with --set, --hosts and --data */
 	struct settings resolved; /* the same with every default: itself a recipe */
 	struct job job;
@@ -20,7 +23,8 @@ struct job_load {
 /*
  * Reads the recipe at `path`, then --set, --hosts and --data, and judges it all: keys, values, data
  * files. Returns 0, or -1 with at least one problem (a file that cannot be read is one, too).
- * `load` must be zeroed, and is releasable whatever happened. Borrows `path` and `flags`.
+ * `load` must be zeroed but for `trained`, and is releasable whatever happened. Borrows `path` and
+ * `flags`.
  */
 int job_load(struct job_load *load, const char *path, const struct flags *flags);
 /* The same from text; `name` stands for the file, and is borrowed. */
