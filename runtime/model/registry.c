@@ -2,9 +2,13 @@
 #include "lib/registry.h"
 #include "runtime/model/layer.h"
 
-#define LAYERS(X)  X(linear) X(relu) X(tanh) X(sigmoid) X(dropout)
+#define LAYERS(X)                                                                               \
+	X(linear)                                                                               \
+	X(relu)                                                                                 \
+	X(tanh) X(sigmoid) X(dropout) X(add) X(embedding) X(positional_embedding) X(layer_norm) \
+		X(gelu) X(attention)
 #define LOSSES(X)  X(softmax_cross_entropy) X(logistic) X(hinge) X(mean_squared_error)
-#define PRESETS(X) X(softmax) X(logistic) X(svm) X(mlp)
+#define PRESETS(X) X(softmax) X(logistic) X(svm) X(mlp) X(gpt)
 
 #define LAYER_DECLARATION(name) extern const struct layer layer_##name;
 #define LAYER_ENTRY(name)	&layer_##name.entry,

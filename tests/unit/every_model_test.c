@@ -11,9 +11,10 @@
 #include "runtime/model/layer.h"
 #include "tests/unit/part.h"
 
-enum { BATCH = 8 };
+enum { BATCH = 8, WORDS = 7 };
 
 static const struct shape input = { .dim = { 1, 2, 3 }, .rank = 3 };
+static const struct shape sequence = { .dim = { 6 }, .rank = 1 };
 
 /* Options that make what a preset builds differ; all presets are tried with their defaults too. */
 static const struct {
@@ -29,6 +30,7 @@ struct bench {
 	struct part preset;
 	struct model *model;
 	struct batch batch;
+	size_t labels; /* of a sample */
 	size_t count;
 	float *weight, *grad, *copy;
 	size_t ready; /* where the next range must end */
@@ -46,11 +48,33 @@ static void bench_release(struct bench *b)
 	part_release(&b->preset);
 }
 
+/* So many classes; WORDS: the next word at each position of a text. */
 static struct model_env env_of(size_t classes)
 {
-	return (struct model_env){
-		.input = input, .classes = classes, .max_batch = BATCH, .seed = 3
-	};
+	bool words = classes == WORDS;
+
+	return (struct model_env){ .input = words ? sequence : input,
+				   .classes = classes,
+				   .labels = words ? shape_count(&sequence) : 1,
+				   .vocabulary = words ? WORDS : 0,
+				   .max_batch = BATCH,
+				   .seed = 3 };
+}
+
+static void fill_batch(struct batch *batch, const struct model_env *env)
+{
+	size_t features = BATCH * shape_count(&env->input), targets = BATCH * env->labels;
+
+	*batch = (struct batch){ .x = filled(features, 30, 0),
+				 .targets = filled(targets, 31, 0),
+				 .count = BATCH,
+				 .total = BATCH,
+				 .step = 4,
+				 .training = true };
+	for (size_t i = 0; i < features && env->vocabulary; i++)
+		batch->x[i] = (float)(i * i % env->vocabulary);
+	for (size_t i = 0; i < targets && env->classes; i++)
+		batch->targets[i] = (float)(i % env->classes);
 }
 
 /* Returns -1 if the preset refuses such data. */
@@ -58,7 +82,6 @@ static int bench_init(struct bench *b, const struct entry *entry, const char *co
 		      size_t classes)
 {
 	struct model_env env = env_of(classes);
-	size_t features = shape_count(&input);
 	struct error err;
 
 	*b = (struct bench){ .preset = part_with(entry, options) };
@@ -67,14 +90,8 @@ static int bench_init(struct bench *b, const struct entry *entry, const char *co
 		bench_release(b);
 		return -1;
 	}
-	b->batch = (struct batch){ .x = filled(BATCH * features, 30, 0),
-				   .targets = filled(BATCH, 31, 0),
-				   .count = BATCH,
-				   .total = BATCH,
-				   .step = 4,
-				   .training = true };
-	for (size_t i = 0; i < BATCH && classes; i++)
-		b->batch.targets[i] = (float)(i % classes);
+	fill_batch(&b->batch, &env);
+	b->labels = env.labels;
 	b->count = model_count(b->model);
 	b->weight = xaligned(b->count * sizeof(float));
 	b->grad = xaligned(b->count * sizeof(float));
@@ -87,7 +104,7 @@ typedef void visit(struct bench *bench);
 
 static size_t visit_all(visit *check, const struct entry *entry, const char *const *options)
 {
-	static const size_t classes[] = { 0, 2, 3 };
+	static const size_t classes[] = { 0, 2, 3, WORDS };
 	size_t built = 0;
 	struct bench b;
 
@@ -123,8 +140,8 @@ static double mean_loss(struct bench *b)
 	struct score score;
 
 	model_forward(b->model, b->weight, &b->batch, &score);
-	assert_int_equal(score.count, b->batch.count);
-	return score.loss_sum / (double)b->batch.total;
+	assert_int_equal(score.count, b->batch.count * b->labels);
+	return score.loss_sum / (double)(b->batch.total * b->labels);
 }
 
 static void gradient(struct bench *b, float *grad)
@@ -154,8 +171,8 @@ static double distance(struct bench *b, size_t i, float h)
 }
 
 /*
- * At most 50 parameters of each tensor. With h = 2^-9 truncation is below 1e-5, and logits rounded
- * to 2^-23 move a difference by about 1e-7 / h = 5e-5.
+ * At most 300 parameters, of all tensors. With h = 2^-9 truncation is below 1e-5, and logits
+ * rounded to 2^-23 move a difference by about 1e-7 / h = 5e-5.
  */
 static void compare_with_differences(struct bench *b)
 {
@@ -166,7 +183,7 @@ static void compare_with_differences(struct bench *b)
 	for (size_t t = 0; t < tensors; t++) {
 		size_t end = tensor[t].offset + tensor[t].count;
 
-		for (size_t i = tensor[t].offset; i < end; i += 1 + tensor[t].count / 50)
+		for (size_t i = tensor[t].offset; i < end; i += 1 + tensor[t].count * tensors / 300)
 			if (!(distance(b, i, 0x1p-9f) <= 1e-4))
 				fail_msg("%s, %s: derivative %zu is not %g, by %g",
 					 b->preset.entry->name, tensor[t].name, i,
@@ -193,14 +210,16 @@ static void note_ready(void *arg, size_t offset, size_t count)
 
 static void watch_ready(struct bench *b)
 {
-	size_t tensors;
+	size_t layers_with_tensors = 0;
+	struct model_row row;
 
-	model_tensors(b->model, &tensors);
+	for (size_t i = 0; model_row(b->model, i, &row); i++)
+		layers_with_tensors += row.parameters > 0;
 	b->ready = b->count;
 	mean_loss(b);
 	model_backward(b->model, b->weight, &b->batch, b->grad, note_ready, b);
 	assert_int_equal(b->ready, 0);
-	assert_int_equal(b->calls, tensors / 2); /* once per layer: weight and bias together */
+	assert_int_equal(b->calls, layers_with_tensors); /* once each: weight and bias together */
 	assert_memory_equal(b->copy, b->grad, b->count * sizeof(float));
 }
 
@@ -221,8 +240,8 @@ static void split(struct bench *b)
 	for (size_t i = 0; i < 3; i++) {
 		size_t first = cuts[i];
 
-		b->batch.x = whole.x + first * shape_count(&input);
-		b->batch.targets = whole.targets + first;
+		b->batch.x = whole.x + first * shape_count(&input); /* as sequence's */
+		b->batch.targets = whole.targets + first * b->labels;
 		b->batch.first = first;
 		b->batch.count = cuts[i + 1] - first;
 		sum += mean_loss(b);
