@@ -1,6 +1,8 @@
 /* Element by element over long vectors, by a team. */
 #include "runtime/device/vector.h"
 
+#include <string.h>
+
 #include "runtime/device/cpu.h"
 #include "runtime/device/kernels.h"
 #include "runtime/device/team.h"
@@ -8,11 +10,14 @@
 enum { CHUNK = 16384, COLUMNS = 64 };
 
 struct vectors {
-	vector_function *function; /* one of these two; NULL both: addition */
+	/* One of these three; none: addition, of x and z if there is a z. */
+	vector_function *function;
 	vector_slope *slope;
+	bool copy;
 	float *y;
 	const float *x, *z;
 	size_t count;
+	bool relu;
 };
 
 static void work(void *arg, size_t chunk, size_t member)
@@ -25,6 +30,10 @@ static void work(void *arg, size_t chunk, size_t member)
 		v->function(v->y + at, v->x + at, count);
 	else if (v->slope)
 		v->slope(v->y + at, v->x + at, v->z + at, count);
+	else if (v->z)
+		kernels()->sum(v->y + at, v->x + at, v->z + at, count, v->relu);
+	else if (v->copy)
+		memcpy(v->y + at, v->x + at, count * sizeof(*v->y));
 	else
 		cpu_add(v->y + at, v->x + at, count);
 }
@@ -56,14 +65,20 @@ void vector_relu_slope(struct team *team, float *dx, const float *y, const float
 	vector_map_slope(team, kernels()->relu_slope, dx, y, dy, count);
 }
 
+void vector_sum(struct team *team, float *y, const float *x, const float *z, size_t count,
+		bool relu)
+{
+	run(team, (struct vectors){ .y = y, .x = x, .z = z, .count = count, .relu = relu });
+}
+
+void vector_copy(struct team *team, float *y, const float *x, size_t count)
+{
+	run(team, (struct vectors){ .copy = true, .y = y, .x = x, .count = count });
+}
+
 void vector_add(struct team *team, float *y, const float *x, size_t count)
 {
 	run(team, (struct vectors){ .y = y, .x = x, .count = count });
-}
-
-void vector_add_to(struct team *team, float *y, const float *x, const float *z, size_t count)
-{
-	vector_map_slope(team, kernels()->add, y, x, z, count);
 }
 
 struct rows {

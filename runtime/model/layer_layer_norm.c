@@ -96,7 +96,7 @@ static void backward_part(void *arg, size_t part, size_t member)
 
 	(void)member;
 	memset(sums, 0, 2 * n->width * sizeof(*sums));
-	kernels()->norm_slopes(&(struct norm_slopes){
+	kernels()->norm_rows_slopes(&(struct norm_slopes){
 		.rows = begin(n, part + 1) - first,
 		.count = n->width,
 		.x = n->in + first * n->width,

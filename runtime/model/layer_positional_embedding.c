@@ -1,8 +1,5 @@
 /* Adds a learned vector to each position of a sequence. */
-#include <string.h>
-
 #include "lib/error.h"
-#include "runtime/device/kernels.h"
 #include "runtime/device/vector.h"
 #include "runtime/model/layer.h"
 #include "runtime/model/layer_params.h"
@@ -28,8 +25,8 @@ static int plan_positions(const void *params, const struct shape *input,
 static void forward(const struct layer_call *call, const float *in, float *out)
 {
 	for (size_t i = 0; i < call->batch; i++)
-		kernels()->add(out + i * call->outputs, in + i * call->inputs, call->weight[0],
-			       call->inputs);
+		vector_sum(call->team, out + i * call->outputs, in + i * call->inputs,
+			   call->weight[0], call->inputs, false);
 }
 
 static void backward(const struct layer_call *call, const float *in, const float *out, float *dout,
@@ -41,7 +38,7 @@ static void backward(const struct layer_call *call, const float *in, const float
 	(void)out;
 	vector_sum_rows(call->team, call->grad[0], dout, call->batch, count);
 	if (din && din != dout)
-		memcpy(din, dout, call->batch * count * sizeof(*dout));
+		vector_copy(call->team, din, dout, call->batch * count);
 }
 
 const struct layer layer_positional_embedding = {

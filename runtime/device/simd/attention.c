@@ -11,9 +11,6 @@
 /* Queries of a block; positions and widths are padded to multiples of it and of half of it. */
 enum { BLOCK = ATTENTION_BLOCK, TILE = WIDTH == 16 ? 8 : 4, PANEL = 2 * WIDTH };
 
-#define ALWAYS static inline __attribute__((always_inline))
-#define UNROLL _Pragma("GCC unroll 16")
-
 static size_t padded(size_t count, size_t unit)
 {
 	return (count + unit - 1) / unit * unit;
@@ -32,20 +29,20 @@ struct product {
 	bool add;
 };
 
-ALWAYS void tile(const struct product *p, size_t a_m, size_t a_k, size_t vectors, size_t i,
+INLINE void tile(const struct product *p, size_t a_m, size_t a_k, size_t vectors, size_t i,
 		 size_t j)
 {
 	const float *a = p->a + i * a_m, *b = p->b + j * p->b_n;
 	float *c = p->c + i * p->c_m + j;
 	vec sum[TILE][2];
 
-	UNROLL for (size_t r = 0; r < TILE; r++) for (size_t v = 0; v < vectors; v++) sum[r][v] =
-		p->add ? vec_load(c + r * p->c_m + v * WIDTH) : (vec){ 0 };
+	UNROLLED (r, TILE)
+		for (size_t v = 0; v < vectors; v++)
+			sum[r][v] = p->add ? vec_load(c + r * p->c_m + v * WIDTH) : (vec){ 0 };
 	for (size_t k = 0; k < p->k; k++, b += p->b_k) {
 		vec x0 = vec_load(b), x1 = vectors > 1 ? vec_load(b + WIDTH) : x0;
 
-		UNROLL for (size_t r = 0; r < TILE; r++)
-		{
+		UNROLLED (r, TILE) {
 			vec s = vec_all(a[r * a_m + k * a_k]);
 
 			sum[r][0] += s * x0;
@@ -53,11 +50,12 @@ ALWAYS void tile(const struct product *p, size_t a_m, size_t a_k, size_t vectors
 				sum[r][1] += s * x1;
 		}
 	}
-	UNROLL for (size_t r = 0; r < TILE; r++) for (size_t v = 0; v < vectors; v++)
-		vec_store(c + r * p->c_m + v * WIDTH, sum[r][v]);
+	UNROLLED (r, TILE)
+		for (size_t v = 0; v < vectors; v++)
+			vec_store(c + r * p->c_m + v * WIDTH, sum[r][v]);
 }
 
-ALWAYS void tiles(const struct product *p, size_t a_m, size_t a_k)
+INLINE void tiles(const struct product *p, size_t a_m, size_t a_k)
 {
 	for (size_t j = 0; j < p->n; j += PANEL)
 		for (size_t i = 0; i < p->m; i += TILE)

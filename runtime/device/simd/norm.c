@@ -77,7 +77,7 @@ static void row_slopes(const struct norm_slopes *n, const float *x, float mean, 
 	}
 }
 
-void KERNEL(norm_slopes)(const struct norm_slopes *n)
+void KERNEL(norm_rows_slopes)(const struct norm_slopes *n)
 {
 	for (size_t row = 0; row < n->rows; row++)
 		row_slopes(n, n->x + row * n->count, n->stats[2 * row], n->stats[2 * row + 1],

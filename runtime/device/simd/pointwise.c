@@ -17,12 +17,17 @@ void KERNEL(relu_slope)(float *dx, const float *y, const float *dy, size_t count
 	}
 }
 
-void KERNEL(add)(float *y, const float *x, const float *z, size_t count)
+void KERNEL(sum)(float *y, const float *x, const float *z, size_t count, bool relu)
 {
-	for (size_t i = 0; i < count; i += WIDTH)
-		vec_store_rest(y + i,
-			       vec_load_rest(x + i, count - i) + vec_load_rest(z + i, count - i),
-			       count - i);
+	if (!relu)
+		for (size_t i = 0; i < count; i++)
+			y[i] = x[i] + z[i];
+	else
+		for (size_t i = 0; i < count; i++) {
+			float sum = x[i] + z[i];
+
+			y[i] = sum < 0 ? 0 : sum;
+		}
 }
 
 /* A few columns at a time, so that their sums stay in registers. */

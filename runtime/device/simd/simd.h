@@ -20,6 +20,14 @@
 #define WIDTH 4
 #endif
 
+/* For loops over arrays of vectors that are to stay in registers. */
+#define INLINE static inline __attribute__((always_inline))
+#ifdef __clang__
+#define UNROLLED(i, count) _Pragma("unroll") for (size_t i = 0; i < (count); i++)
+#else
+#define UNROLLED(i, count) _Pragma("GCC unroll 16") for (size_t i = 0; i < (count); i++)
+#endif
+
 typedef float vec __attribute__((vector_size(4 * WIDTH)));
 typedef float vec_anywhere __attribute__((vector_size(4 * WIDTH), aligned(4), may_alias));
 
@@ -95,7 +103,7 @@ static inline vec vec_all(float x)
 
 /* Rows become columns: row i and row i + WIDTH / 2 are shuffled into each other, as often as WIDTH
  * can be halved. */
-static inline __attribute__((always_inline)) void vec_transpose(vec row[WIDTH])
+INLINE void vec_transpose(vec row[WIDTH])
 {
 	for (int bit = 1; bit < WIDTH; bit *= 2) {
 		vec next[WIDTH];
@@ -108,6 +116,20 @@ static inline __attribute__((always_inline)) void vec_transpose(vec row[WIDTH])
 		for (int i = 0; i < WIDTH; i++)
 			row[i] = next[i];
 	}
+}
+
+typedef int vec_mask __attribute__((vector_size(4 * WIDTH)));
+
+/* A NaN stays one. */
+static inline vec vec_relu(vec x)
+{
+	return (vec)((vec_mask)x & ~(x < (vec){ 0 }));
+}
+
+/* y where x > 0, else 0. */
+static inline vec vec_above(vec x, vec y)
+{
+	return (vec)((vec_mask)y & (x > (vec){ 0 }));
 }
 
 #define KERNEL_JOIN(name, isa)	 name##_##isa
