@@ -16,7 +16,7 @@ struct attention {
 	bool causal;		 /* a position sees those before it and itself */
 	const float *q, *k, *v, *dy;
 	float *y;
-	float *norm;	     /* [positions] log of the sum of exponentials of scores */
+	float *norm;	     /* [positions] of the largest score, 1 / the sum of exp(score - it) */
 	float *dq, *dk, *dv; /* with `step`; may be q, k, v */
 	float *room;	     /* 64-byte aligned, of attention_room floats */
 };

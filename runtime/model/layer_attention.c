@@ -67,7 +67,7 @@ static int plan_attention(const void *params, const struct shape *input,
 	plan->tensor[ATTN_BIAS] = bias("c_attn.bias", 3 * width, width, p->deviation);
 	plan->tensor[PROJ_BIAS] = bias("c_proj.bias", width, width, p->deviation);
 	plan->tensors = p->bias ? 4 : 2;
-	plan->scratch_bytes = positions * (4 * width + p->heads) * sizeof(float);
+	plan->scratch_bytes = positions * (4 * width + 2 * p->heads) * sizeof(float);
 	plan->workspace_bytes = attention_room(positions, width / p->heads) * sizeof(float);
 	plan->flops = 2.0 * (double)(positions * width * (4 * width + 2 * positions));
 	return 0;
@@ -117,7 +117,7 @@ static void one_head(void *arg, size_t chunk, size_t member)
 		.v = v,
 		.dy = y,
 		.y = y,
-		.norm = h->norm + chunk * h->positions,
+		.norm = h->norm + chunk * 2 * h->positions,
 		.dq = q,
 		.dk = k,
 		.dv = v,

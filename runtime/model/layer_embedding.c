@@ -47,13 +47,30 @@ static size_t width_of(const struct layer_call *call)
 	return call->outputs / call->inputs;
 }
 
+struct gather {
+	const struct layer_call *call;
+	const float *in;
+	float *out;
+};
+
+static void gather(void *arg, size_t sample, size_t member)
+{
+	const struct gather *g = arg;
+	size_t words = g->call->inputs, width = width_of(g->call);
+	const float *in = g->in + sample * words;
+	float *out = g->out + sample * g->call->outputs;
+
+	(void)member;
+	for (size_t i = 0; i < words; i++)
+		memcpy(out + i * width, g->call->weight[0] + (size_t)in[i] * width,
+		       width * sizeof(*out));
+}
+
 static void forward(const struct layer_call *call, const float *in, float *out)
 {
-	size_t width = width_of(call);
+	struct gather samples = { call, in, out };
 
-	for (size_t i = 0; i < call->batch * call->inputs; i++)
-		memcpy(out + i * width, call->weight[0] + (size_t)in[i] * width,
-		       width * sizeof(*out));
+	team_run(call->team, call->batch, gather, &samples);
 }
 
 enum { COLUMNS = 64 };

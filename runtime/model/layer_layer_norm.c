@@ -35,6 +35,7 @@ static int plan_norm(const void *params, const struct shape *input, const struct
 	plan->tensor[BIAS] = tensor;
 	plan->tensors = 2;
 	plan->scratch_bytes = rows * 2 * sizeof(float);
+	plan->flops = 2.0 * (double)shape_count(input);
 	plan->kept_bytes = PARTS * 2 * width * sizeof(float);
 	return 0;
 }

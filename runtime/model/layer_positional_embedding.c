@@ -1,5 +1,7 @@
 /* Adds a learned vector to each position of a sequence. */
 #include "lib/error.h"
+#include "runtime/device/kernels.h"
+#include "runtime/device/team.h"
 #include "runtime/device/vector.h"
 #include "runtime/model/layer.h"
 #include "runtime/model/layer_params.h"
@@ -22,11 +24,27 @@ static int plan_positions(const void *params, const struct shape *input,
 	return 0;
 }
 
+struct samples {
+	const struct layer_call *call;
+	const float *in;
+	float *out;
+};
+
+static void add_positions(void *arg, size_t sample, size_t member)
+{
+	const struct samples *s = arg;
+	size_t count = s->call->inputs;
+
+	(void)member;
+	kernels()->sum(s->out + sample * count, s->in + sample * count, s->call->weight[0], count,
+		       false);
+}
+
 static void forward(const struct layer_call *call, const float *in, float *out)
 {
-	for (size_t i = 0; i < call->batch; i++)
-		vector_sum(call->team, out + i * call->outputs, in + i * call->inputs,
-			   call->weight[0], call->inputs, false);
+	struct samples samples = { call, in, out };
+
+	team_run(call->team, call->batch, add_positions, &samples);
 }
 
 static void backward(const struct layer_call *call, const float *in, const float *out, float *dout,

@@ -33,7 +33,7 @@ static void head_init(struct head *h, struct size size)
 	h->dqkv = filled(t * h->step, 2, 0);
 	h->y = filled(t * h->y_step, 3, 0);
 	h->dy = filled(t * h->y_step, 4, 0);
-	h->norm = xaligned(t * sizeof(float));
+	h->norm = xaligned(2 * t * sizeof(float));
 	h->room = xaligned(attention_room(t, w) * sizeof(float));
 	for (size_t i = 0; i < attention_room(t, w); i++)
 		h->room[i] = NAN; /* what others left there */

@@ -214,8 +214,8 @@ static void hide(float *row, size_t count, size_t seen, float value)
 	memset(row + end, 0, (seen - end) * sizeof(*row));
 }
 
-/* Scores become exponentials of their distance from the largest; returns the log of the sum. */
-static float exponentials(float *row, size_t count, size_t seen, float *sum)
+/* Scores become exponentials of their distance from the largest. */
+static void exponentials(float *row, size_t count, size_t seen, float *norm)
 {
 	vec most = vec_all(-INFINITY), total = { 0 };
 	float largest;
@@ -230,24 +230,24 @@ static float exponentials(float *row, size_t count, size_t seen, float *sum)
 		vec_store(row + j, e);
 		total += e;
 	}
-	*sum = vec_sum(total);
-	return largest + logf(*sum);
+	norm[0] = largest;
+	norm[1] = 1 / vec_sum(total);
 }
 
 static void attend(const struct attention *a, const struct room *r, size_t first, size_t seen)
 {
-	float sum[BLOCK];
+	float *norm = a->norm + 2 * first;
 
 	against_all(r, r->q, r->k_panels, r->scores, seen);
 	for (size_t i = 0; i < BLOCK && first + i < a->positions; i++)
-		a->norm[first + i] = exponentials(r->scores + i * r->scores_step,
-						  sight(a, first + i), seen, &sum[i]);
+		exponentials(r->scores + i * r->scores_step, sight(a, first + i), seen,
+			     norm + 2 * i);
 	sum_seen(r, r->scores, r->v, r->y, seen);
 	for (size_t i = 0; i < BLOCK && first + i < a->positions; i++) {
 		float *to = a->y + (first + i) * a->y_step;
 
 		for (size_t j = 0; j < a->width; j += WIDTH)
-			vec_store_rest(to + j, vec_load(r->y + i * r->width + j) / sum[i],
+			vec_store_rest(to + j, vec_load(r->y + i * r->width + j) * norm[2 * i + 1],
 				       a->width - j);
 	}
 }
@@ -274,7 +274,7 @@ void KERNEL(attention)(const struct attention *a)
 
 /* Scores become probabilities p, and the derivatives by those become derivatives by scores:
  * ds = p (dp - the sum of p dp) */
-static void score_slopes(float *p, float *dp, float norm, size_t count, size_t seen)
+static void score_slopes(float *p, float *dp, const float *norm, size_t count, size_t seen)
 {
 	vec total = { 0 };
 	float sum;
@@ -282,7 +282,7 @@ static void score_slopes(float *p, float *dp, float norm, size_t count, size_t s
 	hide(p, count, seen, -INFINITY);
 	hide(dp, count, seen, 0);
 	for (size_t j = 0; j < count; j += WIDTH) {
-		vec e = vec_exp(vec_load(p + j) - norm);
+		vec e = vec_exp(vec_load(p + j) - norm[0]) * norm[1];
 
 		vec_store(p + j, e);
 		total += e * vec_load(dp + j);
@@ -300,9 +300,9 @@ static void attend_back(const struct attention *a, const struct room *r, size_t 
 		float *p = r->scores + i * r->scores_step, *dp = r->slopes + i * r->scores_step;
 
 		if (first + i < a->positions)
-			score_slopes(p, dp, a->norm[first + i], sight(a, first + i), seen);
+			score_slopes(p, dp, a->norm + 2 * (first + i), sight(a, first + i), seen);
 		else
-			score_slopes(p, dp, 0, 0, seen);
+			score_slopes(p, dp, NULL, 0, seen);
 	}
 	sum_seen(r, r->slopes, r->k, r->dq, seen);
 	add_to_seen(r, r->slopes, r->q, r->dk, seen);

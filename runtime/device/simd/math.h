@@ -49,6 +49,9 @@ static inline vec vec_max(vec x, vec y)
 /* In an order that depends on WIDTH alone. */
 static inline float vec_sum(vec x)
 {
+#if WIDTH == 16
+	return _mm512_reduce_add_ps(x);
+#else
 	float sum[WIDTH];
 
 	vec_store(sum, x);
@@ -56,15 +59,20 @@ static inline float vec_sum(vec x)
 		for (int i = 0; i < half; i++)
 			sum[i] += sum[i + half];
 	return sum[0];
+#endif
 }
 
 static inline float vec_largest(vec x)
 {
+#if WIDTH == 16
+	return _mm512_reduce_max_ps(x);
+#else
 	float largest = x[0];
 
 	for (int i = 1; i < WIDTH; i++)
 		largest = x[i] > largest ? x[i] : largest;
 	return largest;
+#endif
 }
 
 /* 0 below -87.3, where results would be subnormal; the same from 88.3 on, where they end. */
