@@ -77,6 +77,16 @@ static int parse_choice(const struct opt *row, const char *text, int *out, struc
 	return -1;
 }
 
+static int parse_text(const struct opt *row, const char *text, char **out, struct error *err)
+{
+	if (!text[0] && !row->fallback)
+		return error_set(err, "must not be empty");
+	if (!setting_is_text(text))
+		return error_set(err, "the text has a control character in it");
+	*out = text[0] ? xstrdup(text) : NULL;
+	return 0;
+}
+
 static int parse_scalar(const struct opt *row, const char *text, void *field, struct error *err)
 {
 	switch (row->type) {
@@ -87,13 +97,7 @@ static int parse_scalar(const struct opt *row, const char *text, void *field, st
 	case OPT_SECONDS: return parse_real(row, text, field, err);
 	case OPT_CHOICE: return parse_choice(row, text, field, err);
 	case OPT_TEXT:
-	case OPT_PATH:
-		if (!text[0] && !row->fallback)
-			return error_set(err, "must not be empty");
-		if (!setting_is_text(text))
-			return error_set(err, "the text has a control character in it");
-		*(char **)field = text[0] ? xstrdup(text) : NULL;
-		return 0;
+	case OPT_PATH: return parse_text(row, text, field, err);
 	default: return 0;
 	}
 }
@@ -109,6 +113,28 @@ static int parse_counts(const struct opt *row, const struct setting *setting,
 	return 0;
 }
 
+static int parse_texts(const struct opt *row, const struct setting *setting, struct opt_texts *out,
+		       struct error *err)
+{
+	bool list = setting->kind == SETTING_LIST;
+
+	if (!list && !setting->values[0][0] && row->fallback)
+		return 0;
+	if (list && setting->count == 0 && !row->fallback)
+		return error_set(err, "must not be empty");
+	out->values = xcalloc(setting->count, sizeof(*out->values));
+	for (out->count = 0; out->count < setting->count; out->count++) {
+		char *path = NULL;
+
+		if (parse_text(row, setting->values[out->count], &path, err) < 0)
+			return -1;
+		if (!path)
+			return error_set(err, "an item of the list is empty");
+		out->values[out->count] = path;
+	}
+	return 0;
+}
+
 static int parse(const struct opt *row, const struct setting *setting, void *params,
 		 struct error *err)
 {
@@ -118,6 +144,8 @@ static int parse(const struct opt *row, const struct setting *setting, void *par
 		return error_set(err, "needs a value, not keys below it");
 	if (row->type == OPT_COUNTS)
 		return parse_counts(row, setting, field, err);
+	if (row->type == OPT_TEXTS || row->type == OPT_PATHS)
+		return parse_texts(row, setting, field, err);
 	if (setting->kind == SETTING_LIST)
 		return error_set(err, "needs one value, not a list");
 	return parse_scalar(row, setting->values[0], field, err);
@@ -185,6 +213,13 @@ void opt_release(const struct opt *table, void *params)
 		if (row->type == OPT_TEXT || row->type == OPT_PATH) {
 			free(*(char **)field);
 			*(char **)field = NULL;
+		} else if (row->type == OPT_TEXTS || row->type == OPT_PATHS) {
+			struct opt_texts *texts = field;
+
+			for (size_t i = 0; i < texts->count; i++)
+				free(texts->values[i]);
+			free(texts->values);
+			*texts = (struct opt_texts){ 0 };
 		} else if (row->type == OPT_COUNTS) {
 			free(((struct opt_counts *)field)->values);
 			*(struct opt_counts *)field = (struct opt_counts){ 0 };
@@ -192,14 +227,33 @@ void opt_release(const struct opt *table, void *params)
 	}
 }
 
+char **opt_files(const struct opt *row, void *params, size_t *count)
+{
+	void *field = (char *)params + row->offset;
+	struct opt_texts *paths = field;
+
+	if (row->type == OPT_PATHS) {
+		*count = paths->count;
+		return paths->values;
+	}
+	*count = 1;
+	return row->type == OPT_PATH && *(char **)field ? field : NULL;
+}
+
 void opt_describe(const struct opt *row, struct buf *out)
 {
-	static const char *const words[] = {
-		[OPT_BOOL] = "yes|no", [OPT_COUNT] = "count",  [OPT_REAL] = "number",
-		[OPT_TEXT] = "text",   [OPT_PATH] = "file",    [OPT_CHOICE] = "",
-		[OPT_BYTES] = "size",  [OPT_SECONDS] = "time", [OPT_COUNTS] = "list of counts",
-		[OPT_PART] = "name"
-	};
+	static const char *const words[] = { [OPT_BOOL] = "yes|no",
+					     [OPT_COUNT] = "count",
+					     [OPT_REAL] = "number",
+					     [OPT_TEXT] = "text",
+					     [OPT_PATH] = "file",
+					     [OPT_CHOICE] = "",
+					     [OPT_BYTES] = "size",
+					     [OPT_SECONDS] = "time",
+					     [OPT_COUNTS] = "list of counts",
+					     [OPT_PART] = "name",
+					     [OPT_TEXTS] = "text or list of texts",
+					     [OPT_PATHS] = "file or list of files" };
 
 	buf_addf(out, "%s", words[row->type]);
 	for (size_t i = 0; row->type == OPT_CHOICE && row->choices[i]; i++)

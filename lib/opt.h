@@ -16,6 +16,8 @@ enum opt_type {
 	OPT_REAL,     /* double */
 	OPT_TEXT,     /* char *; NULL if the default is "" and none was given */
 	OPT_PATH,     /* char *, as OPT_TEXT; a file that workers need */
+	OPT_TEXTS,    /* struct opt_texts: one text or a list of them */
+	OPT_PATHS,    /* struct opt_texts: one file that workers need or a list of them */
 	OPT_CHOICE,   /* int, the index in `choices` */
 	OPT_BYTES,    /* size_t, from "64MiB" */
 	OPT_SECONDS,  /* double, from "2s" */
@@ -25,6 +27,11 @@ enum opt_type {
 
 struct opt_counts {
 	size_t *values;
+	size_t count;
+};
+
+struct opt_texts {
+	char **values;
 	size_t count;
 };
 
@@ -50,6 +57,10 @@ void opt_read(const struct opt *table, struct settings *given, const char *prefi
 void opt_defaults(const struct opt *table, void *params);
 
 void opt_release(const struct opt *table, void *params); /* frees what rows own */
+
+/* The files that a row's field names, to read or to replace; NULL where it is no row of files or
+ * names none. Borrowed from `params`. */
+char **opt_files(const struct opt *row, void *params, size_t *count);
 
 /* "size", "a|b", "number from 0 to 1" ...: the type and range of a row, for help. */
 void opt_describe(const struct opt *row, struct buf *out);

@@ -7,57 +7,28 @@
 #include "lib/error.h"
 #include "runtime/data/data.h"
 #include "runtime/device/cpu.h"
+#include "runtime/evaluate.h"
+#include "runtime/feed.h"
 #include "runtime/gate.h"
 #include "runtime/model/model.h"
 #include "runtime/optim/optim.h"
 #include "runtime/slice.h"
 #include "runtime/sync/sync.h"
 
-enum { EVAL_SAMPLES = 256 }; /* evaluated at once, where a batch is as large */
-
 static void ready(void *arg, size_t offset, size_t count)
 {
 	sync_ready(arg, offset, count);
 }
 
-static void next_batch(struct loop *loop, size_t step)
-{
-	struct batch *batch = &loop->batch;
-	const uint32_t *index =
-		shard_step(loop->shard, step, &batch->count, &batch->first, &batch->total);
-
-	batch->step = step;
-	batch->training = true;
-	dataset_gather(loop->train, index, batch);
-}
-
 /* Each rank evaluates its slice of the test data. */
-static void evaluate(struct loop *loop, size_t completed)
+static void evaluate_slice(struct loop *loop, size_t completed)
 {
-	struct score sum = { 0 };
 	size_t length;
 	size_t at = slice_start(loop->test->count, loop->world.count, loop->world.index, &length);
-	uint32_t index[EVAL_SAMPLES];
+	struct score score = evaluate(loop->model, loop->weight, loop->feed, at, length);
 
-	while (length > 0) {
-		struct score part = { 0 };
-		size_t most = loop->most < EVAL_SAMPLES ? loop->most : EVAL_SAMPLES;
-		size_t count = length < most ? length : most;
-
-		for (size_t i = 0; i < count; i++)
-			index[i] = (uint32_t)(at + i);
-		loop->batch.count = loop->batch.total = count;
-		loop->batch.training = false;
-		dataset_gather(loop->test, index, &loop->batch);
-		model_forward(loop->model, loop->weight, &loop->batch, &part);
-		sum.loss_sum += part.loss_sum;
-		sum.correct += part.correct;
-		sum.count += part.count;
-		at += count;
-		length -= count;
-	}
 	if (loop->test->count)
-		metrics_eval(&loop->metrics, completed, &sum);
+		metrics_eval(&loop->metrics, completed, &score);
 }
 
 static int diverged(const char *what, size_t step, struct error *err)
@@ -84,16 +55,17 @@ static int save(struct loop *loop, size_t completed, struct error *err)
 static int train_step(struct loop *loop, size_t step, struct error *err)
 {
 	struct score score = { 0 };
+	const struct batch *batch;
 	double norm;
 
 	metrics_begin(&loop->metrics);
-	next_batch(loop, step);
+	batch = feed_step(loop->feed, step);
 	metrics_data(&loop->metrics);
-	model_forward(loop->model, loop->weight, &loop->batch, &score);
+	model_forward(loop->model, loop->weight, batch, &score);
 	if (!isfinite(score.loss_sum))
 		return diverged("loss is", step + 1, err);
 	sync_step(loop->sync, step, loop->grad);
-	model_backward(loop->model, loop->weight, &loop->batch, loop->grad, ready, loop->sync);
+	model_backward(loop->model, loop->weight, batch, loop->grad, ready, loop->sync);
 	metrics_compute(&loop->metrics);
 	loop->peer_failed = true;
 	if (sync_gradients(loop->sync, err) < 0)
@@ -122,7 +94,7 @@ int loop_run(struct loop *loop, size_t *completed, struct error *err)
 		if (train_step(loop, step, err) < 0)
 			return -1;
 		if (due(loop->eval_every, step + 1, loop->steps))
-			evaluate(loop, step + 1);
+			evaluate_slice(loop, step + 1);
 		if (due(loop->checkpoint_every, step + 1, loop->steps)) {
 			saved = step + 1;
 			if (save(loop, saved, err) < 0)

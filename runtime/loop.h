@@ -8,10 +8,10 @@
 #include "runtime/checkpoint.h"
 #include "runtime/coll.h"
 #include "runtime/metrics.h"
-#include "runtime/model/batch.h"
 
 struct dataset;
 struct error;
+struct feed;
 struct gate;
 struct model;
 struct optim;
@@ -25,6 +25,7 @@ struct loop {
 	float *weight, *grad; /* [model_count] */
 	const struct dataset *train, *test;
 	struct shard *shard;
+	struct feed *feed;
 	struct sync *sync;
 	struct optim *optim;
 	struct net *net;
@@ -33,8 +34,6 @@ struct loop {
 	struct outbox *outbox;
 	struct gate *gate;
 	struct metrics metrics;
-	struct batch batch; /* room for `most` samples */
-	size_t most;
 	size_t first_step, steps;
 	size_t eval_every, checkpoint_every; /* steps; 0: only at the end */
 	bool peer_failed; /* out: a failure came from the network, not from this rank */

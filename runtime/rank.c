@@ -14,12 +14,14 @@
 #include "runtime/data/data.h"
 #include "runtime/device/cpu.h"
 #include "runtime/exchange.h"
+#include "runtime/feed.h"
 #include "runtime/job.h"
 #include "runtime/loop.h"
 #include "runtime/model/model.h"
 #include "runtime/optim/optim.h"
 #include "runtime/outbox.h"
 #include "runtime/sync/sync.h"
+#include "runtime/weights.h"
 
 /* Everything that a rank owns. Zeroed is valid. */
 struct parts {
@@ -31,15 +33,25 @@ struct parts {
 };
 
 /* What can never fit is said before the system kills somebody for it. */
-static int check_memory(const struct model *model, struct error *err)
+static int check_memory(const struct job *job, const struct model_env *env, struct error *err)
 {
-	double bytes = 2.0 * (double)model_count(model) * sizeof(float);
-	double most = (double)limit_memory().bytes;
+	struct model_env plan = *env;
+	struct job_memory memory;
+	struct model *model;
+	double bytes, most = (double)limit_memory().bytes;
 	char wanted[32], limit[32];
 
+	plan.plan_only = true;
+	if (job_model_new(&model, job, &plan, err) < 0)
+		return -1;
+	memory = job_memory(job, model);
+	model_free(model);
+	bytes = memory.weights + memory.gradient + memory.slots + memory.arena;
 	if (bytes <= most)
 		return 0;
-	return error_set(err, "out of memory: weights and gradient take %s, and the limit is %s",
+	return error_set(err,
+			 "out of memory: weights, gradient, optimizer and what lies between the "
+			 "layers take %s, and the limit is %s",
 			 units_show_bytes(wanted, sizeof(wanted), bytes),
 			 units_show_bytes(limit, sizeof(limit), most));
 }
@@ -50,8 +62,10 @@ static int build_model(struct rank *rank, struct parts *parts, struct error *err
 	const struct dataset *train = rank->env->train;
 	const struct control_plan *plan = rank->env->plan;
 	struct loop *loop = &parts->loop;
-	struct model_env env = { .input = train->shape,
-				 .classes = train->classes,
+	struct model_env env = job_model_env(job, train);
+	struct feed_env feed = { .params = &job->feed_params,
+				 .train = train,
+				 .test = rank->env->test,
 				 .seed = job->params.seed };
 
 	if (job->params.batch > train->count)
@@ -61,16 +75,19 @@ static int build_model(struct rank *rank, struct parts *parts, struct error *err
 	loop->test = rank->env->test;
 	loop->shard = shard_new(&job->shard, train, job->params.batch, (int)rank->rank,
 				(int)plan->world, job->params.seed);
-	env.max_batch = loop->most = shard_most(loop->shard);
-	if (model_new(&loop->model, &job->model, &env, err) < 0)
+	env.max_batch = shard_most(loop->shard);
+	feed.shard = loop->shard;
+	if (feed_new(&loop->feed, &feed, err) < 0)
 		return -1;
-	if (check_memory(loop->model, err) < 0)
+	if (check_memory(job, &env, err) < 0 || job_model_new(&loop->model, job, &env, err) < 0)
 		return -1;
 	loop->weight = xaligned(model_count(loop->model) * sizeof(float));
 	loop->grad = xaligned(model_count(loop->model) * sizeof(float));
-	loop->batch.x = xaligned(loop->most * shape_count(&train->shape) * sizeof(float));
-	loop->batch.targets = xaligned(loop->most * sizeof(float));
 	model_init(loop->model, loop->weight);
+	/* Of rank 0, for all; a checkpoint's weights come later. */
+	if (job->model_params.init_from && rank->rank == 0 && plan->start_step == 0 &&
+	    weights_read_file(loop->weight, loop->model, job->model_params.init_from, err) < 0)
+		return -1;
 	return cpu_reserve(err);
 }
 
@@ -81,8 +98,8 @@ static void build_schedule(struct rank *rank, struct parts *parts)
 	size_t per_epoch = shard_steps_per_epoch(loop->shard);
 	struct optim_env env = { .optimizer = &job->optimizer,
 				 .schedule = &job->schedule,
+				 .params = &job->optim_params,
 				 .schedule_params = &job->schedule_params,
-				 .count = model_count(loop->model),
 				 .clip = job->params.clip };
 
 	loop->steps = job->params.steps ? job->params.steps : job->params.epochs * per_epoch;
@@ -91,6 +108,7 @@ static void build_schedule(struct rank *rank, struct parts *parts)
 	loop->checkpoint_every = job->params.checkpoint_every;
 	loop->gate = &rank->gate;
 	loop->outbox = rank->env->outbox;
+	env.tensors = model_tensors(loop->model, &env.tensor_count);
 	env.steps = loop->steps;
 	loop->optim = optim_new(&env);
 }
@@ -203,11 +221,10 @@ static void parts_release(struct parts *parts)
 	net_close(parts->net);
 	optim_free(loop->optim);
 	model_free(loop->model);
+	feed_free(loop->feed);
 	shard_free(loop->shard);
 	free(loop->weight);
 	free(loop->grad);
-	free(loop->batch.x);
-	free(loop->batch.targets);
 	free(parts->ranks);
 }
 

@@ -10,7 +10,15 @@
 #include <stdint.h>
 
 /* What the numbers are for; the same seed gives unrelated numbers in each. */
-enum rng_purpose { RNG_INIT = 1, RNG_SHUFFLE, RNG_SHARD, RNG_DROPOUT, RNG_DATA, RNG_COMPRESS };
+enum rng_purpose {
+	RNG_INIT = 1,
+	RNG_SHUFFLE,
+	RNG_SHARD,
+	RNG_DROPOUT,
+	RNG_DATA,
+	RNG_COMPRESS,
+	RNG_AUGMENT
+};
 
 struct rng {
 	uint64_t seed;

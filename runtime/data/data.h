@@ -7,19 +7,17 @@
 
 #include "lib/opt.h"
 #include "lib/registry.h"
-#include "lib/unpacked.h"
 #include "runtime/model/batch.h"
 
 struct error;
+struct mapped;
 struct problems;
 struct settings;
 
-/* What a token file or a text holds: one long row of word numbers, of which a sample is a part. */
-struct tokens {
-	const void *ids; /* [count] unsigned integers of `width` bytes, little-endian */
-	size_t width;	 /* 1, 2 or 4 */
-	size_t count;
-	size_t stride; /* sample i starts at token i * stride and is followed by its last target */
+/* Samples of one file, at equal distances from each other. */
+struct piece {
+	const uint8_t *start; /* of the first one */
+	size_t first;	      /* its number */
 };
 
 /* Rows of few values each: row i has those from start[i] to start[i + 1]. */
@@ -30,27 +28,30 @@ struct sparse_rows {
 };
 
 /*
- * Samples of one shape, as one of: bytes, floats (both [count][shape]), sparse rows (shape is the
- * number of columns), tokens (shape is the length of a sample, whose targets are the tokens after
- * each of its own). What is set is owned, or lies within `mapped`.
+ * Samples of one shape, as one of: bytes (in pieces; value = byte * scale[c] + shift[c], c the
+ * channel, which is the first dim), floats ([count][shape]), sparse rows (shape is the number of
+ * columns), tokens (in pieces; shape is the length of a sample, whose targets are the tokens after
+ * each of its own). What is set is owned, but pieces start within `files`, and so do the floats if
+ * there are any files.
  */
 struct dataset {
 	size_t count;
 	struct shape shape; /* of one sample */
-	uint8_t *bytes;
+	struct piece *pieces;
+	size_t piece_count;
+	size_t stride;	      /* bytes from one sample of a piece to the next */
+	size_t token_width;   /* 1, 2 or 4 bytes, little-endian; 0: no tokens */
+	float *scale, *shift; /* [channels]; of bytes, else NULL */
 	float *floats;
 	struct sparse_rows sparse;
-	struct tokens tokens;
-	/* Of bytes: value = byte * scale[c] + shift[c], c the channel (the first dim); [channels].
-	 */
-	float *scale, *shift;
 	float *targets; /* [count][labels]: a class number, or a value to regress; NULL for tokens
 			 */
 	size_t labels;	/* targets of one sample */
 	size_t classes; /* 0: regression */
 	size_t vocabulary; /* features are numbers below this; 0: they are quantities */
 	char **words;	   /* [vocabulary], owned: what each number stands for; NULL: unknown */
-	struct unpacked unpacked;
+	struct mapped *files;
+	size_t file_count;
 };
 
 /* The two parts of the data. Test may be empty (count 0). */
@@ -62,12 +63,28 @@ struct data_format {
 	 * absent test part gives count 0. `seed` is for made-up data. */
 	int (*load)(const void *params, enum data_part part, uint64_t seed, struct dataset *out,
 		    struct error *err);
+	/* Optional, where it is much cheaper than load: of the training part only what a model has
+	 * to know (count, shape, labels, classes, vocabulary), no samples; of bytes, stride. */
+	int (*describe)(const void *params, struct dataset *out, struct error *err);
 };
 
 extern const struct registry data_formats;
 
+/* What a model has to know of the training part, which may come with samples or without. */
+int dataset_describe(const struct part *format, uint64_t seed, struct dataset *out,
+		     struct error *err);
+double dataset_bytes(const struct dataset *dataset); /* of its samples, wherever they are */
 void dataset_release(struct dataset *dataset);
-/* Copies samples index[0..batch->count) into batch->x (room for them) and batch->targets. */
+/* For formats. Takes over *file; `start` (in it) is where the samples from number `first` on lie.
+ */
+void dataset_add_file(struct dataset *dataset, const struct mapped *file, const uint8_t *start,
+		      size_t first);
+/* What was read to check it need not stay resident: see mapped_forget. */
+void dataset_forget(const struct dataset *dataset);
+/* Where a sample of bytes or tokens lies. */
+const uint8_t *dataset_sample(const struct dataset *dataset, size_t sample);
+/* Copies samples index[0..batch->count) to batch->x and batch->targets; sparse samples are not
+ * copied, batch->rows point to them. Needs room there. */
 void dataset_gather(const struct dataset *dataset, const uint32_t *index, struct batch *batch);
 
 /* Which rank sees which samples: `shard: iid | by_label | {dirichlet: 0.3}`. */

@@ -12,7 +12,10 @@
 #include "runtime/rng.h"
 #include "runtime/slice.h"
 
-enum { VALUE_BINS = 10 }; /* what stands for labels in regression: equal parts by value */
+enum {
+	VALUE_BINS = 10
+}; /* what stands for labels in regression: equal parts by value, and in a
+    * text: by position */
 
 struct labelled {
 	float target;
@@ -33,7 +36,8 @@ static struct labelled *sort_samples(const struct dataset *dataset)
 	struct labelled *sorted = xcalloc(dataset->count, sizeof(*sorted));
 
 	for (size_t i = 0; i < dataset->count; i++)
-		sorted[i] = (struct labelled){ dataset->targets[i], (uint32_t)i };
+		sorted[i] = (struct labelled){ dataset->targets ? dataset->targets[i] : 0,
+					       (uint32_t)i };
 	qsort(sorted, dataset->count, sizeof(*sorted), by_target);
 	return sorted;
 }
@@ -80,7 +84,7 @@ static size_t label_end(const struct dataset *dataset, const struct labelled *so
 {
 	size_t end = start, length;
 
-	if (dataset->classes == 0) {
+	if (dataset->classes == 0 || !dataset->targets) {
 		end = slice_start(dataset->count, VALUE_BINS, label, &length);
 		return end + length;
 	}

@@ -2,7 +2,8 @@
 #include "lib/registry.h"
 #include "runtime/data/data.h"
 
-#define FORMATS(X) X(idx) X(csv) X(synthetic)
+#define FORMATS(X) \
+	X(idx) X(csv) X(libsvm) X(cifar10) X(cifar100) X(npy) X(tokens) X(text) X(synthetic)
 
 #define FORMAT_DECLARATION(name) extern const struct data_format format_##name;
 #define FORMAT_ENTRY(name)	 &format_##name.entry,

@@ -5,9 +5,12 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "lib/error.h"
 #include "lib/memory.h"
 #include "runtime/data/data.h"
 #include "runtime/rng.h"
+
+enum { MOST_FEATURES = 1000000 };
 
 enum task { TASK_CLASSIFY, TASK_REGRESS };
 
@@ -16,6 +19,7 @@ static const char *const tasks[] = { "classify", "regress", NULL };
 struct synthetic_params {
 	size_t count[2]; /* by enum data_part */
 	size_t features, classes;
+	struct opt_counts shape;
 	double noise;
 	int task;
 };
@@ -26,7 +30,9 @@ static const struct opt synthetic_options[] = {
 	{ "test_samples", OPT_COUNT, offsetof(struct synthetic_params, count[DATA_TEST]), "2000",
 	  "samples held out for evaluation", .min = 0, .max = 100e6 },
 	{ "features", OPT_COUNT, offsetof(struct synthetic_params, features), "20",
-	  "numbers in a sample", .min = 1, .max = 1e6 },
+	  "numbers in a sample", .min = 1, .max = MOST_FEATURES },
+	{ "shape", OPT_COUNTS, offsetof(struct synthetic_params, shape), "",
+	  "of a sample, if not one row of features: [3, 32, 32]", .min = 1, .max = 65536 },
 	{ "classes", OPT_COUNT, offsetof(struct synthetic_params, classes), "10",
 	  "number of classes, if it is to classify", .min = 2, .max = 1e6 },
 	{ "noise", OPT_REAL, offsetof(struct synthetic_params, noise), "1",
@@ -36,41 +42,72 @@ static const struct opt synthetic_options[] = {
 	{ 0 }
 };
 
+static int find_shape(const struct synthetic_params *params, struct shape *out, struct error *err)
+{
+	const struct opt_counts *given = &params->shape;
+
+	*out = (struct shape){ .dim = { params->features }, .rank = 1 };
+	if (given->count == 0)
+		return 0;
+	if (given->count > SHAPE_DIMS)
+		return error_set(err, "data.shape has %zu dimensions; at most %d are possible",
+				 given->count, SHAPE_DIMS);
+	out->rank = given->count;
+	for (size_t i = 0, features = 1; i < given->count; i++) {
+		out->dim[i] = given->values[i];
+		features *= out->dim[i];
+		if (features > MOST_FEATURES)
+			return error_set(err, "data.shape makes a sample of more than %d numbers",
+					 MOST_FEATURES);
+	}
+	return 0;
+}
+
 /* What the samples are made from: centres [classes][features], or weights [features]. */
-static float *make_teacher(const struct synthetic_params *params, uint64_t seed)
+static float *make_teacher(const struct synthetic_params *params, size_t features, uint64_t seed)
 {
 	size_t rows = params->task == TASK_CLASSIFY ? params->classes : 1;
 	struct rng rng = rng_make(seed, RNG_DATA, 0, 0);
-	float *teacher = xcalloc(rows * params->features, sizeof(*teacher));
+	float *teacher = xcalloc(rows * features, sizeof(*teacher));
 
-	for (size_t i = 0; i < rows * params->features; i++)
+	for (size_t i = 0; i < rows * features; i++)
 		teacher[i] = (float)rng_normal(&rng, i);
 	return teacher;
 }
 
 static float make_cloud_sample(const struct synthetic_params *params, const float *teacher,
-			       const struct rng *rng, float *x)
+			       size_t features, const struct rng *rng, float *x)
 {
 	size_t class = rng_below(rng, 0, params->classes);
-	const float *centre = teacher + class * params->features;
+	const float *centre = teacher + class * features;
 
-	for (size_t f = 0; f < params->features; f++)
+	for (size_t f = 0; f < features; f++)
 		x[f] = centre[f] + (float)(params->noise * rng_normal(rng, f + 1));
 	return (float)class;
 }
 
 /* The value has variance 1 before the noise, about. */
 static float make_linear_sample(const struct synthetic_params *params, const float *teacher,
-				const struct rng *rng, float *x)
+				size_t features, const struct rng *rng, float *x)
 {
 	double value = 0;
 
-	for (size_t f = 0; f < params->features; f++) {
+	for (size_t f = 0; f < features; f++) {
 		x[f] = (float)rng_normal(rng, f + 1);
 		value += teacher[f] * x[f];
 	}
-	value /= sqrt((double)params->features);
+	value /= sqrt((double)features);
 	return (float)(value + params->noise * rng_normal(rng, 0));
+}
+
+static int describe(const void *params_of_format, struct dataset *out, struct error *err)
+{
+	const struct synthetic_params *params = params_of_format;
+
+	out->count = params->count[DATA_TRAIN];
+	out->classes = params->task == TASK_CLASSIFY ? params->classes : 0;
+	out->labels = 1;
+	return find_shape(params, &out->shape, err);
 }
 
 static int load(const void *params_of_format, enum data_part part, uint64_t seed,
@@ -78,25 +115,29 @@ static int load(const void *params_of_format, enum data_part part, uint64_t seed
 {
 	const struct synthetic_params *params = params_of_format;
 	bool classify = params->task == TASK_CLASSIFY;
+	struct shape shape;
 	float *teacher;
+	size_t features;
 
-	(void)err;
 	*out = (struct dataset){ 0 };
+	if (find_shape(params, &shape, err) < 0)
+		return -1;
 	if (params->count[part] == 0)
 		return 0;
 	out->count = params->count[part];
-	out->shape = (struct shape){ .dim = { params->features }, .rank = 1 };
+	out->shape = shape;
+	features = shape_count(&shape);
 	out->classes = classify ? params->classes : 0;
-	out->floats = xcalloc(out->count, params->features * sizeof(*out->floats));
+	out->floats = xcalloc(out->count, features * sizeof(*out->floats));
 	out->labels = 1;
 	out->targets = xcalloc(out->count, sizeof(*out->targets));
-	teacher = make_teacher(params, seed);
+	teacher = make_teacher(params, features, seed);
 	for (size_t i = 0; i < out->count; i++) {
 		struct rng rng = rng_make(seed, RNG_DATA, 1 + part, i);
-		float *x = out->floats + i * params->features;
+		float *x = out->floats + i * features;
 
-		out->targets[i] = classify ? make_cloud_sample(params, teacher, &rng, x)
-					   : make_linear_sample(params, teacher, &rng, x);
+		out->targets[i] = classify ? make_cloud_sample(params, teacher, features, &rng, x)
+					   : make_linear_sample(params, teacher, features, &rng, x);
 	}
 	free(teacher);
 	return 0;
@@ -108,4 +149,5 @@ const struct data_format format_synthetic = {
 		   .options = synthetic_options,
 		   .params_size = sizeof(struct synthetic_params) },
 	.load = load,
+	.describe = describe,
 };

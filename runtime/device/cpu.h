@@ -6,6 +6,7 @@
 #include <stddef.h>
 
 struct error;
+struct team;
 
 /* Threads of one call; set once, before training. */
 void cpu_threads(int threads);
@@ -17,13 +18,20 @@ const char *cpu_kernel(void);
  * there is none. Per thread that will call cpu_gemm. */
 int cpu_reserve(struct error *err);
 
-/* Row-major C[m][n] = A[m][k] * B[k][n] + beta * C; ta: A is stored [k][m]; tb: B is [n][k]. */
+/*
+ * Row-major C[m][n] = A[m][k] * B[k][n] + beta * C, then + bias in every row, then relu.
+ * ta: A is stored [k][m]; tb: B is stored [n][k]. With beta 0 what C held is not read.
+ * The result is the same for any number of threads. From within a team's work: team NULL.
+ */
 struct cpu_gemm {
-	bool ta, tb;
+	bool ta, tb, relu;
 	size_t m, n, k;
+	size_t lda, ldb, ldc; /* floats from one stored row to the next; 0: rows adjoin */
 	const float *a, *b;
 	float beta;
-	float *c;
+	const float *bias; /* [n]; may be NULL */
+	float *c;	   /* overlaps nothing else */
+	struct team *team; /* may be NULL */
 };
 void cpu_gemm(const struct cpu_gemm *gemm);
 

@@ -14,10 +14,11 @@ static const struct opt options[] = { { "rate", OPT_REAL, offsetof(struct dropou
 					.max = 0.95 },
 				      { 0 } };
 
-static int plan_dropout(const void *params, const struct shape *input, struct layer_plan *plan,
-			struct error *err)
+static int plan_dropout(const void *params, const struct shape *input, const struct model_env *env,
+			struct layer_plan *plan, struct error *err)
 {
 	(void)params;
+	(void)env;
 	(void)err;
 	plan->scratch_bytes = shape_count(input); /* 1: kept */
 	return 0;
@@ -55,15 +56,15 @@ static void forward(const struct layer_call *call, const float *in, float *out)
 	const struct dropout_params *dropout = call->params;
 
 	if (!call->training) {
-		memcpy(out, in, call->batch * call->inputs * sizeof(*out));
+		memmove(out, in, call->batch * call->inputs * sizeof(*out));
 		return;
 	}
 	draw_kept(call, dropout->rate);
 	apply(call, dropout->rate, in, out);
 }
 
-static void backward(const struct layer_call *call, const float *in, const float *out,
-		     const float *dout, float *din)
+static void backward(const struct layer_call *call, const float *in, const float *out, float *dout,
+		     float *din)
 {
 	const struct dropout_params *dropout = call->params;
 
@@ -72,7 +73,7 @@ static void backward(const struct layer_call *call, const float *in, const float
 	if (call->training)
 		apply(call, dropout->rate, dout, din);
 	else
-		memcpy(din, dout, call->batch * call->inputs * sizeof(*din));
+		memmove(din, dout, call->batch * call->inputs * sizeof(*din));
 }
 
 const struct layer layer_dropout = {
@@ -80,6 +81,7 @@ const struct layer layer_dropout = {
 		   .summary = "zeroes a random share of the features in training",
 		   .options = options,
 		   .params_size = sizeof(struct dropout_params) },
+	.in_place = true,
 	.plan = plan_dropout,
 	.forward = forward,
 	.backward = backward,

@@ -10,8 +10,8 @@ static void forward(const struct layer_call *call, const float *in, float *out)
 }
 
 /* s' = s (1 - s) */
-static void backward(const struct layer_call *call, const float *in, const float *out,
-		     const float *dout, float *din)
+static void backward(const struct layer_call *call, const float *in, const float *out, float *dout,
+		     float *din)
 {
 	(void)in;
 	for (size_t i = 0; i < call->batch * call->inputs; i++)
@@ -20,6 +20,9 @@ static void backward(const struct layer_call *call, const float *in, const float
 
 const struct layer layer_sigmoid = {
 	.entry = { .name = "sigmoid", .summary = "logistic function, between 0 and 1" },
+	.reads_out = true,
+	.in_place = true,
+	.critical = 1, /* has no critical point of its own */
 	.forward = forward,
 	.backward = backward,
 };

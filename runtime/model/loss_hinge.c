@@ -19,26 +19,27 @@ static int check(size_t classes, size_t outputs, struct error *err)
 			 outputs);
 }
 
-static void evaluate_two(const float *logits, const float *targets, size_t batch, float scale,
-			 struct score *score, float *dlogits)
+static void evaluate_two(const struct loss_call *call, struct score *score)
 {
-	for (size_t i = 0; i < batch; i++) {
-		float side = 2 * targets[i] - 1;
-		double miss = 1 - (double)side * logits[i];
+	for (size_t i = 0; i < call->rows; i++) {
+		float z = call->logits[i], side = 2 * call->targets[i] - 1;
+		double miss = 1 - (double)side * z;
 
 		score->loss_sum += miss < 0 ? 0 : miss; /* a NaN stays one */
-		score->correct += (logits[i] > 0) == (targets[i] > 0);
-		if (dlogits)
-			dlogits[i] = miss > 0 ? -side * scale : 0;
+		score->correct += (z > 0) == (side > 0);
+		if (call->dlogits)
+			call->dlogits[i] = miss > 0 ? -side * call->scale : 0;
 	}
 }
 
-static void evaluate_many(const float *logits, const float *targets, size_t batch, size_t outputs,
-			  float scale, struct score *score, float *dlogits)
+static void evaluate_many(const struct loss_call *call, struct score *score)
 {
-	for (size_t i = 0; i < batch; i++) {
-		const float *z = logits + i * outputs;
-		size_t target = (size_t)targets[i], rival = target == 0 ? 1 : 0;
+	size_t outputs = call->outputs;
+
+	for (size_t i = 0; i < call->rows; i++) {
+		const float *z = call->logits + i * outputs;
+		float *slope = call->dlogits ? call->dlogits + i * outputs : NULL;
+		size_t target = (size_t)call->targets[i], rival = target == 0 ? 1 : 0;
 		double miss;
 
 		for (size_t j = 0; j < outputs; j++)
@@ -46,23 +47,22 @@ static void evaluate_many(const float *logits, const float *targets, size_t batc
 		miss = 1 + (double)z[rival] - z[target];
 		score->loss_sum += miss < 0 ? 0 : miss;
 		score->correct += z[target] > z[rival];
-		if (!dlogits)
+		if (!slope)
 			continue;
-		memset(dlogits + i * outputs, 0, outputs * sizeof(*dlogits));
+		memset(slope, 0, outputs * sizeof(*slope));
 		if (miss > 0) {
-			dlogits[i * outputs + rival] = scale;
-			dlogits[i * outputs + target] = -scale;
+			slope[rival] = call->scale;
+			slope[target] = -call->scale;
 		}
 	}
 }
 
-static void evaluate(const float *logits, const float *targets, size_t batch, size_t outputs,
-		     float scale, struct score *score, float *dlogits)
+static void evaluate(const struct loss_call *call, struct score *score)
 {
-	if (outputs == 1)
-		evaluate_two(logits, targets, batch, scale, score, dlogits);
+	if (call->outputs == 1)
+		evaluate_two(call, score);
 	else
-		evaluate_many(logits, targets, batch, outputs, scale, score, dlogits);
+		evaluate_many(call, score);
 }
 
 const struct loss loss_hinge = {

@@ -21,18 +21,16 @@ static double sigmoid(double z)
 	return 1 / (1 + exp(-z));
 }
 
-static void evaluate(const float *logits, const float *targets, size_t batch, size_t outputs,
-		     float scale, struct score *score, float *dlogits)
+static void evaluate(const struct loss_call *call, struct score *score)
 {
-	(void)outputs;
-	for (size_t i = 0; i < batch; i++) {
-		double z = logits[i], target = targets[i];
+	for (size_t i = 0; i < call->rows; i++) {
+		double z = call->logits[i], target = call->targets[i];
 
 		/* log(1 + exp(z)) - z target, with the exponent never above 0 */
 		score->loss_sum += log1p(exp(-fabs(z))) + fmax(z, 0) - z * target;
 		score->correct += (z > 0) == (target > 0);
-		if (dlogits)
-			dlogits[i] = (float)(sigmoid(z) - target) * scale;
+		if (call->dlogits)
+			call->dlogits[i] = (float)(sigmoid(z) - target) * call->scale;
 	}
 }
 

@@ -15,16 +15,14 @@ static int check(size_t classes, size_t outputs, struct error *err)
 	return 0;
 }
 
-static void evaluate(const float *logits, const float *targets, size_t batch, size_t outputs,
-		     float scale, struct score *score, float *dlogits)
+static void evaluate(const struct loss_call *call, struct score *score)
 {
-	(void)outputs;
-	for (size_t i = 0; i < batch; i++) {
-		double miss = (double)logits[i] - targets[i];
+	for (size_t i = 0; i < call->rows; i++) {
+		double miss = (double)call->logits[i] - call->targets[i];
 
 		score->loss_sum += miss * miss;
-		if (dlogits)
-			dlogits[i] = (float)(2 * miss) * scale;
+		if (call->dlogits)
+			call->dlogits[i] = (float)(2 * miss) * call->scale;
 	}
 }
 

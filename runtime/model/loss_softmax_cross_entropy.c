@@ -31,21 +31,20 @@ static double log_sum_exp(const float *z, size_t count, size_t *largest)
 	return log1p(others) + z[best];
 }
 
-static void evaluate(const float *logits, const float *targets, size_t batch, size_t outputs,
-		     float scale, struct score *score, float *dlogits)
+static void evaluate(const struct loss_call *call, struct score *score)
 {
-	for (size_t i = 0; i < batch; i++) {
-		const float *z = logits + i * outputs;
-		size_t target = (size_t)targets[i], answer;
-		double norm = log_sum_exp(z, outputs, &answer);
+	for (size_t i = 0; i < call->rows; i++) {
+		const float *z = call->logits + i * call->outputs;
+		size_t target = (size_t)call->targets[i], answer;
+		double norm = log_sum_exp(z, call->outputs, &answer);
 
 		score->loss_sum += norm - z[target];
 		score->correct += answer == target;
-		if (!dlogits)
+		if (!call->dlogits)
 			continue;
-		for (size_t j = 0; j < outputs; j++)
-			dlogits[i * outputs + j] =
-				(float)(exp(z[j] - norm) - (j == target)) * scale;
+		for (size_t j = 0; j < call->outputs; j++)
+			call->dlogits[i * call->outputs + j] =
+				(float)(exp(z[j] - norm) - (j == target)) * call->scale;
 	}
 }
 

@@ -5,7 +5,7 @@
 static int build(const void *params, const struct model_env *env, struct model_builder *builder,
 		 struct error *err)
 {
-	struct linear_params linear = { .outputs = 1 };
+	struct linear_params linear = { .outputs = 1, .bias = true };
 
 	(void)params;
 	(void)env;

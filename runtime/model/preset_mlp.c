@@ -37,7 +37,7 @@ static int add_hidden(const struct mlp_params *mlp, size_t i, struct model_build
 		      struct error *err)
 {
 	const char *activation = activations[mlp->activation];
-	struct linear_params linear = { .outputs = mlp->hidden.values[i] };
+	struct linear_params linear = { .outputs = mlp->hidden.values[i], .bias = true };
 	struct dropout_params dropout = { .rate = mlp->dropout };
 
 	if (add(builder, "fc", i + 1, "linear", &linear, err) < 0 ||
@@ -50,7 +50,7 @@ static int build(const void *params, const struct model_env *env, struct model_b
 		 struct error *err)
 {
 	const struct mlp_params *mlp = params;
-	struct linear_params last = { .outputs = env->classes ? env->classes : 1 };
+	struct linear_params last = { .outputs = env->classes ? env->classes : 1, .bias = true };
 
 	for (size_t i = 0; i < mlp->hidden.count; i++)
 		if (add_hidden(mlp, i, builder, err) < 0)

@@ -5,7 +5,8 @@
 static int build(const void *params, const struct model_env *env, struct model_builder *builder,
 		 struct error *err)
 {
-	struct linear_params linear = { .outputs = env->classes == 2 ? 1 : env->classes };
+	struct linear_params linear = { .outputs = env->classes == 2 ? 1 : env->classes,
+					.bias = true };
 
 	(void)params;
 	if (model_add(builder, "fc1", "linear", &linear, err) < 0)

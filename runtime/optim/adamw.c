@@ -1,28 +1,20 @@
 /* AdamW: Adam with a weight decay of its own (Loshchilov and Hutter, ICLR 2019, algorithm 2). */
-#include "runtime/device/cpu.h"
+#include "runtime/device/kernels.h"
 #include "runtime/optim/adam.h"
 #include "runtime/optim/optim.h"
 
-static const struct opt options[] = {
-	{ "lr", OPT_REAL, offsetof(struct adam_params, lr), "0.001", "learning rate", .min = 1e-12,
-	  .max = 1e6 },
-	{ "beta1", OPT_REAL, offsetof(struct adam_params, beta1), "0.9",
-	  "share of the mean gradient to keep", .min = 0, .max = 0.999999 },
-	{ "beta2", OPT_REAL, offsetof(struct adam_params, beta2), "0.999",
-	  "share of the mean square to keep", .min = 0, .max = 0.999999 },
-	{ "eps", OPT_REAL, offsetof(struct adam_params, eps), "1e-8", "keeps the divisor above 0",
-	  .min = 1e-20, .max = 1 },
-	{ "weight_decay", OPT_REAL, offsetof(struct adam_params, weight_decay), "0.01",
-	  "times lr: the share that weights lose in a step", .min = 0, .max = 1e6 },
-	{ 0 }
-};
+static const struct opt options[] = { ADAM_OPTIONS("0.001", "1e-8", "0.01",
+						   "times lr: the share that weights lose in a "
+						   "step"),
+				      { 0 } };
 
 static void update(const void *params, const struct optim_update *u)
 {
 	const struct adam_params *adamw = params;
+	struct adam_step step = adam_step(adamw, u);
 
-	cpu_scale(u->weight, (float)(1 - u->lr * adamw->weight_decay), u->count);
-	adam_update(adamw, 0, u);
+	step.shrink = (float)(1 - u->lr * u->decay * adamw->weight_decay);
+	kernels()->adam(&step, u->weight, u->slot[0], u->slot[1], u->grad, u->count);
 }
 
 const struct optimizer optimizer_adamw = {

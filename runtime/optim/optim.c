@@ -2,16 +2,50 @@
 #include "runtime/optim/optim.h"
 
 #include <math.h>
+#include <stdbool.h>
 #include <stdlib.h>
 
 #include "lib/memory.h"
 #include "runtime/device/cpu.h"
+#include "runtime/device/denormal.h"
+#include "runtime/device/kernels.h"
+#include "runtime/device/team.h"
+#include "runtime/model/model.h"
+
+/* What one thread does at a time: gradient and all else of it stay in the second cache. */
+enum { PIECE = 8192 };
+
+struct piece {
+	size_t offset, count;
+	size_t first; /* piece of the same tensor */
+	double decay; /* as in struct optim_update */
+	double squares, sums[OPTIM_SUMS];
+};
 
 struct optim {
 	struct optim_env env;
 	const struct optimizer *optimizer;
 	const struct schedule *schedule;
-	float *slot[OPTIM_SLOTS]; /* [env.count], owned; NULL: not used */
+	float *slot[OPTIM_SLOTS]; /* [parameters], owned; NULL: not used */
+	struct piece *pieces;	  /* of all that is trained; owned */
+	size_t piece_count;
+};
+
+/* A pass over all pieces. */
+struct pass {
+	struct optim *optim;
+	optim_pass *call; /* NULL: none */
+	bool squares;	  /* sum up those of the gradient, too */
+	struct optim_update update;
+};
+
+static const char *const decay_names[] = { "all", "matrices", NULL };
+
+const struct opt optim_options[] = {
+	{ "decay", OPT_CHOICE, offsetof(struct optim_params, decay), "all",
+	  "what weight_decay is for: all, or tensors of two dimensions and more",
+	  .choices = decay_names },
+	{ 0 }
 };
 
 const struct opt schedule_options[] = { { "warmup", OPT_COUNT,
@@ -19,16 +53,65 @@ const struct opt schedule_options[] = { { "warmup", OPT_COUNT,
 					  "steps in which the learning rate grows from near 0" },
 					{ 0 } };
 
+static void cut(struct optim *optim, size_t offset, size_t count, double decay)
+{
+	size_t first = optim->piece_count, length;
+
+	for (; count > 0; offset += length, count -= length) {
+		length = count < PIECE ? count : PIECE;
+		optim->pieces = xgrow(optim->pieces, optim->piece_count, sizeof(*optim->pieces));
+		optim->pieces[optim->piece_count++] = (struct piece){
+			.offset = offset, .count = length, .first = first, .decay = decay
+		};
+	}
+}
+
+static double decay_of(const struct optim *optim, const struct tensor *tensor)
+{
+	return optim->env.params->decay == OPTIM_DECAY_ALL || tensor->shape.rank >= 2 ? 1 : 0;
+}
+
+/* Tensors that adjoin are one unless the optimizer has to tell them apart. */
+static bool belongs(const struct optim *optim, const struct tensor *first, size_t count,
+		    const struct tensor *next)
+{
+	return !optim->optimizer->measure && next->rate == 0 &&
+	       next->offset == first->offset + count &&
+	       decay_of(optim, next) == decay_of(optim, first);
+}
+
+static void cut_all(struct optim *optim)
+{
+	const struct tensor *tensors = optim->env.tensors;
+
+	for (size_t i = 0, end; i < optim->env.tensor_count; i = end) {
+		size_t count = tensors[i].count;
+
+		end = i + 1;
+		if (tensors[i].rate != 0)
+			continue;
+		for (; end < optim->env.tensor_count &&
+		       belongs(optim, &tensors[i], count, &tensors[end]);
+		     end++)
+			count += tensors[end].count;
+		cut(optim, tensors[i].offset, count, decay_of(optim, &tensors[i]));
+	}
+}
+
 struct optim *optim_new(const struct optim_env *env)
 {
 	struct optim *optim = xcalloc(1, sizeof(*optim));
+	size_t count = 0;
 
 	optim->env = *env;
 	optim->optimizer = PART_AS(env->optimizer, struct optimizer);
 	optim->schedule = PART_AS(env->schedule, struct schedule);
+	for (size_t i = 0; i < env->tensor_count; i++)
+		count = env->tensors[i].offset + env->tensors[i].count;
 	for (size_t i = 0; i < OPTIM_SLOTS; i++)
 		if (optim->optimizer->slot_names[i])
-			optim->slot[i] = xaligned(env->count * sizeof(float));
+			optim->slot[i] = xaligned(count * sizeof(float));
+	cut_all(optim);
 	return optim;
 }
 
@@ -44,31 +127,99 @@ double optim_lr(const struct optim *optim, size_t step)
 	       optim->schedule->factor(env->schedule->params, step - warmup, env->steps - warmup);
 }
 
-/* PyTorch's clip_grad_norm_, with its 1e-6. */
-static void clip(const struct optim_env *env, double norm, float *grad)
+static void pass_piece(void *arg, size_t chunk, size_t member)
 {
-	double factor = env->clip / (norm + 1e-6);
+	const struct pass *pass = arg;
+	struct optim *optim = pass->optim;
+	struct piece *piece = &optim->pieces[chunk];
+	struct optim_update update = pass->update;
+	unsigned before = denormal_flush();
 
-	if (env->clip > 0 && factor < 1)
-		cpu_scale(grad, (float)factor, env->count);
+	(void)member;
+	update.decay = piece->decay;
+	update.count = piece->count;
+	update.weight += piece->offset;
+	update.grad += piece->offset;
+	for (size_t i = 0; i < OPTIM_SLOTS; i++)
+		update.slot[i] = optim->slot[i] ? optim->slot[i] + piece->offset : NULL;
+	update.sums = pass->call == optim->optimizer->measure ? piece->sums
+							      : optim->pieces[piece->first].sums;
+	if (pass->squares)
+		piece->squares = kernels()->sum_squares(update.grad, piece->count);
+	if (pass->call)
+		pass->call(optim->env.optimizer->params, &update);
+	denormal_restore(before);
 }
 
-double optim_step(struct optim *optim, size_t step, float *weight, float *grad)
+static void pass_all(struct pass *pass, optim_pass *call)
 {
-	struct optim_update update = {
-		.step = step,
-		.lr = optim_lr(optim, step),
-		.count = optim->env.count,
-		.weight = weight,
-		.grad = grad,
-	};
-	double norm = sqrt(cpu_sum_squares(grad, optim->env.count));
+	pass->call = call;
+	team_run(pass->optim->env.team, pass->optim->piece_count, pass_piece, pass);
+	pass->squares = false;
+}
 
-	clip(&optim->env, norm, grad);
-	for (size_t i = 0; i < OPTIM_SLOTS; i++)
-		update.slot[i] = optim->slot[i];
-	optim->optimizer->update(optim->env.optimizer->params, &update);
-	return norm;
+static double norm_of(const struct optim *optim)
+{
+	double sum = 0;
+
+	for (size_t i = 0; i < optim->piece_count; i++)
+		sum += optim->pieces[i].squares;
+	return sqrt(sum);
+}
+
+/* PyTorch's clip_grad_norm_, with its 1e-6. */
+static float clip(double most, double norm)
+{
+	double factor = most / (norm + 1e-6);
+
+	return factor < 1 ? (float)factor : 1;
+}
+
+/* Each tensor's sums, in its first piece. */
+static void measure(struct pass *pass)
+{
+	struct piece *pieces = pass->optim->pieces;
+	size_t count = pass->optim->piece_count;
+
+	for (size_t i = 0; i < count; i++)
+		for (size_t j = 0; j < OPTIM_SUMS; j++)
+			pieces[i].sums[j] = 0;
+	pass_all(pass, pass->optim->optimizer->measure);
+	for (size_t i = 0; i < count; i++)
+		for (size_t j = 0; j < OPTIM_SUMS && pieces[i].first != i; j++)
+			pieces[pieces[i].first].sums[j] += pieces[i].sums[j];
+}
+
+static void follow_statistics(const struct optim_env *env, float *weight, const float *grad)
+{
+	for (size_t i = 0; i < env->tensor_count; i++) {
+		const struct tensor *tensor = &env->tensors[i];
+
+		if (tensor->rate != 0)
+			cpu_axpy(weight + tensor->offset, (float)-tensor->rate,
+				 grad + tensor->offset, tensor->count);
+	}
+}
+
+double optim_step(struct optim *optim, size_t step, float *weight, const float *grad)
+{
+	struct pass pass = { .optim = optim,
+			     .squares = true,
+			     .update = { .step = step,
+					 .lr = optim_lr(optim, step),
+					 .scale = 1,
+					 .weight = weight,
+					 .grad = grad } };
+
+	if (optim->env.clip > 0) {
+		pass_all(&pass, NULL);
+		pass.update.scale = clip(optim->env.clip, norm_of(optim));
+	}
+	if (optim->optimizer->measure)
+		measure(&pass);
+	pass_all(&pass, optim->optimizer->update);
+	follow_statistics(&optim->env, weight, grad);
+	return norm_of(optim);
 }
 
 float *optim_slot(struct optim *optim, size_t i, const char **name)
@@ -85,5 +236,6 @@ void optim_free(struct optim *optim)
 		return;
 	for (size_t i = 0; i < OPTIM_SLOTS; i++)
 		free(optim->slot[i]);
+	free(optim->pieces);
 	free(optim);
 }

@@ -7,22 +7,35 @@
 #include "lib/opt.h"
 #include "lib/registry.h"
 
-enum { OPTIM_SLOTS = 2 };
+struct team;
+struct tensor;
 
+enum { OPTIM_SLOTS = 2, OPTIM_SUMS = 2 };
+
+/* One step on a piece of the parameters. */
 struct optim_update {
-	size_t step; /* from 0 */
-	double lr;   /* of this step */
+	size_t step;  /* from 0 */
+	double lr;    /* of this step */
+	double decay; /* 0 where weight decay does not apply, else 1 */
+	float scale;  /* the gradient is this times `grad` */
 	size_t count;
 	float *weight; /* [count], updated */
 	const float *grad;
 	float *slot[OPTIM_SLOTS]; /* [count] each, zero before step 0, updated */
+	double *sums;		  /* [OPTIM_SUMS], see `measure` */
 };
+
+typedef void optim_pass(const void *params, const struct optim_update *update);
 
 struct optimizer {
 	struct entry entry; /* every optimizer has an option "lr" of type OPT_REAL, first in its
 			       params */
 	const char *slot_names[OPTIM_SLOTS]; /* NULL: not used */
-	void (*update)(const void *params, const struct optim_update *update);
+	/* Optional, for what depends on whole tensors: called for all pieces before `update`,
+	 * leaves the weights, and adds to update->sums, where `update` finds the sums over the
+	 * tensor. */
+	optim_pass *measure;
+	optim_pass *update;
 };
 
 struct schedule {
@@ -30,6 +43,13 @@ struct schedule {
 	/* The factor on lr at a step from 0 to steps-1, warm-up apart. */
 	double (*factor)(const void *params, size_t step, size_t steps);
 };
+
+/* Options beside the optimizer's own in `train.optimizer`. */
+enum optim_decay { OPTIM_DECAY_ALL, OPTIM_DECAY_MATRICES };
+struct optim_params {
+	int decay; /* which tensors weight decay is for */
+};
+extern const struct opt optim_options[];
 
 /* Options beside the schedule's own in `train.schedule`. */
 struct schedule_params {
@@ -45,15 +65,20 @@ extern const struct registry schedules;
 struct optim;
 struct optim_env {
 	const struct part *optimizer, *schedule;
+	const struct optim_params *params;
 	const struct schedule_params *schedule_params;
-	size_t count, steps;
-	double clip; /* largest 2-norm of the gradient; 0: no clipping */
+	const struct tensor *tensors; /* in the order of their offsets */
+	size_t tensor_count;
+	size_t steps;
+	double clip;	   /* largest 2-norm of the gradient; 0: no clipping */
+	struct team *team; /* may be NULL; no result depends on it */
 };
 
 struct optim *optim_new(const struct optim_env *env);
 double optim_lr(const struct optim *optim, size_t step);
-/* Clips grad in place, then updates weight. Returns the gradient's 2-norm before clipping. */
-double optim_step(struct optim *optim, size_t step, float *weight, float *grad);
+/* Updates weight; clipping leaves grad as it is. Returns the 2-norm of the gradient before
+ * clipping. Statistics (struct tensor) have no part in that, nor in clipping or weight decay. */
+double optim_step(struct optim *optim, size_t step, float *weight, const float *grad);
 float *optim_slot(struct optim *optim, size_t i, const char **name); /* NULL after the last */
 void optim_free(struct optim *optim);				     /* may be NULL */
 

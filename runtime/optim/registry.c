@@ -2,7 +2,7 @@
 #include "lib/registry.h"
 #include "runtime/optim/optim.h"
 
-#define OPTIMIZERS(X) X(sgd) X(adam) X(adamw)
+#define OPTIMIZERS(X) X(sgd) X(adam) X(adamw) X(lamb) X(adagrad)
 #define SCHEDULES(X)  X(constant) X(step) X(cosine)
 
 #define OPTIMIZER_DECLARATION(name) extern const struct optimizer optimizer_##name;

@@ -28,19 +28,36 @@ static inline struct part fuzz_format(const char *format, const char *const *pai
 	return part;
 }
 
-/* Every sample is there, and every class within its range. */
+/* Every sample is there, and every class and token within its range. */
 static inline void fuzz_load(const struct part *part, enum data_part which)
 {
 	const struct data_format *format = PART_AS(part, struct data_format);
 	struct dataset dataset;
+	struct sparse_row row = { .count = 0 };
+	struct batch one = { .count = 1 };
 	struct error err;
+	size_t features;
 
 	if (format->load(part->params, which, 1, &dataset, &err) < 0)
 		return;
 	assert(dataset.count > 0 && dataset.shape.rank > 0);
-	for (size_t i = 0; i < dataset.count; i++)
-		assert(dataset.classes == 0 ||
-		       (dataset.targets[i] >= 0 && dataset.targets[i] < (float)dataset.classes));
+	features = shape_count(&dataset.shape);
+	one.x = dataset.sparse.start ? NULL : xcalloc(features, sizeof(*one.x));
+	one.rows = &row;
+	one.targets = xcalloc(dataset.labels, sizeof(*one.targets));
+	for (uint32_t i = 0; i < dataset.count; i++) {
+		dataset_gather(&dataset, &i, &one);
+		for (size_t k = 0; k < row.count; k++)
+			assert(row.index[k] < features &&
+			       (k == 0 || row.index[k] > row.index[k - 1]));
+		for (size_t k = 0; one.x && k < features; k++)
+			assert(dataset.vocabulary == 0 || one.x[k] < (float)dataset.vocabulary);
+		for (size_t k = 0; k < dataset.labels; k++)
+			assert(dataset.classes == 0 ||
+			       (one.targets[k] >= 0 && one.targets[k] < (float)dataset.classes));
+	}
+	free(one.x);
+	free(one.targets);
 	dataset_release(&dataset);
 }
 

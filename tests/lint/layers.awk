@@ -10,13 +10,15 @@ BEGIN {
 	may["coll"] = "transport/transport device/"
 	may["compress/"] = may["model/"] = may["transport/"] = "device/"
 	may["optim/"] = "device/ model/model"
-	may["data/"] = "model/batch"
+	may["data/"] = "model/batch device/"
 	may["device/"] = may["rng"] = may["slice"] = ""
 	may["checkpoint"] = "coll exchange outbox device/ model/model optim/optim sync/sync " \
-		"transport/transport"
+		"transport/transport weights"
+	may["weights"] = "model/model"
 	may["metrics"] = "model/batch outbox sync/sync transport/transport"
 	may["bench"] = "coll coll_measure job outbox rank transport/transport"
-	may["job"] = may["loop"] = may["rank"] = may["worker"] = "*"
+	may["feed"] = "data/ model/batch"
+	may["evaluate"] = may["job"] = may["loop"] = may["rank"] = may["worker"] = "*"
 	# Everyone may draw random numbers and cut slices.
 	free = " rng slice "
 	# What only the user's side needs.

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/buf.h"
 #include "tests/unit/format.h"
 
 /* Recipes to try formats with. A format that is not here must do with its defaults. */
@@ -14,7 +15,27 @@ static const struct {
 	{ "idx", "train.images=images train.labels=labels test.images=images test.labels=labels "
 		 "shift=-0.5" },
 	{ "csv", "train=rows.csv test=rows.csv" },
+	{ "libsvm", "train=rows.svm test=rows.svm" },
+	{ "cifar10", "train=[batch,batch] test=batch standardise=yes" },
+	{ "cifar100", "train=batch100 test=batch100 shift=1" },
+	{ "npy", "train.x=x.npy train.y=y.npy test.x=x.npy test.y=y.npy" },
+	{ "tokens", "train=[tokens,tokens] test=tokens layout=uint16 context=3 stride=2" },
+	{ "text", "train=letters test=letters context=2" },
 };
+
+static void write_pictures(const char *name, size_t labels)
+{
+	struct buf bytes = { 0 };
+
+	for (size_t i = 0; i < 3; i++) {
+		for (size_t k = 0; k < labels; k++)
+			buf_add(&bytes, (unsigned char[]){ (unsigned char)(i + 2 * k) }, 1);
+		for (size_t k = 0; k < 3072; k++)
+			buf_add(&bytes, (unsigned char[]){ (unsigned char)(i * 50 + k) }, 1);
+	}
+	scratch_write(name, bytes.data, bytes.length);
+	buf_release(&bytes);
+}
 
 static int make_files(void **state)
 {
@@ -23,8 +44,21 @@ static int make_files(void **state)
 	static const char labels[] = "\0\0\10\1\0\0\0\3\1\0\2";
 	static const char rows[] = "width,height,kind\n1,2,0\n-3.5,4e2,1\n5,6,2\n";
 
+	static const char svm[] = "-1 1:1 3:-0.5\n+1\n-1 2:4e2\n";
+	static const char tokens[] = "\1\0\2\0\3\0\4\0\5\0\6\0\7\0\4\1";
+	static const char letters[] = "a text of some letters";
+	static const float x[] = { 1, 2, -3, 4, 5, 6 };
+	static const uint8_t y[] = { 0, 2, 1 };
+
 	if (scratch_make(state) < 0)
 		return -1;
+	scratch_write("rows.svm", svm, sizeof(svm) - 1);
+	scratch_write("tokens", tokens, sizeof(tokens) - 1);
+	scratch_write("letters", letters, sizeof(letters) - 1);
+	npy_write("x.npy", "<f4", "3, 2", x, sizeof(x));
+	npy_write("y.npy", "|u1", "3,", y, sizeof(y));
+	write_pictures("batch", 1);
+	write_pictures("batch100", 2);
 	scratch_write("images", images, sizeof(images) - 1);
 	scratch_write("labels", labels, sizeof(labels) - 1);
 	scratch_write("rows.csv", rows, sizeof(rows) - 1);
@@ -47,23 +81,71 @@ static struct part example(const struct entry *entry, const char *more)
 	return part;
 }
 
+static void gather(const struct dataset *dataset, const uint32_t *index, struct batch *batch)
+{
+	size_t features = shape_count(&dataset->shape);
+	float *x = xcalloc(batch->count * features, sizeof(*x));
+
+	batch->targets = xcalloc(batch->count * dataset->labels, sizeof(*batch->targets));
+	if (!dataset->sparse.start) {
+		batch->x = x;
+		dataset_gather(dataset, index, batch);
+		return;
+	}
+	batch->rows = xcalloc(batch->count, sizeof(*batch->rows));
+	dataset_gather(dataset, index, batch);
+	for (size_t i = 0; i < batch->count; i++)
+		for (size_t k = 0; k < batch->rows[i].count; k++)
+			x[i * features + batch->rows[i].index[k]] = batch->rows[i].value[k];
+	batch->x = x; /* to compare with */
+}
+
+/* All samples in one batch. */
+static struct batch all_of(const struct dataset *dataset)
+{
+	uint32_t *index = xcalloc(dataset->count, sizeof(*index));
+	struct batch batch = { .count = dataset->count };
+
+	for (size_t i = 0; i < dataset->count; i++)
+		index[i] = (uint32_t)i;
+	gather(dataset, index, &batch);
+	free(index);
+	return batch;
+}
+
+static void drop(struct batch *batch)
+{
+	free(batch->x);
+	free(batch->rows);
+	free(batch->targets);
+}
+
+static void assert_numbers(const float *values, size_t count, size_t below)
+{
+	for (size_t i = 0; i < count; i++) {
+		assert_true(isfinite(values[i]));
+		if (below) {
+			assert_true(values[i] >= 0);
+			assert_true(values[i] < (float)below);
+			assert_true(values[i] == floorf(values[i]));
+		}
+	}
+}
+
 static void assert_sound(const struct dataset *dataset)
 {
 	size_t features = shape_count(&dataset->shape);
+	struct batch all;
 
 	assert_true(dataset->count > 0);
 	assert_true(features > 0);
-	assert_true((dataset->bytes == NULL) != (dataset->floats == NULL));
-	for (size_t i = 0; i < dataset->count; i++) {
-		assert_true(isfinite(dataset->targets[i]));
-		if (dataset->classes) {
-			assert_true(dataset->targets[i] >= 0);
-			assert_true(dataset->targets[i] < (float)dataset->classes);
-			assert_true(dataset->targets[i] == floorf(dataset->targets[i]));
-		}
-	}
-	for (size_t i = 0; dataset->floats && i < dataset->count * features; i++)
-		assert_true(isfinite(dataset->floats[i]));
+	assert_int_equal((dataset->scale != NULL) + (dataset->floats != NULL) +
+				 (dataset->sparse.start != NULL) + (dataset->token_width != 0),
+			 1);
+	all = all_of(dataset);
+	assert_numbers(all.x, dataset->count * features, dataset->vocabulary);
+	assert_numbers(all.targets, dataset->count * dataset->labels, dataset->classes);
+	drop(&all);
 }
 
 static void both_parts_load_and_fit_each_other(void **state)
@@ -78,6 +160,8 @@ static void both_parts_load_and_fit_each_other(void **state)
 		assert_sound(&test);
 		assert_memory_equal(&train.shape, &test.shape, sizeof(train.shape));
 		assert_int_equal(train.classes, test.classes);
+		assert_int_equal(train.labels, test.labels);
+		assert_int_equal(train.vocabulary, test.vocabulary);
 		dataset_release(&train);
 		dataset_release(&test);
 		dataset_release(&test); /* a released one is empty */
@@ -87,15 +171,15 @@ static void both_parts_load_and_fit_each_other(void **state)
 
 static void assert_same(const struct dataset *a, const struct dataset *b)
 {
-	size_t values = a->count * shape_count(&a->shape);
+	struct batch of_a = all_of(a), of_b = all_of(b);
 
 	assert_int_equal(a->count, b->count);
 	assert_memory_equal(&a->shape, &b->shape, sizeof(a->shape));
-	assert_memory_equal(a->targets, b->targets, a->count * sizeof(*a->targets));
-	if (a->bytes)
-		assert_memory_equal(a->bytes, b->bytes, values);
-	else
-		assert_memory_equal(a->floats, b->floats, values * sizeof(*a->floats));
+	assert_memory_equal(of_a.x, of_b.x, a->count * shape_count(&a->shape) * sizeof(*of_a.x));
+	assert_memory_equal(of_a.targets, of_b.targets,
+			    a->count * a->labels * sizeof(*of_a.targets));
+	drop(&of_a);
+	drop(&of_b);
 }
 
 static void loading_twice_gives_the_same(void **state)
@@ -122,25 +206,20 @@ static void batches_hold_the_samples_asked_for(void **state)
 	for (size_t f = 0; data_formats.entries[f]; f++) {
 		struct part part = example(data_formats.entries[f], "");
 		struct dataset train = format_loaded(&part, DATA_TRAIN);
-		size_t features = shape_count(&train.shape);
+		size_t features = shape_count(&train.shape), labels = train.labels;
 		const uint32_t index[] = { 2, 0, 2 };
-		struct batch batch = { .x = xcalloc(3 * features, sizeof(float)),
-				       .targets = xcalloc(3, sizeof(float)),
-				       .count = 3 };
+		struct batch all = all_of(&train), batch = { .count = 3 };
 
-		dataset_gather(&train, index, &batch);
-		for (size_t i = 0; i < 3 * features; i++) {
-			size_t at = index[i / features] * features + i % features;
-			float expected = train.bytes
-						 ? train.bytes[at] * train.scale[0] + train.shift[0]
-						 : train.floats[at];
-
-			assert_true(batch.x[i] == expected);
+		gather(&train, index, &batch);
+		for (size_t i = 0; i < 3; i++) {
+			assert_memory_equal(batch.x + i * features, all.x + index[i] * features,
+					    features * sizeof(float));
+			assert_memory_equal(batch.targets + i * labels,
+					    all.targets + index[i] * labels,
+					    labels * sizeof(float));
 		}
-		for (size_t i = 0; i < 3; i++)
-			assert_true(batch.targets[i] == train.targets[index[i]]);
-		free(batch.x);
-		free(batch.targets);
+		drop(&all);
+		drop(&batch);
 		dataset_release(&train);
 		part_release(&part);
 	}
@@ -163,6 +242,7 @@ static void assert_missed(const struct entry *entry, const struct opt *row)
 		assert_string_equal(err.text, "cannot open '/nonexistent/file': No such file or "
 					      "directory");
 		assert_null(dataset.targets);
+		assert_null(dataset.files);
 		failures++;
 	}
 	assert_true(failures > 0);
@@ -177,7 +257,7 @@ static void every_file_that_is_missing_is_named(void **state)
 		const struct entry *entry = data_formats.entries[f];
 
 		for (const struct opt *row = entry->options; row && row->key; row++)
-			if (row->type == OPT_PATH)
+			if (row->type == OPT_PATH || row->type == OPT_PATHS)
 				assert_missed(entry, row);
 	}
 }

@@ -53,7 +53,11 @@ static double loss_sum(const struct sample *s)
 {
 	struct score score = { 0 };
 
-	s->loss->evaluate(s->logits, s->targets, BATCH, s->outputs, 1, &score, NULL);
+	s->loss->evaluate(&(struct loss_call){ .logits = s->logits,
+					       .targets = s->targets,
+					       .rows = BATCH,
+					       .outputs = s->outputs },
+			  &score);
 	return score.loss_sum;
 }
 
@@ -62,7 +66,13 @@ static struct score with_slopes(struct sample *s, float scale)
 	struct score score = { 0 };
 
 	memset(s->slopes, 0xff, sizeof(s->slopes)); /* NaNs: to be overwritten */
-	s->loss->evaluate(s->logits, s->targets, BATCH, s->outputs, scale, &score, s->slopes);
+	s->loss->evaluate(&(struct loss_call){ .logits = s->logits,
+					       .targets = s->targets,
+					       .rows = BATCH,
+					       .outputs = s->outputs,
+					       .scale = scale,
+					       .dlogits = s->slopes },
+			  &score);
 	return score;
 }
 
@@ -166,8 +176,13 @@ static void add_up(struct sample *s)
 	struct score whole = with_slopes(s, 1), sum = { 0 };
 
 	for (size_t i = 0; i < BATCH; i++)
-		s->loss->evaluate(s->logits + i * s->outputs, s->targets + i, 1, s->outputs, 1,
-				  &sum, NULL);
+		s->loss->evaluate(&(struct loss_call){ .logits = s->logits + i * s->outputs,
+						       .targets = s->targets + i,
+						       .rows = 1,
+						       .outputs = s->outputs,
+						       .scale = 1,
+						       .dlogits = NULL },
+				  &sum);
 	assert_int_equal(sum.correct, whole.correct);
 	assert_true(fabs(sum.loss_sum - whole.loss_sum) <= 1e-12 * whole.loss_sum);
 }
@@ -203,8 +218,13 @@ static void known_values_come_out(void **state)
 			(const struct loss *)registry_find(&losses, known[i].name);
 		struct score score = { 0 };
 
-		loss->evaluate(known[i].logits, &known[i].target, 1, known[i].outputs, 1, &score,
-			       NULL);
+		loss->evaluate(&(struct loss_call){ .logits = known[i].logits,
+						    .targets = &known[i].target,
+						    .rows = 1,
+						    .outputs = known[i].outputs,
+						    .scale = 1,
+						    .dlogits = NULL },
+			       &score);
 		assert_true(fabs(score.loss_sum - known[i].loss) < 1e-12);
 	}
 }

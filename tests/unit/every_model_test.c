@@ -13,7 +13,7 @@
 
 enum { BATCH = 8 };
 
-static const struct shape input = { .dim = { 2, 3 }, .rank = 2 };
+static const struct shape input = { .dim = { 1, 2, 3 }, .rank = 3 };
 
 /* Options that make what a preset builds differ; all presets are tried with their defaults too. */
 static const struct {

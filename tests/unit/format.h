@@ -13,6 +13,7 @@
 #include "lib/file.h"
 #include "lib/memory.h"
 #include "lib/setting.h"
+#include "lib/wire.h"
 #include "runtime/data/data.h"
 #include "tests/unit/scratch.h"
 
@@ -26,6 +27,23 @@ static inline void scratch_write(const char *name, const void *bytes, size_t len
 	assert_non_null(file);
 	assert_int_equal(fwrite(bytes, 1, length, file), length);
 	fclose(file);
+}
+
+/* An array as NumPy saves it, version 1. `type`: "<f4"; `shape`: "3, 2" or "3,". */
+static inline void npy_write(const char *name, const char *type, const char *shape,
+			     const void *elements, size_t length)
+{
+	char *header =
+		xasprintf("{'descr': '%s', 'fortran_order': False, 'shape': (%s), }", type, shape);
+	struct buf bytes = { 0 };
+
+	buf_add(&bytes, "\x93NUMPY\1\0", 8);
+	wire_put_u16(&bytes, 118);
+	buf_addf(&bytes, "%-117s\n", header);
+	buf_add(&bytes, elements, length);
+	scratch_write(name, bytes.data, bytes.length);
+	buf_release(&bytes);
+	free(header);
 }
 
 /* Packs a file of the scratch directory with gzip(1). */

@@ -57,7 +57,7 @@ static void images_are_planes_of_scaled_bytes(void **state)
 	assert_int_equal(train.shape.dim[0], 1);
 	assert_int_equal(train.shape.dim[1], 2);
 	assert_int_equal(train.shape.dim[2], 3);
-	assert_int_equal(train.bytes[23], 23);
+	assert_int_equal(dataset_sample(&train, 3)[5], 23);
 	assert_true(train.scale[0] == 1.0f / 255 && train.shift[0] == -0.5f);
 	assert_int_equal(train.classes, 4);
 	assert_true(train.targets[3] == 3);
@@ -91,7 +91,7 @@ static void gzip_is_known_by_content_not_by_name(void **state)
 	scratch_pack("labels", "labels.idx");
 	packed = format_read("idx", "train.images=packed train.labels=labels.idx", DATA_TRAIN);
 	assert_int_equal(packed.count, 4);
-	assert_int_equal(packed.bytes[23], 23);
+	assert_int_equal(dataset_sample(&packed, 3)[5], 23);
 	assert_true(packed.targets[2] == 2);
 	dataset_release(&packed);
 }
@@ -256,7 +256,7 @@ static void assert_fashion(enum data_part which, size_t count, const char *diges
 		of_class[(size_t)part.targets[i]]++;
 	for (size_t c = 0; c < 10; c++)
 		assert_int_equal(of_class[c], count / 10);
-	assert_digest(part.bytes, count * 28 * 28, digest);
+	assert_digest(dataset_sample(&part, 0), count * 28 * 28, digest);
 	dataset_release(&part);
 }
 

@@ -19,7 +19,6 @@ static void learning_rates(double *lr, const struct entry *schedule, const char 
 	struct optim *optim = optim_new(&(struct optim_env){ .optimizer = &optimizer,
 							     .schedule = &part,
 							     .schedule_params = &params,
-							     .count = 1,
 							     .steps = STEPS });
 
 	for (size_t i = 0; i < STEPS; i++)

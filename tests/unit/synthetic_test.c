@@ -112,6 +112,31 @@ static void no_test_samples_are_no_test_part(void **state)
 	dataset_release(&test);
 }
 
+static void a_shape_changes_nothing_but_the_shape(void **state)
+{
+	struct dataset row = format_read("synthetic", "samples=5 features=24", DATA_TRAIN);
+	struct dataset cube = format_read("synthetic", "samples=5 shape=[2,3,4]", DATA_TRAIN);
+
+	(void)state;
+	assert_int_equal(row.shape.rank, 1);
+	assert_int_equal(cube.shape.rank, 3);
+	assert_int_equal(cube.shape.dim[0], 2);
+	assert_int_equal(cube.shape.dim[1], 3);
+	assert_int_equal(cube.shape.dim[2], 4);
+	assert_memory_equal(row.floats, cube.floats, 5 * 24 * sizeof(float));
+	dataset_release(&row);
+	dataset_release(&cube);
+}
+
+static void shapes_beyond_reason_are_refused(void **state)
+{
+	(void)state;
+	format_refuses("synthetic", "shape=[2,2,2,2,2]", DATA_TRAIN,
+		       "data.shape has 5 dimensions; at most 4 are possible");
+	format_refuses("synthetic", "shape=[65536,65536,65536,65536]", DATA_TRAIN,
+		       "data.shape makes a sample of more than 1000000 numbers");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -120,6 +145,8 @@ int main(void)
 		cmocka_unit_test(values_come_from_one_linear_function),
 		cmocka_unit_test(another_seed_is_another_truth),
 		cmocka_unit_test(no_test_samples_are_no_test_part),
+		cmocka_unit_test(a_shape_changes_nothing_but_the_shape),
+		cmocka_unit_test(shapes_beyond_reason_are_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

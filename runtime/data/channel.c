@@ -1,0 +1,78 @@
+/* What the bytes of images stand for: value = byte * scale + shift, by channel. */
+#include "runtime/data/channel.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#include "lib/memory.h"
+#include "runtime/data/data.h"
+
+struct moments {
+	uint64_t sum, squares; /* exact, whatever the order */
+};
+
+static void add_plane(struct moments *moments, const uint8_t *bytes, size_t count)
+{
+	enum { MOST = 1 << 16 }; /* 255^2 of each fit in 32 bits */
+
+	while (count > 0) {
+		size_t some = count < MOST ? count : MOST;
+		uint32_t sum = 0, squares = 0;
+
+		for (size_t i = 0; i < some; i++) {
+			sum += bytes[i];
+			squares += (uint32_t)bytes[i] * bytes[i];
+		}
+		moments->sum += sum;
+		moments->squares += squares;
+		bytes += some;
+		count -= some;
+	}
+}
+
+static struct moments *measure(const struct dataset *dataset, size_t channels, size_t plane)
+{
+	struct moments *moments = xcalloc(channels, sizeof(*moments));
+
+	for (size_t i = 0; i < dataset->count; i++) {
+		const uint8_t *bytes = dataset_sample(dataset, i);
+
+		for (size_t c = 0; c < channels; c++)
+			add_plane(&moments[c], bytes + c * plane, plane);
+	}
+	return moments;
+}
+
+static void standardise(const struct dataset *train, struct dataset *out, size_t channels)
+{
+	size_t plane = shape_count(&out->shape) / channels;
+	double count = (double)(train->count * plane);
+	struct moments *moments = measure(train, channels, plane);
+
+	for (size_t c = 0; c < channels; c++) {
+		double mean = (double)moments[c].sum / count;
+		double variance = (double)moments[c].squares / count - mean * mean;
+		double deviation = variance > 1e-9 ? sqrt(variance) : 1; /* else all are the same */
+
+		out->scale[c] = (float)(1 / deviation);
+		out->shift[c] = (float)(-mean / deviation);
+	}
+	free(moments);
+}
+
+void channels_set(const struct channel_params *params, const struct dataset *train,
+		  struct dataset *out)
+{
+	size_t channels = out->shape.dim[0];
+
+	out->scale = xcalloc(channels, sizeof(*out->scale));
+	out->shift = xcalloc(channels, sizeof(*out->shift));
+	if (params->standardise) {
+		standardise(train, out, channels);
+		return;
+	}
+	for (size_t c = 0; c < channels; c++) {
+		out->scale[c] = (float)params->scale;
+		out->shift[c] = (float)params->shift;
+	}
+}

@@ -1,0 +1,192 @@
+/* A rank's batches: gathered from the data, changed at random if the recipe says so, and while one
+ * step computes the batch of the next is made ready. */
+#include "runtime/feed.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+
+#include "lib/memory.h"
+#include "runtime/data/data.h"
+#include "runtime/rng.h"
+
+enum { TEST_SAMPLES = 256 }; /* at once, where a batch is as large */
+
+enum state { IDLE, ASKED, READY };
+
+struct feed {
+	struct feed_env env;
+	size_t most; /* samples of a batch */
+	struct batch batch[2];
+	uint32_t *index; /* [most], of test samples */
+	float *spare;	 /* a sample */
+
+	pthread_t thread;
+	bool ahead; /* there is a thread that gathers */
+	pthread_mutex_t lock;
+	pthread_cond_t changed;
+	enum state state; /* lock */
+	size_t step;	  /* lock: what is asked for, or ready */
+	size_t next;	  /* lock: into which batch it goes; the other one is in use */
+	bool ended;	  /* lock */
+};
+
+const struct opt feed_options[] = {
+	{ "augment.crop", OPT_COUNT, offsetof(struct feed_params, augment.crop), "0",
+	  "pixels put around a training image before a part of its size is cut out", .min = 0,
+	  .max = 1024 },
+	{ "augment.flip", OPT_BOOL, offsetof(struct feed_params, augment.flip), "no",
+	  "mirror every second training image, left to right" },
+	{ "prefetch", OPT_BOOL, offsetof(struct feed_params, prefetch), "yes",
+	  "gather a step's batch while the one before computes" },
+	{ 0 }
+};
+
+/* The same changes whatever the number of ranks. */
+static void change(struct feed *feed, const struct batch *batch)
+{
+	const struct dataset *train = feed->env.train;
+	size_t features = shape_count(&train->shape);
+
+	for (size_t i = 0; i < batch->count; i++) {
+		struct rng rng =
+			rng_make(feed->env.seed, RNG_AUGMENT, batch->first + i, batch->step);
+
+		augment(&feed->env.params->augment, &rng, &train->shape, train->shift, feed->spare,
+			batch->x + i * features);
+	}
+}
+
+static void gather_step(struct feed *feed, struct batch *batch, size_t step)
+{
+	const uint32_t *index =
+		shard_step(feed->env.shard, step, &batch->count, &batch->first, &batch->total);
+
+	batch->step = step;
+	batch->training = true;
+	dataset_gather(feed->env.train, index, batch);
+	if (augment_wanted(&feed->env.params->augment))
+		change(feed, batch);
+}
+
+static void *gather_ahead(void *arg)
+{
+	struct feed *feed = arg;
+
+	pthread_mutex_lock(&feed->lock);
+	while (!feed->ended) {
+		if (feed->state != ASKED) {
+			pthread_cond_wait(&feed->changed, &feed->lock);
+			continue;
+		}
+		pthread_mutex_unlock(&feed->lock); /* nobody changes step or next while asked */
+		gather_step(feed, &feed->batch[feed->next], feed->step);
+		pthread_mutex_lock(&feed->lock);
+		feed->state = READY;
+		pthread_cond_broadcast(&feed->changed);
+	}
+	pthread_mutex_unlock(&feed->lock);
+	return NULL;
+}
+
+static void ask(struct feed *feed, size_t step)
+{
+	feed->step = step;
+	feed->state = ASKED;
+	pthread_cond_broadcast(&feed->changed);
+}
+
+const struct batch *feed_step(struct feed *feed, size_t step)
+{
+	const struct batch *batch = &feed->batch[0];
+
+	if (!feed->ahead) {
+		gather_step(feed, &feed->batch[0], step);
+		return batch;
+	}
+	pthread_mutex_lock(&feed->lock);
+	while (feed->state != READY || feed->step != step) {
+		if (feed->state == ASKED)
+			pthread_cond_wait(&feed->changed, &feed->lock);
+		else
+			ask(feed, step);
+	}
+	batch = &feed->batch[feed->next];
+	feed->next = 1 - feed->next;
+	ask(feed, step + 1);
+	pthread_mutex_unlock(&feed->lock);
+	return batch;
+}
+
+const struct batch *feed_test(struct feed *feed, size_t first, size_t most)
+{
+	struct batch *batch = &feed->batch[0];
+	size_t limit = feed->most < TEST_SAMPLES ? feed->most : TEST_SAMPLES;
+
+	if (feed->ahead) {
+		pthread_mutex_lock(&feed->lock);
+		batch = &feed->batch[1 - feed->next];
+		pthread_mutex_unlock(&feed->lock);
+	}
+	batch->count = batch->total = most < limit ? most : limit;
+	batch->first = first;
+	batch->training = false;
+	for (size_t i = 0; i < batch->count; i++)
+		feed->index[i] = (uint32_t)(first + i);
+	dataset_gather(feed->env.test, feed->index, batch);
+	return batch;
+}
+
+static void make_room(struct feed *feed, struct batch *batch)
+{
+	const struct dataset *train = feed->env.train;
+
+	if (train->sparse.start)
+		batch->rows = xcalloc(feed->most, sizeof(*batch->rows));
+	else
+		batch->x = xaligned(feed->most * shape_count(&train->shape) * sizeof(float));
+	batch->targets = xaligned(feed->most * train->labels * sizeof(float));
+}
+
+int feed_new(struct feed **out, const struct feed_env *env, struct error *err)
+{
+	struct feed *feed;
+
+	if (augment_check(&env->params->augment, &env->train->shape, err) < 0)
+		return -1;
+	feed = *out = xcalloc(1, sizeof(*feed));
+	feed->env = *env;
+	feed->most = shard_most(env->shard);
+	feed->index = xcalloc(feed->most, sizeof(*feed->index));
+	feed->spare = xaligned(shape_count(&env->train->shape) * sizeof(float));
+	pthread_mutex_init(&feed->lock, NULL);
+	pthread_cond_init(&feed->changed, NULL);
+	/* Without a thread of its own the step gathers for itself. */
+	feed->ahead = env->params->prefetch &&
+		      pthread_create(&feed->thread, NULL, gather_ahead, feed) == 0;
+	for (size_t i = 0; i < (feed->ahead ? 2 : 1); i++)
+		make_room(feed, &feed->batch[i]);
+	return 0;
+}
+
+void feed_free(struct feed *feed)
+{
+	if (!feed)
+		return;
+	if (feed->ahead) {
+		pthread_mutex_lock(&feed->lock);
+		feed->ended = true;
+		pthread_cond_broadcast(&feed->changed);
+		pthread_mutex_unlock(&feed->lock);
+		pthread_join(feed->thread, NULL);
+	}
+	pthread_cond_destroy(&feed->changed);
+	pthread_mutex_destroy(&feed->lock);
+	for (size_t i = 0; i < ARRAY_SIZE(feed->batch); i++) {
+		free(feed->batch[i].x);
+		free(feed->batch[i].rows);
+		free(feed->batch[i].targets);
+	}
+	free(feed->index);
+	free(feed->spare);
+	free(feed);
+}
