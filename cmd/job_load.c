@@ -65,15 +65,17 @@ static void sort_problems(struct problems *problems, const char *path)
 
 /* What a row names must exist before anything is started; and it is named so that another directory
  * to resume from makes no difference. */
-static void check_row(struct job_load *load, const char *prefix, const struct opt *row,
-		      char **paths, size_t count)
+static void check_row(void *arg, const char *prefix, const struct opt *row, void *params)
 {
+	struct job_load *load = arg;
 	char *key = xasprintf("%s.%s", prefix, row->key);
 	struct setting *setting = settings_find(&load->resolved, key);
 	struct error err;
 	uint64_t bytes;
+	size_t count;
+	char **paths = opt_files(row, params, &count);
 
-	for (size_t i = 0; i < count; i++) {
+	for (size_t i = 0; paths && i < count; i++) {
 		char *absolute = path_absolute(paths[i]);
 
 		if (file_size(&bytes, paths[i], &err) < 0)
@@ -87,51 +89,31 @@ static void check_row(struct job_load *load, const char *prefix, const struct op
 	free(key);
 }
 
-static void check_files(struct job_load *load)
-{
-	for (const struct job_section *s = job_sections; s->prefix; s++) {
-		struct part *part = (void *)((char *)&load->job + s->part_offset);
-
-		if (!s->registry || !part->entry)
-			continue;
-		for (const struct opt *row = part->entry->options; row && row->key; row++) {
-			size_t count;
-			char **paths = opt_files(row, part->params, &count);
-
-			if (paths)
-				check_row(load, s->prefix, row, paths, count);
-		}
-	}
-}
-
-/* So that --set sync.period=4 can go beside "sync: local_sgd". */
-static void expand_names(struct settings *recipe)
-{
-	for (const struct job_section *s = job_sections; s->prefix; s++)
-		if (s->registry)
-			registry_expand(recipe, s->prefix, s->key);
-}
-
 static void read_flags(struct job_load *load, const struct flags *flags)
 {
 	static const struct place place = { .file = "--set" };
 	struct error err;
 
 	for (size_t i = 0; i < flags->set_count; i++) {
-		expand_names(&load->given);
+		job_expand(&load->given);
 		if (recipe_set(&load->given, flags->set[i], &err) < 0)
 			problems_add(&load->problems, place, "%s", err.text);
 	}
 	if (flags->hosts)
 		settings_set(&load->given, "hosts", flags->hosts,
 			     (struct place){ .file = "--hosts" });
+	if (flags->data)
+		settings_set(&load->given, "data.test", flags->data,
+			     (struct place){ .file = "--data" });
 }
 
 static int judge(struct job_load *load, const char *path, const struct flags *flags)
 {
 	read_flags(load, flags);
 	job_read(&load->job, &load->given, &load->resolved, &load->problems);
-	check_files(load);
+	if (load->trained)
+		job_begun(&load->job);
+	job_rows(&load->job, check_row, load);
 	sort_problems(&load->problems, path);
 	return load->problems.count ? -1 : 0;
 }
@@ -168,6 +150,33 @@ int job_load_fits(const struct job_load *load, size_t ranks, struct error *err)
 		       ? 0
 		       : error_set(err, "train.batch: %zu is fewer samples than the %zu ranks",
 				   batch, ranks);
+}
+
+static struct place place_of(const struct job_load *load, const char *key)
+{
+	return settings_find(&load->resolved, key)->value_place;
+}
+
+struct model *job_load_model(struct job_load *load, const struct dataset *data, size_t ranks)
+{
+	const struct job *job = &load->job;
+	struct problems *problems = &load->problems;
+	struct model_env env = job_model_env(job, data);
+	struct model *model = NULL;
+	struct error err;
+
+	load->sample_bytes = dataset_bytes(data);
+	env.max_batch = (job->params.batch + ranks - 1) / ranks;
+	env.plan_only = true;
+	if (job->params.batch > data->count)
+		problems_add(problems, place_of(load, "train.batch"),
+			     "train.batch: %zu is more than the %zu training samples",
+			     job->params.batch, data->count);
+	else if (job_model_new(&model, job, &env, &err) < 0 && job->layers.count)
+		problems_add_line(problems, err.text);
+	else if (!model)
+		problems_add(problems, place_of(load, "model.preset"), "%s", err.text);
+	return model;
 }
 
 void job_load_report(const struct job_load *load)

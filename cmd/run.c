@@ -12,6 +12,23 @@ static int fail(int status, const struct error *why)
 	return status;
 }
 
+/* Says early what workers would say of the model, if that takes no reading of all samples. */
+static bool model_is_good(struct job_load *load, size_t ranks)
+{
+	const struct job *job = &load->job;
+	struct dataset data;
+	struct model *model;
+	struct error err;
+
+	if (!PART_AS(&job->data, struct data_format)->describe ||
+	    dataset_describe(&job->data, job->params.seed, &data, &err) < 0)
+		return true;
+	model = job_load_model(load, &data, ranks);
+	dataset_release(&data);
+	model_free(model);
+	return model;
+}
+
 static int start(struct train *train)
 {
 	const struct job_params *params = &train->load->job.params;
@@ -20,6 +37,8 @@ static int start(struct train *train)
 
 	if (train_hosts(train, params->hosts, &err) < 0)
 		return fail(EXIT_USAGE, &err);
+	if (!model_is_good(train->load, hosts_slots(&train->hosts)))
+		return EXIT_USAGE;
 	if (train_files(train, &err) < 0)
 		return fail(EXIT_FAILED, &err);
 	if (flags->dry_run) {

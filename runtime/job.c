@@ -2,12 +2,12 @@
 #include "runtime/job.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "lib/memory.h"
 #include "lib/setting.h"
 #include "runtime/compress/compress.h"
-#include "runtime/model/model.h"
 #include "runtime/transport/transport.h"
 
 enum { NAME_BYTES = 200 }; /* file systems allow 255, and "-2" may follow */
@@ -18,6 +18,16 @@ static const struct opt top_options[] = {
 	{ "name", OPT_TEXT, ROW(name), "run", "name of the run and of its directory" },
 	{ "seed", OPT_COUNT, ROW(seed), "42", "of all random numbers" },
 	{ "hosts", OPT_TEXT, ROW(hosts), "local:1", "where to train; --hosts overrides" },
+	{ 0 }
+};
+
+static const char *const init_rules[] = { "default", "kaiming", "xavier", "critical", NULL };
+
+static const struct opt model_options[] = {
+	{ "init", OPT_CHOICE, offsetof(struct model_params, init), "default",
+	  "how weights begin: as each layer has it, or all by one rule", .choices = init_rules },
+	{ "init_from", OPT_PATH, offsetof(struct model_params, init_from), "",
+	  "safetensors file of weights to begin with, such as PyTorch writes" },
 	{ 0 }
 };
 
@@ -58,7 +68,7 @@ static const struct opt checkpoint_options[] = {
 const struct job_section job_sections[] = {
 	{ "", top_options, IN_JOB(params) },
 	{ "data", feed_options, IN_JOB(feed_params), &data_formats, "format", NULL, IN_JOB(data) },
-	{ "model", .registry = &models, .key = "preset", .part_offset = IN_JOB(model) },
+	{ "model", model_options, IN_JOB(model_params), &models, "preset", NULL, IN_JOB(model) },
 	{ "train", train_options, IN_JOB(params) },
 	{ "train.optimizer", optim_options, IN_JOB(optim_params), &optimizers, "name", "sgd",
 	  IN_JOB(optimizer) },
@@ -118,13 +128,23 @@ static void check_values(const struct job *job, const struct settings *resolved,
 			     job->params.port);
 }
 
+void job_expand(struct settings *given)
+{
+	for (const struct job_section *s = job_sections; s->prefix; s++)
+		if (s->registry)
+			registry_expand(given, s->prefix, s->key);
+	layer_list_expand(given, "model");
+}
+
 void job_read(struct job *job, struct settings *given, struct settings *resolved,
 	      struct problems *problems)
 {
 	for (const struct job_section *s = job_sections; s->prefix; s++) {
 		char *base = (char *)job;
 
-		if (s->registry)
+		if (s->registry == &models && layer_list_given(given, s->prefix))
+			layer_list_read(&job->layers, given, s->prefix, resolved, problems);
+		else if (s->registry)
 			registry_read(s->registry, given, s->prefix, s->key, s->fallback,
 				      (struct part *)(void *)(base + s->part_offset), resolved,
 				      problems);
@@ -137,27 +157,83 @@ void job_read(struct job *job, struct settings *given, struct settings *resolved
 	check_values(job, resolved, problems);
 }
 
-char ***job_files(struct job *job, size_t *count)
+struct model_env job_model_env(const struct job *job, const struct dataset *dataset)
 {
-	char ***files = NULL;
+	return (struct model_env){ .input = dataset->shape,
+				   .sparse = dataset->sparse.start != NULL,
+				   .classes = dataset->classes,
+				   .labels = dataset->labels,
+				   .vocabulary = dataset->vocabulary,
+				   .init = (enum model_init_rule)job->model_params.init,
+				   .seed = job->params.seed };
+}
 
-	*count = 0;
+int job_model_new(struct model **out, const struct job *job, const struct model_env *env,
+		  struct error *err)
+{
+	return job->layers.count ? model_new_listed(out, &job->layers, env, err)
+				 : model_new(out, &job->model, env, err);
+}
+
+struct job_memory job_memory(const struct job *job, const struct model *model)
+{
+	const struct optimizer *optimizer = PART_AS(&job->optimizer, struct optimizer);
+	double block = (double)model_count(model) * sizeof(float);
+	struct job_memory memory = { .weights = block,
+				     .gradient = block,
+				     .arena = (double)model_arena_bytes(model) };
+
+	for (size_t i = 0; i < OPTIM_SLOTS && optimizer->slot_names[i]; i++)
+		memory.slots += block;
+	return memory;
+}
+
+void job_begun(struct job *job)
+{
+	free(job->model_params.init_from);
+	job->model_params.init_from = NULL;
+}
+
+void job_rows(struct job *job, job_visit *visit, void *arg)
+{
 	for (const struct job_section *s = job_sections; s->prefix; s++) {
-		struct part *part = (struct part *)(void *)((char *)job + s->part_offset);
+		char *base = (char *)job;
+		struct part *part = (struct part *)(void *)(base + s->part_offset);
 
+		for (const struct opt *row = s->options; row && row->key; row++)
+			visit(arg, s->prefix, row, base + s->params_offset);
 		if (!s->registry || !part->entry)
 			continue;
-		for (const struct opt *row = part->entry->options; row && row->key; row++) {
-			size_t more;
-			char **paths = opt_files(row, part->params, &more);
-
-			for (size_t i = 0; paths && i < more; i++) {
-				files = xgrow(files, *count, sizeof(*files));
-				files[(*count)++] = &paths[i];
-			}
-		}
+		for (const struct opt *row = part->entry->options; row && row->key; row++)
+			visit(arg, s->prefix, row, part->params);
 	}
-	return files;
+}
+
+struct files {
+	char ***fields;
+	size_t count;
+};
+
+static void add_files(void *arg, const char *prefix, const struct opt *row, void *params)
+{
+	struct files *files = arg;
+	size_t count;
+	char **paths = opt_files(row, params, &count);
+
+	(void)prefix;
+	for (size_t i = 0; paths && i < count; i++) {
+		files->fields = xgrow(files->fields, files->count, sizeof(*files->fields));
+		files->fields[files->count++] = &paths[i];
+	}
+}
+
+char ***job_files(struct job *job, size_t *count)
+{
+	struct files files = { 0 };
+
+	job_rows(job, add_files, &files);
+	*count = files.count;
+	return files.fields;
 }
 
 void job_release(struct job *job)
@@ -170,5 +246,6 @@ void job_release(struct job *job)
 		if (s->options)
 			opt_release(s->options, base + s->params_offset);
 	}
+	layer_list_release(&job->layers);
 	*job = (struct job){ 0 };
 }
