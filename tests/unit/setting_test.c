@@ -102,7 +102,7 @@ static void a_required_key_is_missed(void **state)
 
 struct files {
 	char *one;
-	struct opt_paths any, some;
+	struct opt_texts any, some;
 };
 
 static const struct opt file_table[] = {
@@ -151,8 +151,7 @@ static void files_are_one_or_a_list(void **state)
 	opt_release(file_table, &files);
 	read_files(&files, "", "", "recipe.yaml:3:5: some: must not be empty\n");
 	opt_release(file_table, &files);
-	read_files(&files, "[a, , b]", "x",
-		   "recipe.yaml:3:5: any: a file of the list has no name\n");
+	read_files(&files, "[a, , b]", "x", "recipe.yaml:3:5: any: an item of the list is empty\n");
 	opt_release(file_table, &files);
 }
 
