@@ -71,7 +71,8 @@ static void assert_same(const struct batch *a, const struct batch *b)
 
 static void batches_ahead_are_the_same_batches(void **state)
 {
-	const struct feed_params ahead = { .prefetch = true }, at_once = { .prefetch = false };
+	const struct feed_params ahead = { .prefetch = PREFETCH_YES },
+				 at_once = { .prefetch = PREFETCH_NO };
 	struct rank one = new_rank(&ahead, 0, 1), two = new_rank(&at_once, 0, 1);
 	const size_t steps[] = { 7, 8, 9, 10, 11, 12, 30, 31, 31, 2, 3, 0, 1 };
 
@@ -88,7 +89,7 @@ static void batches_ahead_are_the_same_batches(void **state)
 
 static void a_batch_holds_the_samples_of_its_step(void **state)
 {
-	const struct feed_params params = { .prefetch = true };
+	const struct feed_params params = { .prefetch = PREFETCH_YES };
 	struct rank rank = new_rank(&params, 0, 1), other = new_rank(&params, 0, 1);
 	size_t count, first, total;
 
@@ -112,7 +113,7 @@ static void a_batch_holds_the_samples_of_its_step(void **state)
 static void test_samples_come_between_steps(void **state)
 {
 	const struct feed_params params = { .augment = { .crop = 2, .flip = true },
-					    .prefetch = true };
+					    .prefetch = PREFETCH_YES };
 	struct rank rank = new_rank(&params, 0, 1), other = new_rank(&params, 0, 1);
 
 	(void)state;
@@ -216,18 +217,29 @@ static void around_an_image_there_is_what_it_is_told(void **state)
 {
 	const struct augment_params crop = { .crop = 3 };
 	const struct rng rng = rng_make(1, RNG_AUGMENT, 0, 0);
-	float x[FEATURES], spare[FEATURES];
+	float x[FEATURES];
 	const float around[] = { -7, -8 };
 	size_t outside = 0;
 
 	(void)state;
-	memcpy(x, images, sizeof(x));
-	augment(&crop, &rng, &dataset.shape, around, spare, x);
+	augment(&crop, &rng, &dataset.shape, around, images, x);
 	for (size_t i = 0; i < FEATURES; i++) {
 		assert_true(x[i] > 0 || x[i] == around[i / SIDE / SIDE]);
 		outside += x[i] < 0;
 	}
 	assert_true(outside > 0);
+}
+
+static void a_window_may_miss_the_image(void **state)
+{
+	const struct augment_params far = { .crop = 100, .flip = true };
+	const struct rng rng = rng_make(1, RNG_AUGMENT, 0, 0);
+	float x[FEATURES];
+
+	(void)state;
+	augment(&far, &rng, &dataset.shape, NULL, images, x);
+	for (size_t i = 0; i < FEATURES; i++)
+		assert_true(x[i] == 0);
 }
 
 static void only_images_can_be_changed(void **state)
@@ -253,6 +265,7 @@ int main(void)
 		cmocka_unit_test(any_number_of_ranks_sees_the_same_images),
 		cmocka_unit_test(images_are_moved_and_mirrored_evenly),
 		cmocka_unit_test(around_an_image_there_is_what_it_is_told),
+		cmocka_unit_test(a_window_may_miss_the_image),
 		cmocka_unit_test(only_images_can_be_changed),
 	};
 
