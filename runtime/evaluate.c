@@ -77,7 +77,7 @@ static int build(struct parts *parts, const struct job *job, struct error *err)
 
 	cpu_threads((int)threads);
 	parts->feed_params = job->feed_params;
-	parts->feed_params.prefetch = false;
+	parts->feed_params.prefetch = PREFETCH_NO;
 	feed.shard = parts->shard = shard_new(&job->shard, train, batch, 0, 1, job->params.seed);
 	env.team = parts->team = team_new(threads);
 	if (feed_new(&parts->feed, &feed, err) < 0 ||
