@@ -9,6 +9,7 @@
 
 struct error;
 struct flags;
+struct model;
 
 struct job_load {
 	bool trained;		  /* in: there is a checkpoint (job_begun) */
@@ -16,6 +17,7 @@ struct job_load {
 	struct settings resolved; /* the same with every default: itself a recipe */
 	struct job job;
 	struct problems problems; /* what is wrong, in the order of the lines */
+	double sample_bytes;	  /* of all training samples; set by job_load_model */
 };
 
 /*
@@ -30,6 +32,12 @@ int job_load_text(struct job_load *load, const char *text, const char *name,
 		  const struct flags *flags);
 /* Whether the recipe can be trained by so many ranks. */
 int job_load_fits(const struct job_load *load, size_t ranks, struct error *err);
+/*
+ * The model that each of `ranks` would build, without memory to run it; NULL after adding to
+ * load->problems what speaks against it, or against the data. Caller frees with model_free before
+ * it releases `load`.
+ */
+struct model *job_load_model(struct job_load *load, size_t ranks);
 void job_load_report(const struct job_load *load); /* all problems, on stderr */
 void job_load_release(struct job_load *load);
 

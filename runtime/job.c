@@ -8,7 +8,6 @@
 #include "lib/memory.h"
 #include "lib/setting.h"
 #include "runtime/compress/compress.h"
-#include "runtime/model/model.h"
 #include "runtime/transport/transport.h"
 
 enum { NAME_BYTES = 200 }; /* file systems allow 255, and "-2" may follow */
@@ -22,8 +21,12 @@ static const struct opt top_options[] = {
 	{ 0 }
 };
 
+static const char *const init_rules[] = { "default", "kaiming", "xavier", "critical", NULL };
+
 static const struct opt model_options[] = {
-	{ "init_from", OPT_PATH, ROW(init_from), "",
+	{ "init", OPT_CHOICE, offsetof(struct model_params, init), "default",
+	  "how weights begin: as each layer has it, or all by one rule", .choices = init_rules },
+	{ "init_from", OPT_PATH, offsetof(struct model_params, init_from), "",
 	  "safetensors file of weights to begin with, such as PyTorch writes" },
 	{ 0 }
 };
@@ -65,7 +68,7 @@ static const struct opt checkpoint_options[] = {
 const struct job_section job_sections[] = {
 	{ "", top_options, IN_JOB(params) },
 	{ "data", feed_options, IN_JOB(feed_params), &data_formats, "format", NULL, IN_JOB(data) },
-	{ "model", model_options, IN_JOB(params), &models, "preset", NULL, IN_JOB(model) },
+	{ "model", model_options, IN_JOB(model_params), &models, "preset", NULL, IN_JOB(model) },
 	{ "train", train_options, IN_JOB(params) },
 	{ "train.optimizer", optim_options, IN_JOB(optim_params), &optimizers, "name", "sgd",
 	  IN_JOB(optimizer) },
@@ -125,13 +128,23 @@ static void check_values(const struct job *job, const struct settings *resolved,
 			     job->params.port);
 }
 
+void job_expand(struct settings *given)
+{
+	for (const struct job_section *s = job_sections; s->prefix; s++)
+		if (s->registry)
+			registry_expand(given, s->prefix, s->key);
+	layer_list_expand(given, "model");
+}
+
 void job_read(struct job *job, struct settings *given, struct settings *resolved,
 	      struct problems *problems)
 {
 	for (const struct job_section *s = job_sections; s->prefix; s++) {
 		char *base = (char *)job;
 
-		if (s->registry)
+		if (s->registry == &models && layer_list_given(given, s->prefix))
+			layer_list_read(&job->layers, given, s->prefix, resolved, problems);
+		else if (s->registry)
 			registry_read(s->registry, given, s->prefix, s->key, s->fallback,
 				      (struct part *)(void *)(base + s->part_offset), resolved,
 				      problems);
@@ -144,10 +157,41 @@ void job_read(struct job *job, struct settings *given, struct settings *resolved
 	check_values(job, resolved, problems);
 }
 
+struct model_env job_model_env(const struct job *job, const struct dataset *dataset)
+{
+	return (struct model_env){ .input = dataset->shape,
+				   .sparse = dataset->sparse.start != NULL,
+				   .classes = dataset->classes,
+				   .labels = dataset->labels,
+				   .vocabulary = dataset->vocabulary,
+				   .init = (enum model_init_rule)job->model_params.init,
+				   .seed = job->params.seed };
+}
+
+int job_model_new(struct model **out, const struct job *job, const struct model_env *env,
+		  struct error *err)
+{
+	return job->layers.count ? model_new_listed(out, &job->layers, env, err)
+				 : model_new(out, &job->model, env, err);
+}
+
+struct job_memory job_memory(const struct job *job, const struct model *model)
+{
+	const struct optimizer *optimizer = PART_AS(&job->optimizer, struct optimizer);
+	double block = (double)model_count(model) * sizeof(float);
+	struct job_memory memory = { .weights = block,
+				     .gradient = block,
+				     .arena = (double)model_arena_bytes(model) };
+
+	for (size_t i = 0; i < OPTIM_SLOTS && optimizer->slot_names[i]; i++)
+		memory.slots += block;
+	return memory;
+}
+
 void job_begun(struct job *job)
 {
-	free(job->params.init_from);
-	job->params.init_from = NULL;
+	free(job->model_params.init_from);
+	job->model_params.init_from = NULL;
 }
 
 void job_rows(struct job *job, job_visit *visit, void *arg)
@@ -202,5 +246,6 @@ void job_release(struct job *job)
 		if (s->options)
 			opt_release(s->options, base + s->params_offset);
 	}
+	layer_list_release(&job->layers);
 	*job = (struct job){ 0 };
 }

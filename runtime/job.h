@@ -8,6 +8,8 @@
 #include "lib/registry.h"
 #include "runtime/data/data.h"
 #include "runtime/feed.h"
+#include "runtime/model/list.h"
+#include "runtime/model/model.h"
 #include "runtime/optim/optim.h"
 #include "runtime/sync/sync.h"
 
@@ -19,7 +21,6 @@ struct job_params {
 	char *name;
 	size_t seed;
 	char *hosts;
-	char *init_from;			  /* safetensors file; NULL: from the seed */
 	size_t epochs, steps;			  /* steps > 0 counts, else epochs */
 	size_t batch;				  /* samples of one step, over all ranks */
 	double clip;				  /* largest 2-norm of the gradient; 0: none */
@@ -30,9 +31,17 @@ struct job_params {
 	char *port;				  /* "0", "40000" or "40000-40100" */
 };
 
+/* Beside a preset's options, or the layers. */
+struct model_params {
+	int init;	 /* enum model_init_rule */
+	char *init_from; /* safetensors file; NULL: by the rule */
+};
+
 struct job {
 	struct job_params params;
 	struct part data, model, optimizer, schedule, sync, compressor, transport;
+	struct layer_list layers; /* of the model instead of a preset */
+	struct model_params model_params;
 	struct shard_params shard;
 	struct feed_params feed_params;
 	struct optim_params optim_params;
@@ -67,6 +76,20 @@ void job_begun(struct job *job);
 /* Calls visit for every row of every table, with the struct that it fills. */
 typedef void job_visit(void *arg, const char *prefix, const struct opt *row, void *params);
 void job_rows(struct job *job, job_visit *visit, void *arg);
+
+/* Spells out what a recipe may abbreviate, so that --set can add to it. */
+void job_expand(struct settings *given);
+
+/* The environment of a model for such samples; the rest of it is the caller's to fill. */
+struct model_env job_model_env(const struct job *job, const struct dataset *dataset);
+int job_model_new(struct model **out, const struct job *job, const struct model_env *env,
+		  struct error *err);
+
+/* Bytes that one rank holds beside its samples. */
+struct job_memory {
+	double weights, gradient, slots, arena;
+};
+struct job_memory job_memory(const struct job *job, const struct model *model);
 
 /* The files that workers need: what OPT_PATH and OPT_PATHS rows name, to read or to replace by
  * another path (owned by the job). Caller frees the array. */

@@ -2,9 +2,15 @@
 #include "lib/registry.h"
 #include "runtime/model/layer.h"
 
-#define LAYERS(X)  X(linear) X(relu) X(tanh) X(sigmoid) X(dropout)
+/* clang-format off */
+#define LAYERS(X) \
+	X(linear) X(embedding_bag) \
+	X(relu) X(tanh) X(sigmoid) \
+	X(dropout) \
+	X(add)
+/* clang-format on */
 #define LOSSES(X)  X(softmax_cross_entropy) X(logistic) X(hinge) X(mean_squared_error)
-#define PRESETS(X) X(softmax) X(logistic) X(svm) X(mlp)
+#define PRESETS(X) X(softmax) X(logistic) X(svm) X(mlp) X(fasttext)
 
 #define LAYER_DECLARATION(name) extern const struct layer layer_##name;
 #define LAYER_ENTRY(name)	&layer_##name.entry,

@@ -44,6 +44,7 @@ static void bench_init(struct bench *b, const struct entry *entry, struct shape 
 		assert_int_equal(b->layer->plan(b->part.params, &shape, &env, &b->plan, &err), 0);
 	b->call = (struct layer_call){
 		.params = b->part.params,
+		.plan = &b->plan,
 		.input = &b->input,
 		.output = &b->plan.output,
 		.team = b->team,
