@@ -157,32 +157,25 @@ static struct place place_of(const struct job_load *load, const char *key)
 	return settings_find(&load->resolved, key)->value_place;
 }
 
-struct model *job_load_model(struct job_load *load, size_t ranks)
+struct model *job_load_model(struct job_load *load, const struct dataset *data, size_t ranks)
 {
 	const struct job *job = &load->job;
 	struct problems *problems = &load->problems;
-	struct dataset data;
-	struct model_env env;
+	struct model_env env = job_model_env(job, data);
 	struct model *model = NULL;
 	struct error err;
 
-	if (dataset_describe(&job->data, job->params.seed, &data, &err) < 0) {
-		problems_add(problems, place_of(load, "data.format"), "%s", err.text);
-		return NULL;
-	}
-	load->sample_bytes = dataset_bytes(&data);
-	env = job_model_env(job, &data);
+	load->sample_bytes = dataset_bytes(data);
 	env.max_batch = (job->params.batch + ranks - 1) / ranks;
 	env.plan_only = true;
-	if (job->params.batch > data.count)
+	if (job->params.batch > data->count)
 		problems_add(problems, place_of(load, "train.batch"),
 			     "train.batch: %zu is more than the %zu training samples",
-			     job->params.batch, data.count);
+			     job->params.batch, data->count);
 	else if (job_model_new(&model, job, &env, &err) < 0 && job->layers.count)
 		problems_add_line(problems, err.text);
 	else if (!model)
 		problems_add(problems, place_of(load, "model.preset"), "%s", err.text);
-	dataset_release(&data);
 	return model;
 }
 

@@ -33,11 +33,11 @@ int job_load_text(struct job_load *load, const char *text, const char *name,
 /* Whether the recipe can be trained by so many ranks. */
 int job_load_fits(const struct job_load *load, size_t ranks, struct error *err);
 /*
- * The model that each of `ranks` would build, without memory to run it; NULL after adding to
- * load->problems what speaks against it, or against the data. Caller frees with model_free before
+ * The model that each of `ranks` would build for samples like `data`, without memory to run it;
+ * NULL after adding to load->problems what speaks against it. Caller frees with model_free before
  * it releases `load`.
  */
-struct model *job_load_model(struct job_load *load, size_t ranks);
+struct model *job_load_model(struct job_load *load, const struct dataset *data, size_t ranks);
 void job_load_report(const struct job_load *load); /* all problems, on stderr */
 void job_load_release(struct job_load *load);
 

@@ -34,7 +34,7 @@ struct job_params {
 /* Beside a preset's options, or the layers. */
 struct model_params {
 	int init;	 /* enum model_init_rule */
-	char *init_from; /* safetensors file; NULL: by the rule */
+	char *init_from; /* safetensors file; NULL: from the seed */
 };
 
 struct job {
@@ -70,13 +70,6 @@ extern const struct registry *const job_registries[];
 void job_read(struct job *job, struct settings *given, struct settings *resolved,
 	      struct problems *problems);
 
-/* Weights come from a checkpoint: forgets what a run begins with otherwise. */
-void job_begun(struct job *job);
-
-/* Calls visit for every row of every table, with the struct that it fills. */
-typedef void job_visit(void *arg, const char *prefix, const struct opt *row, void *params);
-void job_rows(struct job *job, job_visit *visit, void *arg);
-
 /* Spells out what a recipe may abbreviate, so that --set can add to it. */
 void job_expand(struct settings *given);
 
@@ -90,6 +83,13 @@ struct job_memory {
 	double weights, gradient, slots, arena;
 };
 struct job_memory job_memory(const struct job *job, const struct model *model);
+
+/* Weights come from a checkpoint: forgets what a run begins with otherwise. */
+void job_begun(struct job *job);
+
+/* Calls visit for every row of every table, with the struct that it fills. */
+typedef void job_visit(void *arg, const char *prefix, const struct opt *row, void *params);
+void job_rows(struct job *job, job_visit *visit, void *arg);
 
 /* The files that workers need: what OPT_PATH and OPT_PATHS rows name, to read or to replace by
  * another path (owned by the job). Caller frees the array. */
