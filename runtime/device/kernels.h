@@ -6,19 +6,43 @@
 #ifndef DSTRAIN_RUNTIME_KERNELS_H
 #define DSTRAIN_RUNTIME_KERNELS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-struct error;
 struct adagrad_step;
 struct adam_step;
+struct gemm_part;
+struct conv_product;
+struct conv_slope;
+struct conv_view;
 struct lamb_step;
+struct norm;
+struct pool;
 struct sgd_step;
 
 /* clang-format off */
 #define POINTWISE_KERNELS(X) \
 	X(void, relu, (float *y, const float *x, size_t count)) /* y may be x */ \
-	X(void, relu_slope, (float *dx, const float *y, const float *dy, size_t count)) /* dx may be dy */
+	X(void, relu_slope, (float *dx, const float *y, const float *dy, size_t count)) /* dx may be dy */ \
+	X(void, sum, (float *y, const float *x, const float *z, size_t count, bool relu)) /* y may be x */
+
+#define CONV_KERNELS(X) \
+	X(void, conv_copy, (const struct conv_view *view, const float *planes, float *copy)) \
+	X(void, conv_product, (const struct conv_product *product)) \
+	X(void, conv_turn, (const float *planes, size_t plane, size_t channels, size_t pixels, float *turned)) \
+	X(void, conv_slope, (const struct conv_slope *slope))
+
+#define POOL_KERNELS(X) \
+	X(void, max_pool, (const struct pool *pool, const float *plane, float *out, unsigned char *which)) \
+	X(void, max_pool_slope, (const struct pool *pool, const float *dout, const unsigned char *which, float *din))
+
+/* Of planes: count numbers of one channel that adjoin. */
+#define PLANE_KERNELS(X) \
+	X(void, moments, (const float *x, size_t count, float *mean, float *squares)) /* sum of (x - mean)^2 */ \
+	X(void, scale_shift, (float *y, const float *x, size_t count, float a, float b, bool relu)) \
+	X(void, norm_sums, (const float *x, const float *dy, size_t count, const struct norm *norm, float *sums)) \
+	X(void, norm_slope, (float *dx, const float *x, const float *dy, size_t count, const struct norm *norm))
 
 #define BYTE_KERNELS(X) \
 	X(void, scale_bytes, (float *y, const uint8_t *x, size_t count, float scale, float shift))
@@ -38,10 +62,18 @@ struct sgd_step;
 	X(void, lamb, (const struct lamb_step *step, float *w, const float *mean, \
 		       const float *square, size_t count))
 
+#define GEMM_KERNELS(X) \
+	X(void, gemm, (const struct gemm_part *part)) /* runtime/device/gemm.h */ \
+	X(void, dots, (const struct gemm_part *part)) /* the same, where s_k and v_k are 1 */
+
 #define KERNELS(X) \
 	POINTWISE_KERNELS(X) \
+	CONV_KERNELS(X) \
+	POOL_KERNELS(X) \
+	PLANE_KERNELS(X) \
 	OPTIM_KERNELS(X) \
-	BYTE_KERNELS(X)
+	BYTE_KERNELS(X) \
+	GEMM_KERNELS(X)
 /* clang-format on */
 
 #define KERNEL_POINTER(type, name, arguments) type(*name) arguments;
@@ -54,7 +86,12 @@ struct kernels {
 /* The best set that this processor has, or the one that DSTRAIN_ISA names. */
 const struct kernels *kernels(void);
 
-/* All sets that this processor has, from the plainest; NULL-terminated. For tests. */
+/* For tests: all sets that this processor has, from the plainest, NULL-terminated; and what
+ * kernels() gives from now on. */
 const struct kernels *const *kernels_all(void);
+void kernels_choose(const struct kernels *set);
+
+/* One of these from now on; NULL: as at the start. For tests, while no kernel runs. */
+void kernels_choose(const struct kernels *set);
 
 #endif

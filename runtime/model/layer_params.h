@@ -12,8 +12,33 @@ struct linear_params {
 	double deviation; /* of the weights at the begin; 0: as PyTorch's; no option */
 };
 
+enum bag_mode { BAG_MEAN, BAG_SUM };
+
+struct embedding_bag_params {
+	size_t width;
+	int mode;
+};
+
 struct dropout_params {
 	double rate;
+};
+
+struct conv2d_params {
+	size_t channels, kernel, stride, padding, groups;
+	bool bias;
+};
+
+struct pool2d_params {
+	size_t kernel, stride, padding; /* stride 0: the kernel's side */
+};
+
+struct batch_norm_params {
+	double eps, momentum;
+};
+
+struct group_norm_params {
+	size_t groups;
+	double eps;
 };
 
 #endif
