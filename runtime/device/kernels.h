@@ -64,4 +64,7 @@ const struct kernels *kernels(void);
 const struct kernels *const *kernels_all(void);
 void kernels_choose(const struct kernels *set);
 
+/* One of these from now on; NULL: as at the start. For tests, while no kernel runs. */
+void kernels_choose(const struct kernels *set);
+
 #endif
