@@ -18,7 +18,11 @@ struct sgd_step;
 /* clang-format off */
 #define POINTWISE_KERNELS(X) \
 	X(void, relu, (float *y, const float *x, size_t count)) /* y may be x */ \
-	X(void, relu_slope, (float *dx, const float *y, const float *dy, size_t count)) /* dx may be dy */
+	X(void, relu_slope, (float *dx, const float *y, const float *dy, size_t count)) /* dx may be dy */ \
+	X(void, add, (float *y, const float *x, size_t count)) /* as cpu_add, and so on */ \
+	X(void, sum, (float *y, const float *const *x, size_t n, size_t count)) \
+	X(void, scale, (float *y, float factor, size_t count)) \
+	X(void, axpy, (float *y, float factor, const float *x, size_t count))
 
 #define BYTE_KERNELS(X) \
 	X(void, scale_bytes, (float *y, const uint8_t *x, size_t count, float scale, float shift))

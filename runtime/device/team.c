@@ -3,7 +3,6 @@
  * round closed: the caller waits only for those that are at work, so that no round lasts longer
  * than it would without a thread that the system does not run just now.
  */
-#define _GNU_SOURCE /* sched_getaffinity */
 #include "runtime/device/team.h"
 
 #include <assert.h>
@@ -14,6 +13,7 @@
 #include <stdlib.h>
 
 #include "lib/clock.h"
+#include "lib/limit.h"
 #include "lib/memory.h"
 
 #define LOOK_S 50e-6 /* for as long sleep would cost more than it gives back */
@@ -54,18 +54,19 @@ static void pause_briefly(void)
 #endif
 }
 
-/* Whether *value stops being `is` (or `over` comes) while it is worth looking. */
+/* Whether it is done while it is worth looking; others that want the processor get it. */
 static bool look(const struct team *team, bool (*done)(const struct team *, unsigned), unsigned arg)
 {
 	double until = team->crowded ? 0 : clock_now() + LOOK_S;
 
-	do
+	do {
 		for (int i = 0; i < LOOKS; i++) {
 			if (done(team, arg))
 				return true;
 			pause_briefly();
 		}
-	while (clock_now() < until);
+		sched_yield();
+	} while (clock_now() < until);
 	return false;
 }
 
@@ -149,12 +150,11 @@ static void *serve(void *arg)
 	}
 }
 
-static bool is_crowded(size_t threads)
+size_t team_size(size_t wanted, size_t ranks)
 {
-	cpu_set_t processors;
+	size_t share = limit_processors() / ranks;
 
-	return sched_getaffinity(0, sizeof(processors), &processors) == 0 &&
-	       (size_t)CPU_COUNT(&processors) < threads;
+	return wanted ? wanted : share ? share : 1;
 }
 
 struct team *team_new(size_t threads)
@@ -166,7 +166,7 @@ struct team *team_new(size_t threads)
 	pthread_mutex_init(&team->lock, NULL);
 	pthread_cond_init(&team->begin, NULL);
 	pthread_cond_init(&team->end, NULL);
-	team->crowded = is_crowded(threads);
+	team->crowded = threads > limit_processors();
 	team->threads = 1;
 	for (size_t i = 0; i < threads; i++) {
 		struct member *member = &team->members[i];

@@ -6,8 +6,8 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "lib/clock.h"
 #include "lib/memory.h"
 #include "runtime/device/team.h"
 
@@ -101,7 +101,6 @@ static void meet(void *arg, size_t chunk, size_t member)
 
 static void members_run_at_the_same_time_also_after_they_slept(void **state)
 {
-	struct timespec nap = { .tv_nsec = 2000000 }; /* longer than members look for work */
 	struct team *team = team_new(3);
 	pthread_barrier_t meeting;
 
@@ -110,7 +109,7 @@ static void members_run_at_the_same_time_also_after_they_slept(void **state)
 	for (int round = 0; round < 20; round++) {
 		team_run(team, 3, meet, &meeting);
 		if (round % 2)
-			nanosleep(&nap, NULL);
+			clock_sleep(2e-3); /* longer than members look for work */
 	}
 	pthread_barrier_destroy(&meeting);
 	team_free(team);
