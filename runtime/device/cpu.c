@@ -15,7 +15,7 @@ void cpu_add(float *y, const float *x, size_t count)
 
 void cpu_sum(float *y, const float *const *x, size_t n, size_t count)
 {
-	kernels()->sum(y, x, n, count);
+	kernels()->add_many(y, x, n, count);
 }
 
 void cpu_scale(float *y, float factor, size_t count)

@@ -6,23 +6,47 @@
 #ifndef DSTRAIN_RUNTIME_KERNELS_H
 #define DSTRAIN_RUNTIME_KERNELS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 struct adagrad_step;
 struct adam_step;
 struct gemm_part;
+struct conv_product;
+struct conv_slope;
+struct conv_view;
 struct lamb_step;
+struct norm;
+struct pool;
 struct sgd_step;
 
 /* clang-format off */
 #define POINTWISE_KERNELS(X) \
 	X(void, relu, (float *y, const float *x, size_t count)) /* y may be x */ \
 	X(void, relu_slope, (float *dx, const float *y, const float *dy, size_t count)) /* dx may be dy */ \
-	X(void, add, (float *y, const float *x, size_t count)) /* as cpu_add, and so on */ \
-	X(void, sum, (float *y, const float *const *x, size_t n, size_t count)) \
+	X(void, add, (float *y, const float *x, size_t count)) /* as cpu_add */ \
+	X(void, add_many, (float *y, const float *const *x, size_t n, size_t count)) /* as cpu_sum */ \
 	X(void, scale, (float *y, float factor, size_t count)) \
-	X(void, axpy, (float *y, float factor, const float *x, size_t count))
+	X(void, axpy, (float *y, float factor, const float *x, size_t count)) \
+	X(void, sum, (float *y, const float *x, const float *z, size_t count, bool relu)) /* y may be x */
+
+#define CONV_KERNELS(X) \
+	X(void, conv_copy, (const struct conv_view *view, const float *planes, float *copy)) \
+	X(void, conv_product, (const struct conv_product *product)) \
+	X(void, conv_turn, (const float *planes, size_t plane, size_t channels, size_t pixels, float *turned)) \
+	X(void, conv_slope, (const struct conv_slope *slope))
+
+#define POOL_KERNELS(X) \
+	X(void, max_pool, (const struct pool *pool, const float *plane, float *out, unsigned char *which)) \
+	X(void, max_pool_slope, (const struct pool *pool, const float *dout, const unsigned char *which, float *din))
+
+/* Of planes: count numbers of one channel that adjoin. */
+#define PLANE_KERNELS(X) \
+	X(void, moments, (const float *x, size_t count, float *mean, float *squares)) /* sum of (x - mean)^2 */ \
+	X(void, scale_shift, (float *y, const float *x, size_t count, float a, float b, bool relu)) \
+	X(void, norm_sums, (const float *x, const float *dy, size_t count, const struct norm *norm, float *sums)) \
+	X(void, norm_slope, (float *dx, const float *x, const float *dy, size_t count, const struct norm *norm))
 
 #define BYTE_KERNELS(X) \
 	X(void, scale_bytes, (float *y, const uint8_t *x, size_t count, float scale, float shift))
@@ -48,6 +72,9 @@ struct sgd_step;
 
 #define KERNELS(X) \
 	POINTWISE_KERNELS(X) \
+	CONV_KERNELS(X) \
+	POOL_KERNELS(X) \
+	PLANE_KERNELS(X) \
 	OPTIM_KERNELS(X) \
 	BYTE_KERNELS(X) \
 	GEMM_KERNELS(X)

@@ -23,4 +23,22 @@ struct dropout_params {
 	double rate;
 };
 
+struct conv2d_params {
+	size_t channels, kernel, stride, padding, groups;
+	bool bias;
+};
+
+struct pool2d_params {
+	size_t kernel, stride, padding; /* stride 0: the kernel's side */
+};
+
+struct batch_norm_params {
+	double eps, momentum;
+};
+
+struct group_norm_params {
+	size_t groups;
+	double eps;
+};
+
 #endif

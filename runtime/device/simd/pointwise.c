@@ -32,7 +32,7 @@ static void add_pair(float *restrict sum, const float *x, const float *y, size_t
 }
 
 /* Blocks that stay in the first cache, so that memory is read and written once. */
-void KERNEL(sum)(float *y, const float *const *x, size_t n, size_t count)
+void KERNEL(add_many)(float *y, const float *const *x, size_t n, size_t count)
 {
 	enum { BLOCK = 1024 };
 	float sum[BLOCK];
@@ -56,4 +56,17 @@ void KERNEL(axpy)(float *y, float factor, const float *x, size_t count)
 {
 	for (size_t i = 0; i < count; i++)
 		y[i] += factor * x[i];
+}
+
+void KERNEL(sum)(float *y, const float *x, const float *z, size_t count, bool relu)
+{
+	if (!relu)
+		for (size_t i = 0; i < count; i++)
+			y[i] = x[i] + z[i];
+	else
+		for (size_t i = 0; i < count; i++) {
+			float sum = x[i] + z[i];
+
+			y[i] = sum < 0 ? 0 : sum;
+		}
 }

@@ -118,6 +118,20 @@ INLINE void vec_transpose(vec row[WIDTH])
 	}
 }
 
+typedef int vec_mask __attribute__((vector_size(4 * WIDTH)));
+
+/* A NaN stays one. */
+static inline vec vec_relu(vec x)
+{
+	return (vec)((vec_mask)x & ~(x < (vec){ 0 }));
+}
+
+/* y where x > 0, else 0. */
+static inline vec vec_above(vec x, vec y)
+{
+	return (vec)((vec_mask)y & (x > (vec){ 0 }));
+}
+
 #define KERNEL_JOIN(name, isa)	 name##_##isa
 #define KERNEL_EXPAND(name, isa) KERNEL_JOIN(name, isa)
 #define KERNEL(name)		 KERNEL_EXPAND(name, ISA)
