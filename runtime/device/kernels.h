@@ -30,6 +30,10 @@ struct sgd_step;
 #define POINTWISE_KERNELS(X) \
 	X(void, relu, (float *y, const float *x, size_t count)) /* y may be x */ \
 	X(void, relu_slope, (float *dx, const float *y, const float *dy, size_t count)) /* dx may be dy */ \
+	X(void, add, (float *y, const float *x, size_t count)) /* as cpu_add */ \
+	X(void, add_many, (float *y, const float *const *x, size_t n, size_t count)) /* as cpu_sum */ \
+	X(void, scale, (float *y, float factor, size_t count)) \
+	X(void, axpy, (float *y, float factor, const float *x, size_t count)) \
 	X(void, sum, (float *y, const float *x, const float *z, size_t count, bool relu)) /* y may be x */
 
 #define FUNCTION_KERNELS(X) /* y may be x, dx may be dy or the other */ \
