@@ -123,6 +123,7 @@ fuzz:
 bench: all
 	$(Q)tests/deps bench
 	$(Q)tests/bench/workers
+	$(Q)tests/bench/step
 	$(Q)tests/bench/peers
 	$(Q)tests/bench/allreduce
 	$(Q)tests/bench/shaped

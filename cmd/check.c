@@ -5,6 +5,7 @@
 
 #include "cmd/cmd.h"
 #include "cmd/job_load.h"
+#include "cmd/layers.h"
 #include "cmd/output.h"
 #include "lib/error.h"
 #include "lib/hosts.h"
@@ -39,28 +40,42 @@ static void add_setting(struct json *to, const char *key, const struct setting *
 	}
 }
 
-/* The settings below `prefix` ("" or "train."), nested. */
+/* Is `name` the number of the item that the list lacks next? */
+static bool is_next(const struct json *list, const char *name)
+{
+	char *next = xasprintf("%zu", json_size(list));
+	bool same = strcmp(name, next) == 0;
+
+	free(next);
+	return same;
+}
+
+/* The settings below `prefix` ("" or "train."), nested; a list where they are numbered. */
 static struct json *nested(const struct settings *settings, const char *prefix)
 {
-	struct json *object = json_object_new();
+	struct json *json = NULL;
 	size_t skip = strlen(prefix);
 
 	for (size_t i = 0; i < settings->count; i++) {
 		const char *key = settings->entries[i].key;
 		char *name, *inner;
+		bool numbered;
 
 		if (strncmp(key, prefix, skip) != 0)
 			continue;
 		name = xstrndup(key + skip, strcspn(key + skip, "."));
 		inner = xasprintf("%s%s.", prefix, name);
+		numbered = name[strspn(name, "0123456789")] == '\0';
+		if (!json)
+			json = numbered ? json_array_new() : json_object_new();
 		if (!strchr(key + skip, '.'))
-			add_setting(object, name, &settings->entries[i]);
-		else if (!json_get(object, name))
-			json_add(object, name, nested(settings, inner));
+			add_setting(json, numbered ? NULL : name, &settings->entries[i]);
+		else if (numbered ? is_next(json, name) : !json_get(json, name))
+			json_add(json, numbered ? NULL : name, nested(settings, inner));
 		free(name);
 		free(inner);
 	}
-	return object;
+	return json;
 }
 
 static void add_problems(struct json *result, const char *text)
@@ -78,57 +93,75 @@ static void add_problems(struct json *result, const char *text)
 	json_add(result, "problems", list);
 }
 
-static void print_json(const struct job_load *load)
+static void print_json(const struct job_load *load, const struct model *model, size_t ranks)
 {
 	struct json *result = json_object_new();
 
 	json_add_bool(result, "valid", load->problems.count == 0);
-	if (load->problems.count)
+	if (load->problems.count) {
 		add_problems(result, buf_text(&load->problems.text));
-	else
+	} else {
 		json_add(result, "recipe", nested(&load->resolved, ""));
+		json_add(result, "model", layers_json(load, model, ranks));
+	}
 	output_json(result);
 	json_free(result);
 }
 
-/* The hosts file, if it is one; connects to nothing. */
-static void check_hosts(struct job_load *load)
+static void print_text(const struct job_load *load, const struct model *model, size_t ranks,
+		       const struct flags *flags)
+{
+	struct buf out = { 0 };
+
+	if (flags->print) {
+		settings_print(&load->resolved, &out);
+		fputs(buf_text(&out), stdout);
+		buf_release(&out);
+	} else if (!flags->quiet) {
+		layers_print(load, model, ranks);
+		printf("%s: ok\n", flags->operands[0]);
+	}
+}
+
+/* The hosts file, if it is one; connects to nothing. Returns how many ranks there would be. */
+static size_t check_hosts(struct job_load *load)
 {
 	const struct setting *spec = settings_find(&load->resolved, "hosts");
-	size_t before = load->problems.count;
+	size_t before = load->problems.count, ranks = 1;
 	struct hosts hosts = { 0 };
 	struct error err;
 
 	if (!spec || spec->kind != SETTING_SCALAR)
-		return;
-	if ((hosts_load(&hosts, spec->values[0], &load->problems, &err) < 0 ||
-	     job_load_fits(load, hosts_slots(&hosts), &err) < 0) &&
-	    load->problems.count == before)
+		return ranks;
+	if (hosts_load(&hosts, spec->values[0], &load->problems, &err) == 0) {
+		ranks = hosts_slots(&hosts);
+		if (job_load_fits(load, ranks, &err) < 0)
+			problems_add(&load->problems, spec->value_place, "%s", err.text);
+	} else if (load->problems.count == before) {
 		problems_add(&load->problems, spec->value_place, "%s", err.text);
+	}
 	hosts_release(&hosts);
+	return ranks;
 }
 
 static int check(const struct flags *flags)
 {
-	const char *path = flags->operands[0];
 	struct job_load load = { 0 };
+	struct model *model = NULL;
+	size_t ranks;
 	int status;
 
-	job_load(&load, path, flags);
-	check_hosts(&load);
-	status = load.problems.count ? EXIT_USAGE : EXIT_DONE;
+	job_load(&load, flags->operands[0], flags);
+	ranks = check_hosts(&load);
+	if (load.problems.count == 0)
+		model = job_load_model(&load, ranks);
+	status = model ? EXIT_DONE : EXIT_USAGE;
 	job_load_report(&load);
-	if (flags->json) {
-		print_json(&load);
-	} else if (status == EXIT_DONE && flags->print) {
-		struct buf out = { 0 };
-
-		settings_print(&load.resolved, &out);
-		fputs(buf_text(&out), stdout);
-		buf_release(&out);
-	} else if (status == EXIT_DONE && !flags->quiet) {
-		printf("%s: ok\n", path);
-	}
+	if (flags->json)
+		print_json(&load, model, ranks);
+	else if (model)
+		print_text(&load, model, ranks, flags);
+	model_free(model);
 	job_load_release(&load);
 	return status;
 }
@@ -142,7 +175,9 @@ const struct command check_command = {
 	.flags = FLAG_HOSTS | FLAG_SET | FLAG_PRINT | FLAG_JSON,
 	.summary = "Say what is wrong with a recipe, all at once",
 	.details =
-		"Starts nothing and connects to nothing. Data files must exist. With --print the "
-		"recipe comes back with every default filled in, and is itself a recipe.",
+		"Starts nothing and connects to nothing. Of a good recipe, shows the layers of the "
+		"model with what comes out of each, their parameters, operations and memory. Data "
+		"files must exist, and are read as far as a model has to know them. With --print "
+		"the recipe comes back with every default filled in, and is itself a recipe.",
 	.run = check,
 };

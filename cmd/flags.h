@@ -26,6 +26,8 @@ enum flag_set {
 	FLAG_STOP = 1 << 12,
 	FLAG_FOLLOW = 1 << 13,
 	FLAG_CLEAN = 1 << 14, /* --force and --yes */
+	FLAG_RECIPE = 1 << 15,
+	FLAG_DATA = 1 << 16,
 };
 
 /* What was given, or the defaults. Texts that were not given are NULL. */
@@ -35,7 +37,7 @@ struct flags {
 	const char **set; /* KEY=VALUE in order, from argv */
 	size_t set_count;
 
-	char *hosts, *run_dir;
+	char *hosts, *run_dir, *recipe, *data;
 	size_t fanout;
 	size_t begin_bytes, end_bytes, factor, iters;
 	double grace_s, stop_grace_s; /* stop_grace_s 0: not given */

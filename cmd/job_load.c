@@ -104,27 +104,22 @@ static void check_files(struct job_load *load)
 	}
 }
 
-/* So that --set sync.period=4 can go beside "sync: local_sgd". */
-static void expand_names(struct settings *recipe)
-{
-	for (const struct job_section *s = job_sections; s->prefix; s++)
-		if (s->registry)
-			registry_expand(recipe, s->prefix, s->key);
-}
-
 static void read_flags(struct job_load *load, const struct flags *flags)
 {
 	static const struct place place = { .file = "--set" };
 	struct error err;
 
 	for (size_t i = 0; i < flags->set_count; i++) {
-		expand_names(&load->given);
+		job_expand(&load->given);
 		if (recipe_set(&load->given, flags->set[i], &err) < 0)
 			problems_add(&load->problems, place, "%s", err.text);
 	}
 	if (flags->hosts)
 		settings_set(&load->given, "hosts", flags->hosts,
 			     (struct place){ .file = "--hosts" });
+	if (flags->data)
+		settings_set(&load->given, "data.test", flags->data,
+			     (struct place){ .file = "--data" });
 }
 
 static int judge(struct job_load *load, const char *path, const struct flags *flags)
@@ -168,6 +163,40 @@ int job_load_fits(const struct job_load *load, size_t ranks, struct error *err)
 		       ? 0
 		       : error_set(err, "train.batch: %zu is fewer samples than the %zu ranks",
 				   batch, ranks);
+}
+
+static struct place place_of(const struct job_load *load, const char *key)
+{
+	return settings_find(&load->resolved, key)->value_place;
+}
+
+struct model *job_load_model(struct job_load *load, size_t ranks)
+{
+	const struct job *job = &load->job;
+	struct problems *problems = &load->problems;
+	struct dataset data;
+	struct model_env env;
+	struct model *model = NULL;
+	struct error err;
+
+	if (dataset_describe(&job->data, job->params.seed, &data, &err) < 0) {
+		problems_add(problems, place_of(load, "data.format"), "%s", err.text);
+		return NULL;
+	}
+	load->sample_bytes = dataset_bytes(&data);
+	env = job_model_env(job, &data);
+	env.max_batch = (job->params.batch + ranks - 1) / ranks;
+	env.plan_only = true;
+	if (job->params.batch > data.count)
+		problems_add(problems, place_of(load, "train.batch"),
+			     "train.batch: %zu is more than the %zu training samples",
+			     job->params.batch, data.count);
+	else if (job_model_new(&model, job, &env, &err) < 0 && job->layers.count)
+		problems_add_line(problems, err.text);
+	else if (!model)
+		problems_add(problems, place_of(load, "model.preset"), "%s", err.text);
+	dataset_release(&data);
+	return model;
 }
 
 void job_load_report(const struct job_load *load)

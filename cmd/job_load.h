@@ -7,18 +7,20 @@
 
 struct error;
 struct flags;
+struct model;
 
 struct job_load {
-	struct settings given;	  /* the recipe with --set and --hosts */
+	struct settings given;	  /* the recipe with --set, --hosts and --data */
 	struct settings resolved; /* the same with every default: itself a recipe */
 	struct job job;
 	struct problems problems; /* what is wrong, in the order of the lines */
+	double sample_bytes;	  /* of all training samples; set by job_load_model */
 };
 
 /*
- * Reads the recipe at `path`, then --set and --hosts, and judges it all: keys, values, data files.
- * Returns 0, or -1 with at least one problem (a file that cannot be read is one, too). `load` must
- * be zeroed, and is releasable whatever happened. Borrows `path` and `flags`.
+ * Reads the recipe at `path`, then --set, --hosts and --data, and judges it all: keys, values, data
+ * files. Returns 0, or -1 with at least one problem (a file that cannot be read is one, too).
+ * `load` must be zeroed, and is releasable whatever happened. Borrows `path` and `flags`.
  */
 int job_load(struct job_load *load, const char *path, const struct flags *flags);
 /* The same from text; `name` stands for the file, and is borrowed. */
@@ -26,6 +28,12 @@ int job_load_text(struct job_load *load, const char *text, const char *name,
 		  const struct flags *flags);
 /* Whether the recipe can be trained by so many ranks. */
 int job_load_fits(const struct job_load *load, size_t ranks, struct error *err);
+/*
+ * The model that each of `ranks` would build, without memory to run it; NULL after adding to
+ * load->problems what speaks against it, or against the data. Caller frees with model_free before
+ * it releases `load`.
+ */
+struct model *job_load_model(struct job_load *load, size_t ranks);
 void job_load_report(const struct job_load *load); /* all problems, on stderr */
 void job_load_release(struct job_load *load);
 

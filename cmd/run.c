@@ -12,6 +12,18 @@ static int fail(int status, const struct error *why)
 	return status;
 }
 
+/* Says early what workers would say, if that takes no reading of all samples. */
+static bool model_is_good(struct job_load *load, size_t ranks)
+{
+	struct model *model;
+
+	if (!PART_AS(&load->job.data, struct data_format)->describe)
+		return true;
+	model = job_load_model(load, ranks);
+	model_free(model);
+	return model;
+}
+
 static int start(struct train *train)
 {
 	const struct job_params *params = &train->load->job.params;
@@ -20,6 +32,8 @@ static int start(struct train *train)
 
 	if (train_hosts(train, params->hosts, &err) < 0)
 		return fail(EXIT_USAGE, &err);
+	if (!model_is_good(train->load, hosts_slots(&train->hosts)))
+		return EXIT_USAGE;
 	if (train_files(train, &err) < 0)
 		return fail(EXIT_FAILED, &err);
 	if (flags->dry_run) {

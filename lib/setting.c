@@ -52,6 +52,12 @@ struct setting *settings_find(const struct settings *settings, const char *key)
 	return NULL;
 }
 
+/* Does the last component of the key number an item of a list? */
+static bool is_index(const char *name)
+{
+	return name[strspn(name, "0123456789")] == '\0';
+}
+
 static void setting_release(struct setting *setting)
 {
 	for (size_t i = 0; i < setting->count; i++)
@@ -66,6 +72,14 @@ static bool below(const char *key, const char *section)
 	size_t length = strlen(section);
 
 	return strncmp(key, section, length) == 0 && (key[length] == '\0' || key[length] == '.');
+}
+
+bool settings_has(const struct settings *settings, const char *key)
+{
+	for (size_t i = 0; i < settings->count; i++)
+		if (below(settings->entries[i].key, key))
+			return true;
+	return false;
 }
 
 void settings_remove(struct settings *settings, const char *key)
@@ -178,10 +192,9 @@ static void print_value(struct buf *out, const char *value)
 		setting_quote(out, value);
 }
 
-static void print_entry(const struct setting *entry, const char *name, size_t depth,
-			struct buf *out)
+/* What stands behind "key:" or "-". */
+static void print_values(const struct setting *entry, struct buf *out)
 {
-	buf_addf(out, "%*s%s:", (int)(2 * depth), "", name);
 	if (entry->kind == SETTING_SCALAR) {
 		buf_addf(out, " ");
 		print_value(out, entry->values[0]);
@@ -196,31 +209,53 @@ static void print_entry(const struct setting *entry, const char *name, size_t de
 	buf_addf(out, "\n");
 }
 
+static void print_level(const struct settings *settings, const char *prefix, size_t depth,
+			struct buf *out);
+
+/* One component below a prefix, and all below that: "name: ..." or, of a list, "- ...". */
+static void print_child(const struct settings *settings, const struct setting *entry,
+			const char *inner, const char *name, size_t depth, struct buf *out)
+{
+	int indent = (int)(2 * depth);
+	bool item = is_index(name);
+	size_t start = out->length;
+
+	if (item && entry->kind == SETTING_SECTION) {
+		print_level(settings, inner, depth + 1, out);
+		if (out->length > start)
+			out->data[start + 2 * depth] = '-';
+	} else if (item) {
+		buf_addf(out, "%*s-", indent, "");
+		print_values(entry, out);
+	} else {
+		buf_addf(out, "%*s%s:", indent, "", name);
+		print_values(entry, out);
+		if (entry->kind == SETTING_SECTION)
+			print_level(settings, inner, depth + 1, out);
+	}
+}
+
 /* Prints the entries below `prefix` ("" or "train."), each first component once, in order. */
 static void print_level(const struct settings *settings, const char *prefix, size_t depth,
 			struct buf *out)
 {
+	static const struct setting section = { .kind = SETTING_SECTION };
 	struct settings done = { 0 };
 	size_t skip = strlen(prefix);
 
 	for (size_t i = 0; i < settings->count; i++) {
-		const char *key = settings->entries[i].key;
-		size_t width;
+		const struct setting *entry = &settings->entries[i];
 		char *name, *inner;
 
-		if (strncmp(key, prefix, skip) != 0)
+		if (strncmp(entry->key, prefix, skip) != 0)
 			continue;
-		width = strcspn(key + skip, ".");
-		name = xstrndup(key + skip, width);
+		name = xstrndup(entry->key + skip, strcspn(entry->key + skip, "."));
 		inner = xasprintf("%s%s.", prefix, name);
 		if (!settings_find(&done, name)) {
-			settings_add(&done, name, SETTING_SECTION, settings->entries[i].place);
-			if (key[skip + width] || settings->entries[i].kind == SETTING_SECTION) {
-				buf_addf(out, "%*s%s:\n", (int)(2 * depth), "", name);
-				print_level(settings, inner, depth + 1, out);
-			} else {
-				print_entry(&settings->entries[i], name, depth, out);
-			}
+			settings_add(&done, name, SETTING_SECTION, entry->place);
+			if (strchr(entry->key + skip, '.'))
+				entry = &section;
+			print_child(settings, entry, inner, name, depth, out);
 		}
 		free(name);
 		free(inner);
@@ -231,14 +266,6 @@ static void print_level(const struct settings *settings, const char *prefix, siz
 void settings_print(const struct settings *settings, struct buf *out)
 {
 	print_level(settings, "", 0, out);
-}
-
-static bool is_known(const struct settings *known, const char *key)
-{
-	for (size_t i = 0; i < known->count; i++)
-		if (below(known->entries[i].key, key))
-			return true;
-	return false;
 }
 
 /* The known names beside the last component of `key`. */
@@ -278,10 +305,10 @@ void settings_report_unused(const struct settings *settings, const struct settin
 
 		if (entry->used || (reported && below(entry->key, reported)))
 			continue;
-		if (entry->kind == SETTING_SECTION && is_known(known, entry->key))
+		if (entry->kind == SETTING_SECTION && settings_has(known, entry->key))
 			continue;
 		reported = entry->key;
-		if (is_known(known, entry->key))
+		if (settings_has(known, entry->key))
 			problems_add(problems, entry->value_place,
 				     "'%s' needs keys below it, not a %s", entry->key,
 				     entry->kind == SETTING_LIST ? "list" : "value");
@@ -316,6 +343,19 @@ void problems_add(struct problems *problems, struct place place, const char *for
 	else
 		buf_addf(&problems->text, "%s: %s\n", place.file, text);
 	problems->count++;
+}
+
+void problems_add_line(struct problems *problems, const char *line)
+{
+	buf_addf(&problems->text, "%s\n", line);
+	problems->count++;
+}
+
+int place_prefix(struct error *err, struct place place)
+{
+	if (place.line)
+		return error_prefix(err, "%s:%d:%d", place.file, place.line, place.column);
+	return error_prefix(err, "%s", place.file);
 }
 
 int problems_move(struct problems *to, struct problems *found, const char *name, struct error *err)

@@ -50,11 +50,13 @@ void setting_add_value(struct setting *setting, const char *value, size_t length
 struct setting *settings_copy(struct settings *settings, const char *key,
 			      const struct setting *from);
 struct setting *settings_find(const struct settings *settings, const char *key); /* may be NULL */
+/* Is there an entry `key`, or one below it? */
+bool settings_has(const struct settings *settings, const char *key);
 /* Replaces or adds a scalar, or a list written "[a, b]". */
 void settings_set(struct settings *settings, const char *key, const char *text, struct place place);
 /* Drops an entry and all below it ("train" drops "train.epochs" too). */
 void settings_remove(struct settings *settings, const char *key);
-/* As YAML text, in the order of the entries, nested. */
+/* As YAML text, in the order of the entries, nested; "a.0", "a.1", ... are the items of a list. */
 void settings_print(const struct settings *settings, struct buf *out);
 void setting_quote(struct buf *out, const char *text); /* one value, in double quotes */
 /* UTF-8 without control characters but line ends and tabs: fit for a terminal, and what was quoted
@@ -67,6 +69,9 @@ void settings_release(struct settings *settings);
 
 void problems_add(struct problems *problems, struct place place, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
+void problems_add_line(struct problems *problems, const char *line); /* with its place in it */
+/* Puts where it is written in front of a message. Always returns -1. */
+int place_prefix(struct error *err, struct place place);
 /* Moves all that was found in the file `name` to `to`; -1 with their number in err, 0 if none. */
 int problems_move(struct problems *to, struct problems *found, const char *name, struct error *err);
 void problems_release(struct problems *problems);

@@ -125,6 +125,19 @@ char *units_show_bytes(char *out, size_t size, double bytes)
 	return out;
 }
 
+char *units_show_count(char *out, size_t size, double count)
+{
+	static const char *const names[] = { "", " k", " M", " G", " T", " P" };
+	size_t i = 0;
+
+	while (count >= 1000 && i < 5) {
+		count /= 1000;
+		i++;
+	}
+	snprintf(out, size, i ? "%.1f%s" : "%.0f%s", count, names[i]);
+	return out;
+}
+
 char *units_show_rate(char *out, size_t size, double bytes_per_s)
 {
 	static const char *const names[] = { "B/s", "kB/s", "MB/s", "GB/s" };

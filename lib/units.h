@@ -16,6 +16,7 @@ int units_seconds(double *out, const char *text,
 
 /* Short forms for people, e.g. "1.5 MiB", "12.0 MB/s", "3m12s". Returns `out`. */
 char *units_show_bytes(char *out, size_t size, double bytes);
+char *units_show_count(char *out, size_t size, double count); /* "235.1 k" */
 char *units_show_rate(char *out, size_t size, double bytes_per_s);
 char *units_show_seconds(char *out, size_t size, double seconds);
 

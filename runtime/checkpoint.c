@@ -20,6 +20,7 @@
 #include "runtime/outbox.h"
 #include "runtime/sync/sync.h"
 #include "runtime/transport/transport.h"
+#include "runtime/weights.h"
 
 enum { QUEUED_BYTES = 4 << 20 };
 
@@ -222,7 +223,7 @@ static int read_file(const struct buf *file, const char *name, struct arrays *wa
 					   "changed?",
 					   to->name, to->count);
 		else /* the arrays were made from pointers that may be written */
-			memcpy((float *)(uintptr_t)to->x, from->x, from->count * sizeof(*from->x));
+			safetensor_floats(from, (float *)(uintptr_t)to->x);
 	}
 	safetensors_release(&read);
 	arrays_release(wanted);
@@ -234,11 +235,10 @@ int checkpoint_read(const struct checkpoint_parts *parts, const struct checkpoin
 {
 	struct arrays arrays = { 0 };
 
-	if (files->model->length) {
-		add_block(&arrays, "", parts->model, parts->weight);
-		if (read_file(files->model, "model.safetensors", &arrays, err) < 0)
-			return -1;
-	}
+	if (files->model->length && weights_read(parts->weight, parts->model, files->model->data,
+						 files->model->length, err) < 0)
+		return error_prefix(err, "checkpoint file 'model.safetensors' (was the recipe "
+					 "changed?)");
 	if (files->optimizer->length) {
 		add_slots(&arrays, parts);
 		if (read_file(files->optimizer, "optimizer.safetensors", &arrays, err) < 0)

@@ -7,7 +7,6 @@
 #include "lib/memory.h"
 #include "lib/setting.h"
 #include "runtime/compress/compress.h"
-#include "runtime/model/model.h"
 #include "runtime/transport/transport.h"
 
 enum { NAME_BYTES = 200 }; /* file systems allow 255, and "-2" may follow */
@@ -18,6 +17,14 @@ static const struct opt top_options[] = {
 	{ "name", OPT_TEXT, ROW(name), "run", "name of the run and of its directory" },
 	{ "seed", OPT_COUNT, ROW(seed), "42", "of all random numbers" },
 	{ "hosts", OPT_TEXT, ROW(hosts), "local:1", "where to train; --hosts overrides" },
+	{ 0 }
+};
+
+static const char *const init_rules[] = { "default", "kaiming", "xavier", "critical", NULL };
+
+static const struct opt model_options[] = {
+	{ "init", OPT_CHOICE, offsetof(struct model_params, init), "default",
+	  "how weights begin: as each layer has it, or all by one rule", .choices = init_rules },
 	{ 0 }
 };
 
@@ -58,7 +65,7 @@ static const struct opt checkpoint_options[] = {
 const struct job_section job_sections[] = {
 	{ "", top_options, IN_JOB(params) },
 	{ "data", feed_options, IN_JOB(feed_params), &data_formats, "format", NULL, IN_JOB(data) },
-	{ "model", .registry = &models, .key = "preset", .part_offset = IN_JOB(model) },
+	{ "model", model_options, IN_JOB(model_params), &models, "preset", NULL, IN_JOB(model) },
 	{ "train", train_options, IN_JOB(params) },
 	{ "train.optimizer", optim_options, IN_JOB(optim_params), &optimizers, "name", "sgd",
 	  IN_JOB(optimizer) },
@@ -118,13 +125,23 @@ static void check_values(const struct job *job, const struct settings *resolved,
 			     job->params.port);
 }
 
+void job_expand(struct settings *given)
+{
+	for (const struct job_section *s = job_sections; s->prefix; s++)
+		if (s->registry)
+			registry_expand(given, s->prefix, s->key);
+	layer_list_expand(given, "model");
+}
+
 void job_read(struct job *job, struct settings *given, struct settings *resolved,
 	      struct problems *problems)
 {
 	for (const struct job_section *s = job_sections; s->prefix; s++) {
 		char *base = (char *)job;
 
-		if (s->registry)
+		if (s->registry == &models && layer_list_given(given, s->prefix))
+			layer_list_read(&job->layers, given, s->prefix, resolved, problems);
+		else if (s->registry)
 			registry_read(s->registry, given, s->prefix, s->key, s->fallback,
 				      (struct part *)(void *)(base + s->part_offset), resolved,
 				      problems);
@@ -135,6 +152,37 @@ void job_read(struct job *job, struct settings *given, struct settings *resolved
 	shard_read(given, &job->shard, resolved, problems);
 	settings_report_unused(given, resolved, problems);
 	check_values(job, resolved, problems);
+}
+
+struct model_env job_model_env(const struct job *job, const struct dataset *dataset)
+{
+	return (struct model_env){ .input = dataset->shape,
+				   .sparse = dataset->sparse.start != NULL,
+				   .classes = dataset->classes,
+				   .labels = dataset->labels,
+				   .vocabulary = dataset->vocabulary,
+				   .init = (enum model_init_rule)job->model_params.init,
+				   .seed = job->params.seed };
+}
+
+int job_model_new(struct model **out, const struct job *job, const struct model_env *env,
+		  struct error *err)
+{
+	return job->layers.count ? model_new_listed(out, &job->layers, env, err)
+				 : model_new(out, &job->model, env, err);
+}
+
+struct job_memory job_memory(const struct job *job, const struct model *model)
+{
+	const struct optimizer *optimizer = PART_AS(&job->optimizer, struct optimizer);
+	double block = (double)model_count(model) * sizeof(float);
+	struct job_memory memory = { .weights = block,
+				     .gradient = block,
+				     .arena = (double)model_arena_bytes(model) };
+
+	for (size_t i = 0; i < OPTIM_SLOTS && optimizer->slot_names[i]; i++)
+		memory.slots += block;
+	return memory;
 }
 
 char ***job_files(struct job *job, size_t *count)
@@ -170,5 +218,6 @@ void job_release(struct job *job)
 		if (s->options)
 			opt_release(s->options, base + s->params_offset);
 	}
+	layer_list_release(&job->layers);
 	*job = (struct job){ 0 };
 }

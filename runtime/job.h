@@ -8,6 +8,8 @@
 #include "lib/registry.h"
 #include "runtime/data/data.h"
 #include "runtime/feed.h"
+#include "runtime/model/list.h"
+#include "runtime/model/model.h"
 #include "runtime/optim/optim.h"
 #include "runtime/sync/sync.h"
 
@@ -29,9 +31,16 @@ struct job_params {
 	char *port;				  /* "0", "40000" or "40000-40100" */
 };
 
+/* Beside a preset's options, or the layers. */
+struct model_params {
+	int init; /* enum model_init_rule */
+};
+
 struct job {
 	struct job_params params;
 	struct part data, model, optimizer, schedule, sync, compressor, transport;
+	struct layer_list layers; /* of the model instead of a preset */
+	struct model_params model_params;
 	struct shard_params shard;
 	struct feed_params feed_params;
 	struct optim_params optim_params;
@@ -59,6 +68,20 @@ extern const struct registry *const job_registries[];
  */
 void job_read(struct job *job, struct settings *given, struct settings *resolved,
 	      struct problems *problems);
+
+/* Spells out what a recipe may abbreviate, so that --set can add to it. */
+void job_expand(struct settings *given);
+
+/* The environment of a model for such samples; the rest of it is the caller's to fill. */
+struct model_env job_model_env(const struct job *job, const struct dataset *dataset);
+int job_model_new(struct model **out, const struct job *job, const struct model_env *env,
+		  struct error *err);
+
+/* Bytes that one rank holds beside its samples. */
+struct job_memory {
+	double weights, gradient, slots, arena;
+};
+struct job_memory job_memory(const struct job *job, const struct model *model);
 
 /* The files that workers need: what OPT_PATH and OPT_PATHS rows name, to read or to replace by
  * another path (owned by the job). Caller frees the array. */

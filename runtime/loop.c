@@ -7,6 +7,7 @@
 #include "lib/error.h"
 #include "runtime/data/data.h"
 #include "runtime/device/cpu.h"
+#include "runtime/evaluate.h"
 #include "runtime/feed.h"
 #include "runtime/gate.h"
 #include "runtime/model/model.h"
@@ -20,25 +21,14 @@ static void ready(void *arg, size_t offset, size_t count)
 }
 
 /* Each rank evaluates its slice of the test data. */
-static void evaluate(struct loop *loop, size_t completed)
+static void evaluate_slice(struct loop *loop, size_t completed)
 {
-	struct score sum = { 0 };
 	size_t length;
 	size_t at = slice_start(loop->test->count, loop->world.count, loop->world.index, &length);
+	struct score score = evaluate(loop->model, loop->weight, loop->feed, at, length);
 
-	while (length > 0) {
-		const struct batch *batch = feed_test(loop->feed, at, length);
-		struct score part = { 0 };
-
-		model_forward(loop->model, loop->weight, batch, &part);
-		sum.loss_sum += part.loss_sum;
-		sum.correct += part.correct;
-		sum.count += part.count;
-		at += batch->count;
-		length -= batch->count;
-	}
 	if (loop->test->count)
-		metrics_eval(&loop->metrics, completed, &sum);
+		metrics_eval(&loop->metrics, completed, &score);
 }
 
 static int diverged(const char *what, size_t step, struct error *err)
@@ -104,7 +94,7 @@ int loop_run(struct loop *loop, size_t *completed, struct error *err)
 		if (train_step(loop, step, err) < 0)
 			return -1;
 		if (due(loop->eval_every, step + 1, loop->steps))
-			evaluate(loop, step + 1);
+			evaluate_slice(loop, step + 1);
 		if (due(loop->checkpoint_every, step + 1, loop->steps)) {
 			saved = step + 1;
 			if (save(loop, saved, err) < 0)

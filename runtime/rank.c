@@ -32,15 +32,25 @@ struct parts {
 };
 
 /* What can never fit is said before the system kills somebody for it. */
-static int check_memory(const struct model *model, struct error *err)
+static int check_memory(const struct job *job, const struct model_env *env, struct error *err)
 {
-	double bytes = 2.0 * (double)model_count(model) * sizeof(float);
-	double most = (double)limit_memory().bytes;
+	struct model_env plan = *env;
+	struct job_memory memory;
+	struct model *model;
+	double bytes, most = (double)limit_memory().bytes;
 	char wanted[32], limit[32];
 
+	plan.plan_only = true;
+	if (job_model_new(&model, job, &plan, err) < 0)
+		return -1;
+	memory = job_memory(job, model);
+	model_free(model);
+	bytes = memory.weights + memory.gradient + memory.slots + memory.arena;
 	if (bytes <= most)
 		return 0;
-	return error_set(err, "out of memory: weights and gradient take %s, and the limit is %s",
+	return error_set(err,
+			 "out of memory: weights, gradient, optimizer and what lies between the "
+			 "layers take %s, and the limit is %s",
 			 units_show_bytes(wanted, sizeof(wanted), bytes),
 			 units_show_bytes(limit, sizeof(limit), most));
 }
@@ -51,12 +61,7 @@ static int build_model(struct rank *rank, struct parts *parts, struct error *err
 	const struct dataset *train = rank->env->train;
 	const struct control_plan *plan = rank->env->plan;
 	struct loop *loop = &parts->loop;
-	struct model_env env = { .input = train->shape,
-				 .sparse = train->sparse.start != NULL,
-				 .classes = train->classes,
-				 .labels = train->labels,
-				 .vocabulary = train->vocabulary,
-				 .seed = job->params.seed };
+	struct model_env env = job_model_env(job, train);
 	struct feed_env feed = { .params = &job->feed_params,
 				 .train = train,
 				 .test = rank->env->test,
@@ -73,9 +78,7 @@ static int build_model(struct rank *rank, struct parts *parts, struct error *err
 	feed.shard = loop->shard;
 	if (feed_new(&loop->feed, &feed, err) < 0)
 		return -1;
-	if (model_new(&loop->model, &job->model, &env, err) < 0)
-		return -1;
-	if (check_memory(loop->model, err) < 0)
+	if (check_memory(job, &env, err) < 0 || job_model_new(&loop->model, job, &env, err) < 0)
 		return -1;
 	loop->weight = xaligned(model_count(loop->model) * sizeof(float));
 	loop->grad = xaligned(model_count(loop->model) * sizeof(float));

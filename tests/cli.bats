@@ -40,6 +40,7 @@ hosts
 list
 bench
 ckpt
+eval
 clean
 completion"
 }

@@ -24,8 +24,8 @@ load dstrain
 @test "a model that no memory holds is refused with both numbers" {
 	run timeout 60 ./dstrain run recipe.yaml --run-dir run --hosts local:1 --set 'model.hidden=[60000, 65000, 65000, 65000, 65000, 65000, 65000, 65000, 65000]'
 	assert_failure 1
-	# 65000 x 65000 seven times and what is small beside that, twice, of four bytes each.
-	assert_output --regexp "error: rank 0 on 'local': out of memory: weights and gradient take 249\\.4 GiB, and the limit is [0-9.]+ [MG]iB$"
+	# 65000 x 65000 seven times and what is small beside that, three times, of four bytes each.
+	assert_output --regexp "error: rank 0 on 'local': out of memory: weights, gradient, optimizer and what lies between the layers take 374\\.3 GiB, and the limit is [0-9.]+ [MG]iB$"
 	[[ $output =~ limit\ is\ ([0-9.]+)\ ([MG])iB ]]
 	awk -v limit="${BASH_REMATCH[1]}" -v unit="${BASH_REMATCH[2]}" '/^MemTotal:/ {
 		exit !(limit > 0 && limit * (unit == "G" ? 1024 : 1) <= $2 / 1024 * 1.01) }' /proc/meminfo

@@ -142,6 +142,22 @@ walk(json.load(sys.stdin)["recipe"], [])')
 	assert_success
 }
 
+@test "the recipe page has a list of layers, and what check shows of it" {
+	sed -n '/^data: {format: synthetic, features: 16/,/^\.Ed/p' man/dstrain-recipe.5 |
+		grep -v '^\.Ed' >"$BATS_TEST_TMPDIR/r.yaml"
+	sed -n '/^layer  *kind/,/^\.Ed/p' man/dstrain-recipe.5 | grep -v '^\.Ed' >"$BATS_TEST_TMPDIR/shown"
+	assert [ "$(wc -l <"$BATS_TEST_TMPDIR/shown")" -gt 5 ]
+	run diff <("$DSTRAIN" check "$BATS_TEST_TMPDIR/r.yaml" | sed '/^a step/,$d') "$BATS_TEST_TMPDIR/shown"
+	assert_success
+}
+
+@test "every option of every layer" {
+	for key in $("$DSTRAIN" list layer --json | python3 -c 'import json, sys
+print(*(o["key"] for e in json.load(sys.stdin)["layer"] for o in e["options"]))'); do
+		has dstrain-recipe.5 "$key"
+	done
+}
+
 @test "every key of a host, as hosts show prints them and the sources know them" {
 	for key in $(grep -oE '\{ "[a-z_]+", OPT_' lib/hosts_entry.c | grep -oE '[a-z_]{3,}') \
 		identity known_hosts env groups hosts; do

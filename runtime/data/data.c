@@ -9,6 +9,29 @@
 #include "runtime/data/mapped.h"
 #include "runtime/device/kernels.h"
 
+int dataset_describe(const struct part *format, uint64_t seed, struct dataset *out,
+		     struct error *err)
+{
+	const struct data_format *chosen = PART_AS(format, struct data_format);
+
+	*out = (struct dataset){ 0 };
+	return chosen->describe ? chosen->describe(format->params, out, err)
+				: chosen->load(format->params, DATA_TRAIN, seed, out, err);
+}
+
+double dataset_bytes(const struct dataset *dataset)
+{
+	double count = (double)dataset->count;
+	double targets = dataset->token_width ? 0 : count * (double)dataset->labels * sizeof(float);
+
+	if (dataset->sparse.start)
+		return targets + (double)dataset->sparse.start[dataset->count] *
+					 (sizeof(uint32_t) + sizeof(float));
+	if (dataset->stride)
+		return targets + count * (double)dataset->stride;
+	return targets + count * (double)shape_count(&dataset->shape) * sizeof(float);
+}
+
 void dataset_release(struct dataset *dataset)
 {
 	if (!dataset->file_count)

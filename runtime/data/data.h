@@ -63,10 +63,17 @@ struct data_format {
 	 * absent test part gives count 0. `seed` is for made-up data. */
 	int (*load)(const void *params, enum data_part part, uint64_t seed, struct dataset *out,
 		    struct error *err);
+	/* Optional, where it is much cheaper than load: of the training part only what a model has
+	 * to know (count, shape, labels, classes, vocabulary), no samples; of bytes, stride. */
+	int (*describe)(const void *params, struct dataset *out, struct error *err);
 };
 
 extern const struct registry data_formats;
 
+/* What a model has to know of the training part, which may come with samples or without. */
+int dataset_describe(const struct part *format, uint64_t seed, struct dataset *out,
+		     struct error *err);
+double dataset_bytes(const struct dataset *dataset); /* of its samples, wherever they are */
 void dataset_release(struct dataset *dataset);
 /* For formats. Takes over *file; `start` (in it) is where the samples from number `first` on lie.
  */

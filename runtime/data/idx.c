@@ -200,6 +200,19 @@ static int fit_images(const struct idx_params *params, enum data_part part, stru
 	return status;
 }
 
+static int describe(const void *params_of_format, struct dataset *out, struct error *err)
+{
+	const struct idx_params *params = params_of_format;
+
+	if (load_images(params->images[DATA_TRAIN], out, err) < 0)
+		return -1;
+	out->labels = 1;
+	if (count_classes(params, &out->classes, err) == 0)
+		return 0;
+	dataset_release(out);
+	return -1;
+}
+
 static int load(const void *params_of_format, enum data_part part, uint64_t seed,
 		struct dataset *out, struct error *err)
 {
@@ -229,4 +242,5 @@ const struct data_format format_idx = {
 		   .options = idx_options,
 		   .params_size = sizeof(struct idx_params) },
 	.load = load,
+	.describe = describe,
 };

@@ -100,6 +100,16 @@ static float make_linear_sample(const struct synthetic_params *params, const flo
 	return (float)(value + params->noise * rng_normal(rng, 0));
 }
 
+static int describe(const void *params_of_format, struct dataset *out, struct error *err)
+{
+	const struct synthetic_params *params = params_of_format;
+
+	out->count = params->count[DATA_TRAIN];
+	out->classes = params->task == TASK_CLASSIFY ? params->classes : 0;
+	out->labels = 1;
+	return find_shape(params, &out->shape, err);
+}
+
 static int load(const void *params_of_format, enum data_part part, uint64_t seed,
 		struct dataset *out, struct error *err)
 {
@@ -139,4 +149,5 @@ const struct data_format format_synthetic = {
 		   .options = synthetic_options,
 		   .params_size = sizeof(struct synthetic_params) },
 	.load = load,
+	.describe = describe,
 };

@@ -1,22 +1,19 @@
 /* Element by element over long vectors, by a team. */
 #include "runtime/device/vector.h"
 
-#include <string.h>
-
 #include "runtime/device/cpu.h"
 #include "runtime/device/kernels.h"
 #include "runtime/device/team.h"
 
 enum { CHUNK = 16384 };
 
-enum operation { RELU, RELU_SLOPE, ADD, SUM, COPY };
+enum operation { RELU, RELU_SLOPE, ADD };
 
 struct vectors {
 	enum operation operation;
 	float *y;
 	const float *x, *z;
 	size_t count;
-	bool relu;
 };
 
 static void work(void *arg, size_t chunk, size_t member)
@@ -29,10 +26,6 @@ static void work(void *arg, size_t chunk, size_t member)
 		kernels()->relu(v->y + at, v->x + at, count);
 	else if (v->operation == RELU_SLOPE)
 		kernels()->relu_slope(v->y + at, v->x + at, v->z + at, count);
-	else if (v->operation == SUM)
-		kernels()->sum(v->y + at, v->x + at, v->z + at, count, v->relu);
-	else if (v->operation == COPY)
-		memcpy(v->y + at, v->x + at, count * sizeof(*v->y));
 	else
 		cpu_add(v->y + at, v->x + at, count);
 }
@@ -51,18 +44,6 @@ void vector_relu_slope(struct team *team, float *dx, const float *y, const float
 {
 	run(team,
 	    (struct vectors){ .operation = RELU_SLOPE, .y = dx, .x = y, .z = dy, .count = count });
-}
-
-void vector_sum(struct team *team, float *y, const float *x, const float *z, size_t count,
-		bool relu)
-{
-	run(team, (struct vectors){
-			  .operation = SUM, .y = y, .x = x, .z = z, .count = count, .relu = relu });
-}
-
-void vector_copy(struct team *team, float *y, const float *x, size_t count)
-{
-	run(team, (struct vectors){ .operation = COPY, .y = y, .x = x, .count = count });
 }
 
 void vector_add(struct team *team, float *y, const float *x, size_t count)

@@ -15,6 +15,9 @@ struct shape {
 };
 
 size_t shape_count(const struct shape *shape); /* product of the dims */
+enum { SHAPE_TEXT = 96 };
+/* "[16, 28, 28]", in `out`, which is returned. */
+char *shape_show(char out[SHAPE_TEXT], const struct shape *shape);
 
 /* One sample of which most features are 0: feature index[i] has value[i]. Indices grow. */
 struct sparse_row {

@@ -7,6 +7,7 @@
 #include "lib/error.h"
 #include "lib/memory.h"
 #include "runtime/device/team.h"
+#include "runtime/model/list.h"
 #include "runtime/model/stage.h"
 
 struct model_builder {
@@ -172,11 +173,17 @@ int model_join(struct model_builder *builder, int mark, const char *name, const 
 {
 	const struct layer *found = (const struct layer *)registry_find(&layers, layer);
 	int from[STAGE_INPUTS] = { mark, builder->here };
+	const struct shape *shapes[] = { shape_of(builder->model, from[0]),
+					 shape_of(builder->model, from[1]) };
+	char texts[STAGE_INPUTS][SHAPE_TEXT];
 
 	assert(found && found->joins);
-	if (memcmp(shape_of(builder->model, from[0]), shape_of(builder->model, from[1]),
-		   sizeof(struct shape)) != 0)
-		return error_set(err, "layer '%s': what it joins has two shapes", name);
+	if (memcmp(shapes[0], shapes[1], sizeof(struct shape)) != 0)
+		return error_set(err,
+				 "layer '%s': cannot join %s with %s; the shortcut has to end in "
+				 "the shape that the block does",
+				 name, shape_show(texts[0], shapes[0]),
+				 shape_show(texts[1], shapes[1]));
 	if (from[0] == from[1])
 		return error_set(err, "layer '%s': there is nothing between what it joins", name);
 	return add_stage(builder, name, found, params, from, STAGE_INPUTS, err);
@@ -212,26 +219,60 @@ static void reserve_workspaces(const struct model *model)
 	team_reserve(model->env.team, most);
 }
 
+static void begin(struct model_builder *builder, const struct model_env *env)
+{
+	*builder = (struct model_builder){ .model = xcalloc(1, sizeof(*builder->model)),
+					   .here = FROM_BATCH };
+	builder->model->env = *env;
+	if (!env->team)
+		builder->model->env.team = builder->model->alone = team_new(1);
+}
+
+/* `status` says whether all layers could be added. */
+static int finish(struct model_builder *builder, int status, struct model **out)
+{
+	struct model *model = builder->model;
+
+	if (status < 0) {
+		model_free(model);
+		return -1;
+	}
+	assert(model->stage_count > 0 && model->loss);
+	assert(builder->here == (int)model->stage_count - 1);
+	if (!model->env.plan_only)
+		reserve_workspaces(model);
+	model_place(model);
+	*out = model;
+	return 0;
+}
+
 int model_new(struct model **out, const struct part *preset, const struct model_env *env,
 	      struct error *err)
 {
 	const struct preset *chosen = PART_AS(preset, struct preset);
-	struct model *model = xcalloc(1, sizeof(*model));
-	struct model_builder builder = { .model = model, .here = FROM_BATCH };
+	struct model_builder builder;
+	int status;
 
-	model->env = *env;
-	if (!env->team)
-		model->env.team = model->alone = team_new(1);
-	if (chosen->build(preset->params, env, &builder, err) < 0) {
-		model_free(model);
-		return error_prefix(err, "model '%s'", preset->entry->name);
+	begin(&builder, env);
+	status = chosen->build(preset->params, env, &builder, err);
+	if (status < 0)
+		error_prefix(err, "model '%s'", preset->entry->name);
+	return finish(&builder, status, out);
+}
+
+int model_new_listed(struct model **out, const struct layer_list *list, const struct model_env *env,
+		     struct error *err)
+{
+	struct model_builder builder;
+	int status;
+
+	begin(&builder, env);
+	status = layer_list_build(list, env, &builder, err);
+	if (status == 0 && builder.model->count == 0) {
+		error_set(err, "no layer has weights to train");
+		status = place_prefix(err, list->place);
 	}
-	assert(model->stage_count > 0 && model->loss);
-	assert(builder.here == (int)model->stage_count - 1);
-	reserve_workspaces(model);
-	model_place(model);
-	*out = model;
-	return 0;
+	return finish(&builder, status, out);
 }
 
 void model_free(struct model *model)

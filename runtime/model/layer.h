@@ -44,6 +44,7 @@ struct layer_plan {
 /* One call: pointers are borrowed; weight[i]/grad[i] are the layer's tensors. */
 struct layer_call {
 	const void *params;
+	const struct layer_plan *plan;
 	const struct shape *input, *output;
 	size_t batch, total;	       /* samples here, and in the batch of all ranks */
 	size_t inputs, outputs;	       /* per sample */

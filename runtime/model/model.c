@@ -30,6 +30,18 @@ size_t model_arena_bytes(const struct model *model)
 	return model->arena_bytes;
 }
 
+/* Derivatives by the weights and by the inputs cost a forward pass each; nobody wants those by the
+ * samples. */
+double model_flops(const struct model *model)
+{
+	double sum = 0;
+
+	for (size_t i = 0; i < model->stage_count; i++)
+		sum += (model->stages[i].from[0] == FROM_BATCH ? 2 : 3) *
+		       model->stages[i].plan.flops;
+	return sum;
+}
+
 bool model_row(const struct model *model, size_t i, struct model_row *row)
 {
 	const struct stage *stage = &model->stages[i];
@@ -68,6 +80,7 @@ static struct layer_call make_call(const struct model *model, size_t i, const fl
 	}
 	return (struct layer_call){
 		.params = stage->params,
+		.plan = &stage->plan,
 		.input = &stage->input,
 		.output = &stage->plan.output,
 		.batch = batch->count,

@@ -44,6 +44,7 @@ struct model_env {
 	size_t vocabulary;  /* features are whole numbers below this; 0: they are quantities */
 	size_t max_batch;   /* the most samples of one forward */
 	bool forward_only;  /* no backward will follow: less memory */
+	bool plan_only; /* no forward, either: asks for no memory, only how much there would be */
 	enum model_init_rule init;
 	uint64_t seed;
 	struct team *team; /* borrowed; may be NULL: the caller's thread alone */
@@ -55,12 +56,17 @@ extern const struct registry losses;
 
 int model_new(struct model **out, const struct part *preset, const struct model_env *env,
 	      struct error *err);
+/* The same from layers of the recipe's own. Borrows `list` as long as the model lives; a message
+ * begins with the place of the layer at fault. */
+int model_new_listed(struct model **out, const struct layer_list *list, const struct model_env *env,
+		     struct error *err);
 size_t model_count(const struct model *model); /* parameters, statistics too */
 const struct tensor *model_tensors(const struct model *model, size_t *count);
 void model_init(const struct model *model, float *weight); /* from the seed alone */
 /* The name in the registry of losses; lives as long as the program. */
 const char *model_loss_name(const struct model *model);
 size_t model_arena_bytes(const struct model *model); /* all that lies between layers */
+double model_flops(const struct model *model);	     /* of both passes of one sample, about */
 
 /* One layer, for tables. */
 struct model_row {

@@ -174,8 +174,10 @@ void model_place(struct model *model)
 	for (size_t i = 0; i < model->stage_count; i++)
 		plan_stage(model, i, items);
 	model->arena_bytes = arena_place(&items[0][0], model->stage_count * PARTS);
-	model->arena = xaligned(model->arena_bytes);
-	for (size_t i = 0; i < model->stage_count; i++)
-		point(model, i, items);
+	if (!model->env.plan_only) {
+		model->arena = xaligned(model->arena_bytes);
+		for (size_t i = 0; i < model->stage_count; i++)
+			point(model, i, items);
+	}
 	free(items);
 }

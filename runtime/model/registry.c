@@ -2,12 +2,16 @@
 #include "lib/registry.h"
 #include "runtime/model/layer.h"
 
-#define LAYERS(X)                                                                       \
-	X(linear)                                                                       \
-	X(relu) X(tanh) X(sigmoid) X(dropout) X(flatten) X(add) X(conv2d) X(max_pool2d) \
-		X(avg_pool2d) X(global_avg_pool) X(batch_norm) X(group_norm)
-#define LOSSES(X)  X(softmax_cross_entropy) X(logistic) X(hinge) X(mean_squared_error)
-#define PRESETS(X) X(softmax) X(logistic) X(svm) X(mlp) X(lenet5) X(resnet20) X(vgg11_small)
+/* clang-format off */
+#define LAYERS(X) \
+	X(linear) X(relu) X(tanh) X(sigmoid) X(dropout) X(flatten) X(add) \
+	X(conv2d) X(max_pool2d) X(avg_pool2d) X(global_avg_pool) X(batch_norm) X(group_norm)
+#define LOSSES(X) \
+	X(softmax_cross_entropy) X(logistic) X(hinge) X(mean_squared_error)
+#define PRESETS(X) \
+	X(softmax) X(logistic) X(svm) X(mlp) \
+	X(lenet5) X(resnet20) X(vgg11_small)
+/* clang-format on */
 
 #define LAYER_DECLARATION(name) extern const struct layer layer_##name;
 #define LAYER_ENTRY(name)	&layer_##name.entry,

@@ -13,11 +13,12 @@ BEGIN {
 	may["data/"] = "model/batch device/"
 	may["device/"] = may["rng"] = may["slice"] = ""
 	may["checkpoint"] = "coll exchange outbox device/ model/model optim/optim sync/sync " \
-		"transport/transport"
+		"transport/transport weights"
+	may["weights"] = "model/model"
 	may["metrics"] = "model/batch outbox sync/sync transport/transport"
 	may["bench"] = "coll coll_measure job outbox rank transport/transport"
 	may["feed"] = "data/ model/batch"
-	may["job"] = may["loop"] = may["rank"] = may["worker"] = "*"
+	may["evaluate"] = may["job"] = may["loop"] = may["rank"] = may["worker"] = "*"
 	# Everyone may draw random numbers and cut slices.
 	free = " rng slice "
 	# What only the user's side needs.

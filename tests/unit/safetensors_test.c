@@ -1,6 +1,7 @@
 /* Safetensors: what is written reads back; every lie in a header is found. */
 #include "tests/unit/unit.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -26,6 +27,7 @@ static void arrays_read_back_bit_for_bit(void **state)
 	struct safetensors file;
 	struct buf bytes = { 0 };
 	struct error err;
+	float read[6];
 
 	(void)state;
 	safetensors_write(&bytes, two, ARRAY_SIZE(two));
@@ -37,8 +39,10 @@ static void arrays_read_back_bit_for_bit(void **state)
 	assert_int_equal(found->dim[0], 3);
 	assert_int_equal(found->dim[1], 2);
 	assert_int_equal(found->count, 6);
-	assert_memory_equal(found->x, weights, sizeof(weights));
-	assert_memory_equal(safetensors_find(&file, "fc1.bias")->x, bias, sizeof(bias));
+	safetensor_floats(found, read);
+	assert_memory_equal(read, weights, sizeof(weights));
+	safetensor_floats(safetensors_find(&file, "fc1.bias"), read);
+	assert_memory_equal(read, bias, sizeof(bias));
 	assert_null(safetensors_find(&file, "fc2.bias"));
 	safetensors_release(&file);
 	safetensors_release(&file);
@@ -73,6 +77,7 @@ static void no_tensors_and_empty_tensors_are_fine(void **state)
 	struct safetensors file;
 	struct buf bytes = { 0 };
 	struct error err;
+	float read;
 
 	(void)state;
 	safetensors_write(&bytes, NULL, 0);
@@ -83,7 +88,8 @@ static void no_tensors_and_empty_tensors_are_fine(void **state)
 	safetensors_write(&bytes, odd, 2);
 	assert_int_equal(safetensors_read(&file, bytes.data, bytes.length, &err), 0);
 	assert_int_equal(safetensors_find(&file, "none")->count, 0);
-	assert_true(safetensors_find(&file, "scalar")->x[0] == 0.25f);
+	safetensor_floats(safetensors_find(&file, "scalar"), &read);
+	assert_true(read == 0.25f);
 	safetensors_release(&file);
 	buf_release(&bytes);
 }
@@ -99,6 +105,52 @@ static struct buf file_with(const char *header, size_t data)
 	memset(buf_reserve(&bytes, data), 0, data + 1);
 	bytes.length += data;
 	return bytes;
+}
+
+/* What PyTorch may have written, not aligned to anything. */
+static void every_type_is_read_as_floats(void **state)
+{
+	static const struct {
+		const char *type;
+		size_t bytes;
+		unsigned char number[8];
+		float value;
+	} cases[] = {
+		{ "F32", 4, { 0, 0, 0xc0, 0xbf }, -1.5f },
+		{ "F64", 8, { 0, 0, 0, 0, 0, 0, 0xf8, 0xbf }, -1.5f },
+		{ "F16", 2, { 0, 0xbe }, -1.5f },
+		{ "F16", 2, { 0xff, 0x7b }, 65504 },
+		{ "F16", 2, { 1, 0 }, 0x1p-24f },
+		{ "F16", 2, { 0xff, 0x83 }, -1023 * 0x1p-24f },
+		{ "F16", 2, { 0, 4 }, 0x1p-14f },
+		{ "F16", 2, { 0, 0xfc }, -INFINITY },
+		{ "BF16", 2, { 0xc0, 0xbf }, -1.5f },
+		{ "I64", 8, { 0xfe, 255, 255, 255, 255, 255, 255, 255 }, -2 },
+		{ "I32", 4, { 0, 0, 1, 0 }, 65536 },
+		{ "U8", 1, { 200 }, 200 },
+		{ "BOOL", 1, { 1 }, 1 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		char *header =
+			xasprintf("{\"pad\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":"
+				  "[0,1]},\"a\":{\"dtype\":\"%s\",\"shape\":[1,1],"
+				  "\"data_offsets\":[1,%zu]}}",
+				  cases[i].type, 1 + cases[i].bytes);
+		struct buf bytes = file_with(header, 1 + cases[i].bytes);
+		struct safetensors file;
+		struct error err;
+		float read;
+
+		memcpy(bytes.data + bytes.length - cases[i].bytes, cases[i].number, cases[i].bytes);
+		assert_int_equal(safetensors_read(&file, bytes.data, bytes.length, &err), 0);
+		safetensor_floats(safetensors_find(&file, "a"), &read);
+		assert_true(read == cases[i].value);
+		safetensors_release(&file);
+		buf_release(&bytes);
+		free(header);
+	}
 }
 
 static void metadata_is_skipped(void **state)
@@ -119,6 +171,8 @@ static void metadata_is_skipped(void **state)
 #define TENSOR(name, shape, offsets) \
 	"\"" name "\":{\"dtype\":\"F32\",\"shape\":[" shape "],\"data_offsets\":[" offsets "]}"
 
+#define TYPES "F32, F64, F16, BF16, I64, I32, U8, BOOL"
+
 static void every_lie_in_the_header_is_named(void **state)
 {
 	static const struct {
@@ -126,11 +180,15 @@ static void every_lie_in_the_header_is_named(void **state)
 		size_t data;
 		const char *message;
 	} cases[] = {
-		{ "{\"a\":{\"dtype\":\"F16\",\"shape\":[2],\"data_offsets\":[0,4]}}", 4,
-		  "tensor 'a': has dtype 'F16', not 'F32'" },
+		{ "{\"a\":{\"dtype\":\"F8\",\"shape\":[4],\"data_offsets\":[0,4]}}", 4,
+		  "tensor 'a': has dtype 'F8', not one of " TYPES },
+		{ "{\"a\":{\"dtype\":\"F16\",\"shape\":[4],\"data_offsets\":[0,4]}}", 4,
+		  "tensor 'a': is larger than the file" },
+		{ "{\"a\":{\"dtype\":\"F16\",\"shape\":[1],\"data_offsets\":[0,4]}}", 4,
+		  "tensor 'a': has 4 bytes of data, but its shape needs 2" },
 		{ "{\"a\":{\"shape\":[2],\"data_offsets\":[0,4]}}", 4,
-		  "tensor 'a': has dtype '', not 'F32'" },
-		{ "{\"a\":[1]}", 4, "tensor 'a': has dtype '', not 'F32'" },
+		  "tensor 'a': has dtype '', not one of " TYPES },
+		{ "{\"a\":[1]}", 4, "tensor 'a': has dtype '', not one of " TYPES },
 		{ "{\"a\":{\"dtype\":\"F32\",\"data_offsets\":[0,4]}}", 4,
 		  "tensor 'a': needs a 'shape' of at most 4 dimensions" },
 		{ "{" TENSOR("a", "1,1,1,1,1", "0,4") "}", 4,
@@ -194,6 +252,17 @@ static void a_cut_file_is_refused_at_every_length(void **state)
 	buf_release(&bytes);
 }
 
+static float sum_of(const struct safetensor *tensor)
+{
+	float *x = xmalloc(tensor->count * sizeof(*x)), sum = 0;
+
+	safetensor_floats(tensor, x);
+	for (size_t i = 0; i < tensor->count; i++)
+		sum += x[i];
+	free(x);
+	return sum;
+}
+
 static void flipped_bytes_never_lead_outside_the_file(void **state)
 {
 	struct buf bytes = { 0 };
@@ -210,8 +279,7 @@ static void flipped_bytes_never_lead_outside_the_file(void **state)
 		((unsigned char *)copy)[i / 8] ^= (unsigned char)(1u << i % 8);
 		if (safetensors_read(&file, copy, bytes.length, &err) == 0) {
 			for (size_t t = 0; t < file.count; t++)
-				for (size_t k = 0; k < file.entries[t].count; k++)
-					sum = sum + file.entries[t].x[k];
+				sum = sum + sum_of(&file.entries[t]);
 			safetensors_release(&file);
 		}
 		free(copy);
@@ -225,6 +293,7 @@ int main(void)
 		cmocka_unit_test(arrays_read_back_bit_for_bit),
 		cmocka_unit_test(the_layout_is_the_published_one),
 		cmocka_unit_test(no_tensors_and_empty_tensors_are_fine),
+		cmocka_unit_test(every_type_is_read_as_floats),
 		cmocka_unit_test(metadata_is_skipped),
 		cmocka_unit_test(every_lie_in_the_header_is_named),
 		cmocka_unit_test(a_cut_file_is_refused_at_every_length),

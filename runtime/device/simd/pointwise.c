@@ -16,16 +16,3 @@ void KERNEL(relu_slope)(float *dx, const float *y, const float *dy, size_t count
 		dx[i] = y[i] > 0 ? slope : 0;
 	}
 }
-
-void KERNEL(sum)(float *y, const float *x, const float *z, size_t count, bool relu)
-{
-	if (!relu)
-		for (size_t i = 0; i < count; i++)
-			y[i] = x[i] + z[i];
-	else
-		for (size_t i = 0; i < count; i++) {
-			float sum = x[i] + z[i];
-
-			y[i] = sum < 0 ? 0 : sum;
-		}
-}
