@@ -144,6 +144,25 @@ static size_t check_hosts(struct job_load *load)
 	return ranks;
 }
 
+/* For the data as far as it has to be read; NULL after a problem. */
+static struct model *check_model(struct job_load *load, size_t ranks)
+{
+	const struct job *job = &load->job;
+	struct model *model;
+	struct dataset data;
+	struct error err;
+
+	if (dataset_describe(&job->data, job->params.seed, &data, &err) < 0) {
+		problems_add(&load->problems,
+			     settings_find(&load->resolved, "data.format")->value_place, "%s",
+			     err.text);
+		return NULL;
+	}
+	model = job_load_model(load, &data, ranks);
+	dataset_release(&data);
+	return model;
+}
+
 static int check(const struct flags *flags)
 {
 	struct job_load load = { 0 };
@@ -154,7 +173,7 @@ static int check(const struct flags *flags)
 	job_load(&load, flags->operands[0], flags);
 	ranks = check_hosts(&load);
 	if (load.problems.count == 0)
-		model = job_load_model(&load, ranks);
+		model = check_model(&load, ranks);
 	status = model ? EXIT_DONE : EXIT_USAGE;
 	job_load_report(&load);
 	if (flags->json)

@@ -59,7 +59,7 @@ static void print_text(const struct trained *trained, const struct evaluation *e
 
 static int eval_model(const struct trained *trained, const struct flags *flags)
 {
-	struct job_load load = { 0 };
+	struct job_load load = { .trained = true };
 	struct evaluation evaluation;
 	struct error err;
 	int status = EXIT_USAGE;

@@ -65,15 +65,17 @@ static void sort_problems(struct problems *problems, const char *path)
 
 /* What a row names must exist before anything is started; and it is named so that another directory
  * to resume from makes no difference. */
-static void check_row(struct job_load *load, const char *prefix, const struct opt *row,
-		      char **paths, size_t count)
+static void check_row(void *arg, const char *prefix, const struct opt *row, void *params)
 {
+	struct job_load *load = arg;
 	char *key = xasprintf("%s.%s", prefix, row->key);
 	struct setting *setting = settings_find(&load->resolved, key);
 	struct error err;
 	uint64_t bytes;
+	size_t count;
+	char **paths = opt_files(row, params, &count);
 
-	for (size_t i = 0; i < count; i++) {
+	for (size_t i = 0; paths && i < count; i++) {
 		char *absolute = path_absolute(paths[i]);
 
 		if (file_size(&bytes, paths[i], &err) < 0)
@@ -85,23 +87,6 @@ static void check_row(struct job_load *load, const char *prefix, const struct op
 		setting->values[i] = xstrdup(absolute);
 	}
 	free(key);
-}
-
-static void check_files(struct job_load *load)
-{
-	for (const struct job_section *s = job_sections; s->prefix; s++) {
-		struct part *part = (void *)((char *)&load->job + s->part_offset);
-
-		if (!s->registry || !part->entry)
-			continue;
-		for (const struct opt *row = part->entry->options; row && row->key; row++) {
-			size_t count;
-			char **paths = opt_files(row, part->params, &count);
-
-			if (paths)
-				check_row(load, s->prefix, row, paths, count);
-		}
-	}
 }
 
 static void read_flags(struct job_load *load, const struct flags *flags)
@@ -126,7 +111,9 @@ static int judge(struct job_load *load, const char *path, const struct flags *fl
 {
 	read_flags(load, flags);
 	job_read(&load->job, &load->given, &load->resolved, &load->problems);
-	check_files(load);
+	if (load->trained)
+		job_begun(&load->job);
+	job_rows(&load->job, check_row, load);
 	sort_problems(&load->problems, path);
 	return load->problems.count ? -1 : 0;
 }
@@ -170,32 +157,25 @@ static struct place place_of(const struct job_load *load, const char *key)
 	return settings_find(&load->resolved, key)->value_place;
 }
 
-struct model *job_load_model(struct job_load *load, size_t ranks)
+struct model *job_load_model(struct job_load *load, const struct dataset *data, size_t ranks)
 {
 	const struct job *job = &load->job;
 	struct problems *problems = &load->problems;
-	struct dataset data;
-	struct model_env env;
+	struct model_env env = job_model_env(job, data);
 	struct model *model = NULL;
 	struct error err;
 
-	if (dataset_describe(&job->data, job->params.seed, &data, &err) < 0) {
-		problems_add(problems, place_of(load, "data.format"), "%s", err.text);
-		return NULL;
-	}
-	load->sample_bytes = dataset_bytes(&data);
-	env = job_model_env(job, &data);
+	load->sample_bytes = dataset_bytes(data);
 	env.max_batch = (job->params.batch + ranks - 1) / ranks;
 	env.plan_only = true;
-	if (job->params.batch > data.count)
+	if (job->params.batch > data->count)
 		problems_add(problems, place_of(load, "train.batch"),
 			     "train.batch: %zu is more than the %zu training samples",
-			     job->params.batch, data.count);
+			     job->params.batch, data->count);
 	else if (job_model_new(&model, job, &env, &err) < 0 && job->layers.count)
 		problems_add_line(problems, err.text);
 	else if (!model)
 		problems_add(problems, place_of(load, "model.preset"), "%s", err.text);
-	dataset_release(&data);
 	return model;
 }
 

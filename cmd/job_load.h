@@ -2,6 +2,8 @@
 #ifndef DSTRAIN_CMD_JOB_LOAD_H
 #define DSTRAIN_CMD_JOB_LOAD_H
 
+#include <stdbool.h>
+
 #include "lib/setting.h"
 #include "runtime/job.h"
 
@@ -10,6 +12,7 @@ struct flags;
 struct model;
 
 struct job_load {
+	bool trained;		  /* in: there is a checkpoint (job_begun) */
 	struct settings given;	  /* the recipe with --set, --hosts and --data */
 	struct settings resolved; /* the same with every default: itself a recipe */
 	struct job job;
@@ -20,7 +23,8 @@ struct job_load {
 /*
  * Reads the recipe at `path`, then --set, --hosts and --data, and judges it all: keys, values, data
  * files. Returns 0, or -1 with at least one problem (a file that cannot be read is one, too).
- * `load` must be zeroed, and is releasable whatever happened. Borrows `path` and `flags`.
+ * `load` must be zeroed but for `trained`, and is releasable whatever happened. Borrows `path` and
+ * `flags`.
  */
 int job_load(struct job_load *load, const char *path, const struct flags *flags);
 /* The same from text; `name` stands for the file, and is borrowed. */
@@ -29,11 +33,11 @@ int job_load_text(struct job_load *load, const char *text, const char *name,
 /* Whether the recipe can be trained by so many ranks. */
 int job_load_fits(const struct job_load *load, size_t ranks, struct error *err);
 /*
- * The model that each of `ranks` would build, without memory to run it; NULL after adding to
- * load->problems what speaks against it, or against the data. Caller frees with model_free before
+ * The model that each of `ranks` would build for samples like `data`, without memory to run it;
+ * NULL after adding to load->problems what speaks against it. Caller frees with model_free before
  * it releases `load`.
  */
-struct model *job_load_model(struct job_load *load, size_t ranks);
+struct model *job_load_model(struct job_load *load, const struct dataset *data, size_t ranks);
 void job_load_report(const struct job_load *load); /* all problems, on stderr */
 void job_load_release(struct job_load *load);
 

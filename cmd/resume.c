@@ -139,7 +139,7 @@ static int start(struct train *train)
 
 static int resume(const struct flags *flags)
 {
-	struct job_load load = { 0 };
+	struct job_load load = { .trained = true };
 	struct train train = { .flags = flags, .load = &load };
 	char *recipe = NULL, *dir;
 	struct error err;

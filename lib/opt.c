@@ -113,7 +113,7 @@ static int parse_counts(const struct opt *row, const struct setting *setting,
 	return 0;
 }
 
-static int parse_paths(const struct opt *row, const struct setting *setting, struct opt_paths *out,
+static int parse_texts(const struct opt *row, const struct setting *setting, struct opt_texts *out,
 		       struct error *err)
 {
 	bool list = setting->kind == SETTING_LIST;
@@ -129,7 +129,7 @@ static int parse_paths(const struct opt *row, const struct setting *setting, str
 		if (parse_text(row, setting->values[out->count], &path, err) < 0)
 			return -1;
 		if (!path)
-			return error_set(err, "a file of the list has no name");
+			return error_set(err, "an item of the list is empty");
 		out->values[out->count] = path;
 	}
 	return 0;
@@ -144,8 +144,8 @@ static int parse(const struct opt *row, const struct setting *setting, void *par
 		return error_set(err, "needs a value, not keys below it");
 	if (row->type == OPT_COUNTS)
 		return parse_counts(row, setting, field, err);
-	if (row->type == OPT_PATHS)
-		return parse_paths(row, setting, field, err);
+	if (row->type == OPT_TEXTS || row->type == OPT_PATHS)
+		return parse_texts(row, setting, field, err);
 	if (setting->kind == SETTING_LIST)
 		return error_set(err, "needs one value, not a list");
 	return parse_scalar(row, setting->values[0], field, err);
@@ -213,13 +213,13 @@ void opt_release(const struct opt *table, void *params)
 		if (row->type == OPT_TEXT || row->type == OPT_PATH) {
 			free(*(char **)field);
 			*(char **)field = NULL;
-		} else if (row->type == OPT_PATHS) {
-			struct opt_paths *paths = field;
+		} else if (row->type == OPT_TEXTS || row->type == OPT_PATHS) {
+			struct opt_texts *texts = field;
 
-			for (size_t i = 0; i < paths->count; i++)
-				free(paths->values[i]);
-			free(paths->values);
-			*paths = (struct opt_paths){ 0 };
+			for (size_t i = 0; i < texts->count; i++)
+				free(texts->values[i]);
+			free(texts->values);
+			*texts = (struct opt_texts){ 0 };
 		} else if (row->type == OPT_COUNTS) {
 			free(((struct opt_counts *)field)->values);
 			*(struct opt_counts *)field = (struct opt_counts){ 0 };
@@ -230,7 +230,7 @@ void opt_release(const struct opt *table, void *params)
 char **opt_files(const struct opt *row, void *params, size_t *count)
 {
 	void *field = (char *)params + row->offset;
-	struct opt_paths *paths = field;
+	struct opt_texts *paths = field;
 
 	if (row->type == OPT_PATHS) {
 		*count = paths->count;
@@ -252,6 +252,7 @@ void opt_describe(const struct opt *row, struct buf *out)
 					     [OPT_SECONDS] = "time",
 					     [OPT_COUNTS] = "list of counts",
 					     [OPT_PART] = "name",
+					     [OPT_TEXTS] = "text or list of texts",
 					     [OPT_PATHS] = "file or list of files" };
 
 	buf_addf(out, "%s", words[row->type]);

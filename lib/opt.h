@@ -16,7 +16,8 @@ enum opt_type {
 	OPT_REAL,     /* double */
 	OPT_TEXT,     /* char *; NULL if the default is "" and none was given */
 	OPT_PATH,     /* char *, as OPT_TEXT; a file that workers need */
-	OPT_PATHS,    /* struct opt_paths: one such file or a list of them */
+	OPT_TEXTS,    /* struct opt_texts: one text or a list of them */
+	OPT_PATHS,    /* struct opt_texts: one file that workers need or a list of them */
 	OPT_CHOICE,   /* int, the index in `choices` */
 	OPT_BYTES,    /* size_t, from "64MiB" */
 	OPT_SECONDS,  /* double, from "2s" */
@@ -29,7 +30,7 @@ struct opt_counts {
 	size_t count;
 };
 
-struct opt_paths {
+struct opt_texts {
 	char **values;
 	size_t count;
 };

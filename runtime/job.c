@@ -2,6 +2,7 @@
 #include "runtime/job.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "lib/memory.h"
@@ -25,6 +26,8 @@ static const char *const init_rules[] = { "default", "kaiming", "xavier", "criti
 static const struct opt model_options[] = {
 	{ "init", OPT_CHOICE, offsetof(struct model_params, init), "default",
 	  "how weights begin: as each layer has it, or all by one rule", .choices = init_rules },
+	{ "init_from", OPT_PATH, offsetof(struct model_params, init_from), "",
+	  "safetensors file of weights to begin with, such as PyTorch writes" },
 	{ 0 }
 };
 
@@ -185,27 +188,52 @@ struct job_memory job_memory(const struct job *job, const struct model *model)
 	return memory;
 }
 
-char ***job_files(struct job *job, size_t *count)
+void job_begun(struct job *job)
 {
-	char ***files = NULL;
+	free(job->model_params.init_from);
+	job->model_params.init_from = NULL;
+}
 
-	*count = 0;
+void job_rows(struct job *job, job_visit *visit, void *arg)
+{
 	for (const struct job_section *s = job_sections; s->prefix; s++) {
-		struct part *part = (struct part *)(void *)((char *)job + s->part_offset);
+		char *base = (char *)job;
+		struct part *part = (struct part *)(void *)(base + s->part_offset);
 
+		for (const struct opt *row = s->options; row && row->key; row++)
+			visit(arg, s->prefix, row, base + s->params_offset);
 		if (!s->registry || !part->entry)
 			continue;
-		for (const struct opt *row = part->entry->options; row && row->key; row++) {
-			size_t more;
-			char **paths = opt_files(row, part->params, &more);
-
-			for (size_t i = 0; paths && i < more; i++) {
-				files = xgrow(files, *count, sizeof(*files));
-				files[(*count)++] = &paths[i];
-			}
-		}
+		for (const struct opt *row = part->entry->options; row && row->key; row++)
+			visit(arg, s->prefix, row, part->params);
 	}
-	return files;
+}
+
+struct files {
+	char ***fields;
+	size_t count;
+};
+
+static void add_files(void *arg, const char *prefix, const struct opt *row, void *params)
+{
+	struct files *files = arg;
+	size_t count;
+	char **paths = opt_files(row, params, &count);
+
+	(void)prefix;
+	for (size_t i = 0; paths && i < count; i++) {
+		files->fields = xgrow(files->fields, files->count, sizeof(*files->fields));
+		files->fields[files->count++] = &paths[i];
+	}
+}
+
+char ***job_files(struct job *job, size_t *count)
+{
+	struct files files = { 0 };
+
+	job_rows(job, add_files, &files);
+	*count = files.count;
+	return files.fields;
 }
 
 void job_release(struct job *job)

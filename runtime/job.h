@@ -33,7 +33,8 @@ struct job_params {
 
 /* Beside a preset's options, or the layers. */
 struct model_params {
-	int init; /* enum model_init_rule */
+	int init;	 /* enum model_init_rule */
+	char *init_from; /* safetensors file; NULL: from the seed */
 };
 
 struct job {
@@ -82,6 +83,13 @@ struct job_memory {
 	double weights, gradient, slots, arena;
 };
 struct job_memory job_memory(const struct job *job, const struct model *model);
+
+/* Weights come from a checkpoint: forgets what a run begins with otherwise. */
+void job_begun(struct job *job);
+
+/* Calls visit for every row of every table, with the struct that it fills. */
+typedef void job_visit(void *arg, const char *prefix, const struct opt *row, void *params);
+void job_rows(struct job *job, job_visit *visit, void *arg);
 
 /* The files that workers need: what OPT_PATH and OPT_PATHS rows name, to read or to replace by
  * another path (owned by the job). Caller frees the array. */

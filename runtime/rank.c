@@ -21,6 +21,7 @@
 #include "runtime/optim/optim.h"
 #include "runtime/outbox.h"
 #include "runtime/sync/sync.h"
+#include "runtime/weights.h"
 
 /* Everything that a rank owns. Zeroed is valid. */
 struct parts {
@@ -83,6 +84,10 @@ static int build_model(struct rank *rank, struct parts *parts, struct error *err
 	loop->weight = xaligned(model_count(loop->model) * sizeof(float));
 	loop->grad = xaligned(model_count(loop->model) * sizeof(float));
 	model_init(loop->model, loop->weight);
+	/* Of rank 0, for all; a checkpoint's weights come later. */
+	if (job->model_params.init_from && rank->rank == 0 && plan->start_step == 0 &&
+	    weights_read_file(loop->weight, loop->model, job->model_params.init_from, err) < 0)
+		return -1;
 	return cpu_reserve(err);
 }
 

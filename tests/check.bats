@@ -226,6 +226,14 @@ r.yaml: ok"
 	refused "r.yaml:1:28: data.train: '.' is not a regular file"
 }
 
+@test "data that cannot be read, and more samples in a batch than there are" {
+	printf '1,2\n3\n' >data.csv
+	printf 'data: {format: csv, train: data.csv}\nmodel: softmax\n' >r.yaml
+	refused "r.yaml:1:16: $PWD/data.csv:2: 1 fields, but the first record has 2"
+	recipe <<<$'train: {batch: 10001}'
+	refused "r.yaml:3:16: train.batch: 10001 is more than the 10000 training samples"
+}
+
 @test "several problems of all kinds come in one go, in the order of the lines" {
 	cat >r.yaml <<-'END'
 	name: a/b

@@ -73,6 +73,7 @@ load dstrain
 	}
 	jump +0
 	steps=0
+	# shellcheck disable=SC2154 # of dstrain.bash
 	faked ./dstrain run recipe.yaml --run-dir run "${endless[@]}" 2>said 3>&- &
 	orchestrator=$!
 	for to in +365d -365d +0; do
@@ -82,8 +83,8 @@ load dstrain
 		[ "$to" = +0 ] || { [ "$(faked date +%Y)" != "$(date +%Y)" ] && kill -0 "$orchestrator"; }
 	done
 	wait_for 60 has_steps run $((steps + 300))
-	kill -INT "$orchestrator"
-	wait "$orchestrator" || [ $? = 130 ]
+	./dstrain stop run
+	wait "$orchestrator" || [ $? = 143 ]
 	cat said
 	[ "$(grep -c silent said || true)" = 0 ]
 	steps=$(($(steps_of run) + 200))

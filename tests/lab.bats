@@ -250,13 +250,15 @@ hosts:
 
 @test "an interrupted up cleans up after itself" {
 	mkdir bin
-	printf '#!/bin/sh\ntouch "%s/blocked"\nexec sleep 60\n' "$PWD" >bin/ssh-keygen
+	# Some may begin after the signal: they do not hear of it.
+	printf '#!/bin/sh\ncd "%s"; touch blocked; until [ -e go ]; do sleep 0.1; done\n' "$PWD" >bin/ssh-keygen
 	chmod +x bin/ssh-keygen
 	for signal in INT:130 TERM:143; do
-		rm -f blocked
+		rm -f blocked go
 		PATH="$PWD/bin:$PATH" env --default-signal=INT setsid lab up pair 3>&- &
 		until_true test -e blocked
 		kill "-${signal%:*}" -- -$!
+		touch go
 		assert_ends $! "${signal#*:}"
 		assert_nothing_left pair
 	done

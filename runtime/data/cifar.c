@@ -13,7 +13,7 @@
 enum { PLANES = 3, SIDE = 32, PIXELS = PLANES * SIDE * SIDE };
 
 struct cifar_params {
-	struct opt_paths paths[2]; /* by enum data_part */
+	struct opt_texts paths[2]; /* by enum data_part */
 	struct channel_params channels;
 	int label; /* of cifar100: enum label */
 };
@@ -99,7 +99,7 @@ static int add_file(const char *path, const struct layout *layout, struct datase
 	return 0;
 }
 
-static int add_files(const struct opt_paths *paths, const struct layout *layout,
+static int add_files(const struct opt_texts *paths, const struct layout *layout,
 		     struct dataset *out, struct error *err)
 {
 	out->shape = (struct shape){ .dim = { PLANES, SIDE, SIDE }, .rank = 3 };

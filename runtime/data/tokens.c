@@ -16,7 +16,7 @@ enum layout { LAYOUT_LLMC, LAYOUT_UINT16, LAYOUT_UINT32 };
 static const char *const layouts[] = { "llmc", "uint16", "uint32", NULL };
 
 struct tokens_params {
-	struct opt_paths paths[2]; /* by enum data_part */
+	struct opt_texts paths[2]; /* by enum data_part */
 	struct sequence_params sequence;
 	size_t vocabulary;
 	int layout;
@@ -91,7 +91,7 @@ static int open_row(const struct tokens_params *params, const char *path, struct
 static int count_vocabulary(const struct tokens_params *params, size_t *vocabulary,
 			    struct error *err)
 {
-	const struct opt_paths *paths = &params->paths[DATA_TRAIN];
+	const struct opt_texts *paths = &params->paths[DATA_TRAIN];
 	int status = 0;
 
 	*vocabulary = params->vocabulary;
@@ -114,7 +114,7 @@ static int count_vocabulary(const struct tokens_params *params, size_t *vocabula
 static int add_rows(const struct tokens_params *params, enum data_part part, struct dataset *out,
 		    struct error *err)
 {
-	const struct opt_paths *paths = &params->paths[part];
+	const struct opt_texts *paths = &params->paths[part];
 
 	for (size_t i = 0; i < paths->count; i++) {
 		const char *path = paths->values[i];

@@ -6,15 +6,12 @@
 #define _DEFAULT_SOURCE /* MAP_ANONYMOUS */
 #include "runtime/device/cpu.h"
 
-#include <assert.h>
 #include <cblas.h>
-#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 
 #include "lib/error.h"
-#include "runtime/device/kernels.h"
 
 /* The best of these is picked when the program is loaded; same results, wider registers. clang 14
  * exports such functions under another name, and the thread sanitizer is not up by then. */
@@ -58,36 +55,6 @@ int cpu_reserve(struct error *err)
 	cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, SIDE, SIDE, SIDE, 1, zero, SIDE,
 		    zero, SIDE, 0, product, SIDE);
 	return 0;
-}
-
-/* What follows the sums of products. */
-static void end_rows(const struct cpu_gemm *gemm, size_t ldc)
-{
-	for (size_t i = 0; i < gemm->m; i++) {
-		float *row = gemm->c + i * ldc;
-
-		for (size_t j = 0; gemm->bias && j < gemm->n; j++)
-			row[j] += gemm->bias[j];
-		if (gemm->relu)
-			kernels()->relu(row, row, gemm->n);
-	}
-}
-
-void cpu_gemm(const struct cpu_gemm *gemm)
-{
-	size_t lda = gemm->lda ? gemm->lda : gemm->ta ? gemm->m : gemm->k;
-	size_t ldb = gemm->ldb ? gemm->ldb : gemm->tb ? gemm->k : gemm->n;
-	size_t ldc = gemm->ldc ? gemm->ldc : gemm->n;
-
-	assert(gemm->m <= INT_MAX && gemm->n <= INT_MAX && gemm->k <= INT_MAX);
-	if (gemm->m == 0 || gemm->n == 0)
-		return;
-	cblas_sgemm(CblasRowMajor, gemm->ta ? CblasTrans : CblasNoTrans,
-		    gemm->tb ? CblasTrans : CblasNoTrans, (blasint)gemm->m, (blasint)gemm->n,
-		    (blasint)gemm->k, 1, gemm->a, (blasint)(lda ? lda : 1), gemm->b,
-		    (blasint)(ldb ? ldb : 1), gemm->beta, gemm->c, (blasint)ldc);
-	if (gemm->bias || gemm->relu)
-		end_rows(gemm, ldc);
 }
 
 WIDE void cpu_add(float *y, const float *x, size_t count)

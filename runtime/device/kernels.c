@@ -27,7 +27,7 @@ static bool has_avx512(void)
 enum { MOST_SETS = 3 };
 
 static const struct kernels *sets[MOST_SETS + 1] = { &kernels_plain };
-static const struct kernels *chosen = &kernels_plain;
+static const struct kernels *usual = &kernels_plain, *chosen = &kernels_plain;
 
 /* Before main, so that no thread sees it change. */
 __attribute__((constructor(102))) static void choose(void)
@@ -41,10 +41,11 @@ __attribute__((constructor(102))) static void choose(void)
 	if (has_avx512())
 		sets[count++] = &kernels_avx512;
 #endif
-	chosen = sets[count - 1];
+	usual = sets[count - 1];
 	for (size_t i = 0; wanted && i < count; i++)
 		if (strcmp(sets[i]->isa, wanted) == 0)
-			chosen = sets[i];
+			usual = sets[i];
+	chosen = usual;
 }
 
 const struct kernels *kernels(void)
@@ -55,4 +56,9 @@ const struct kernels *kernels(void)
 const struct kernels *const *kernels_all(void)
 {
 	return sets;
+}
+
+void kernels_choose(const struct kernels *set)
+{
+	chosen = set ? set : usual;
 }

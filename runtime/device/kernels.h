@@ -10,12 +10,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
-struct error;
 struct adagrad_step;
 struct adam_step;
 struct conv_product;
 struct conv_slope;
 struct conv_view;
+struct gemm_part;
 struct lamb_step;
 struct plane_norm;
 struct pool;
@@ -61,13 +61,18 @@ struct sgd_step;
 	X(void, lamb, (const struct lamb_step *step, float *w, const float *mean, \
 		       const float *square, size_t count))
 
+#define GEMM_KERNELS(X) \
+	X(void, gemm, (const struct gemm_part *part)) /* runtime/device/gemm.h */ \
+	X(void, dots, (const struct gemm_part *part)) /* the same, where s_k and v_k are 1 */
+
 #define KERNELS(X) \
 	POINTWISE_KERNELS(X) \
 	CONV_KERNELS(X) \
 	POOL_KERNELS(X) \
 	PLANE_KERNELS(X) \
 	OPTIM_KERNELS(X) \
-	BYTE_KERNELS(X)
+	BYTE_KERNELS(X) \
+	GEMM_KERNELS(X)
 /* clang-format on */
 
 #define KERNEL_POINTER(type, name, arguments) type(*name) arguments;
@@ -80,7 +85,12 @@ struct kernels {
 /* The best set that this processor has, or the one that DSTRAIN_ISA names. */
 const struct kernels *kernels(void);
 
-/* All sets that this processor has, from the plainest; NULL-terminated. For tests. */
+/* For tests: all sets that this processor has, from the plainest, NULL-terminated; and what
+ * kernels() gives from now on. */
 const struct kernels *const *kernels_all(void);
+void kernels_choose(const struct kernels *set);
+
+/* One of these from now on; NULL: as at the start. For tests, while no kernel runs. */
+void kernels_choose(const struct kernels *set);
 
 #endif

@@ -12,6 +12,13 @@ struct linear_params {
 	double deviation; /* of the weights at the begin; 0: as PyTorch's; no option */
 };
 
+enum bag_mode { BAG_MEAN, BAG_SUM };
+
+struct embedding_bag_params {
+	size_t width;
+	int mode;
+};
+
 struct dropout_params {
 	double rate;
 };

@@ -145,28 +145,39 @@ static void broken_files_are_refused_with_line_and_column(void **state)
 	refuses_text("1\n2\n", "", "'rows.csv' has one column only; is the delimiter a comma?");
 	refuses_text("1,2,0\n\n1,0\n", "", "rows.csv:3: 2 fields, but the first record has 3");
 	refuses_text("1,2,0\n1,2,3,0\n", "", "rows.csv:2: 4 fields, but the first record has 3");
-	refuses_text("1,2,0\n1,x,0\n", "", "rows.csv:2: column 2: 'x' is not a finite number");
-	refuses_text("1,2,0\n,2,0\n", "", "rows.csv:2: column 1: '' is not a finite number");
-	refuses_text("1,2,0\n1,nan,0\n", "", "rows.csv:2: column 2: 'nan' is not a finite number");
-	refuses_text("1,2,0\ninf,1,0\n", "", "rows.csv:2: column 1: 'inf' is not a finite number");
-	refuses_text("1,2,0\n1e39,1,0\n", "", "rows.csv:2: column 1: '1e39' is too large");
+	refuses_text("1,2,0\n1,x,0\n", "",
+		     "rows.csv:2: column 2: 'x' is not a finite number; a column of words belongs "
+		     "into data.categorical or data.text");
+	refuses_text("1,2,0\n,2,0\n", "",
+		     "rows.csv:2: column 1: '' is not a finite number; a column of words belongs "
+		     "into data.categorical or data.text");
+	refuses_text("1,2,0\n1,nan,0\n", "",
+		     "rows.csv:2: column 2: 'nan' is not a finite number; a column of words "
+		     "belongs into data.categorical or data.text");
+	refuses_text("1,2,0\ninf,1,0\n", "",
+		     "rows.csv:2: column 1: 'inf' is not a finite number; a column of words "
+		     "belongs into data.categorical or data.text");
+	refuses_text("1,2,0\n1e39,1,0\n", "",
+		     "rows.csv:2: column 1: '1e39' is too large; a column of words belongs into "
+		     "data.categorical or data.text");
 	refuses_text("1,2,0\n\"1\n\n\n,2,0\n", "",
 		     "rows.csv:2: column 1: the quote that opens here is never closed");
 	refuses_text("1,2,0\n1,\"2\"x,0\n", "",
 		     "rows.csv:2: column 2: text follows the closing quote");
 	refuses_text("a,b,\"c\nd\"\n1,2,0\n1,?,0\n", "",
-		     "rows.csv:4: column 2: '?' is not a finite number");
+		     "rows.csv:4: column 2: '?' is not a finite number; a column of words belongs "
+		     "into data.categorical or data.text");
 	scratch_write("rows.csv", "1,2\0,0\n", 7);
 	format_refuses("csv", "train=rows.csv", DATA_TRAIN, "'rows.csv' is not a text file");
 }
 
-static void test_samples_have_the_features_of_the_training_ones(void **state)
+static void test_samples_have_the_columns_of_the_training_ones(void **state)
 {
 	(void)state;
 	write_text("train.csv", "1,2,0\n3,4,1\n");
 	write_text("test.csv", "1,0\n");
 	format_refuses("csv", "train=train.csv test=test.csv", DATA_TEST,
-		       "'test.csv' has 1 features, but 'train.csv' has 2");
+		       "'test.csv' has 2 columns, but 'train.csv' has 3");
 }
 
 static void standardised_features_have_mean_0_and_variance_1(void **state)
@@ -182,6 +193,44 @@ static void standardised_features_have_mean_0_and_variance_1(void **state)
 	assert_floats(test.floats, (float[]){ 2, 1 }, 2);
 	dataset_release(&train);
 	dataset_release(&test);
+}
+
+/* The columns: the number, the categories by frequency, the words of the texts by frequency. */
+static void words_become_sparse_rows(void **state)
+{
+	static const char settings[] = "train=train.csv test=test.csv label=1 categorical=city "
+				       "text=said vocabulary=3 classes=2";
+	struct dataset train, test;
+	static const uint32_t index[] = { 0, 1, 3, 4, 2, 3, 5, 0, 1 };
+	static const float value[] = { 2, 1, 2, 1, 1, 1, 1, -1, 1 };
+
+	(void)state;
+	write_text("train.csv", "kind,city,age,said\n0,Rome,2,\"To be, to\"\n"
+				"1,Oslo,0,to do?\n0,Rome,-1,\n");
+	write_text("test.csv", "kind,city,age,said\n1,Bern,5,be-be what\n");
+	train = format_read("csv", settings, DATA_TRAIN);
+	test = format_read("csv", settings, DATA_TEST);
+	assert_null(train.floats);
+	assert_int_equal(train.shape.dim[0], 6); /* age, Rome, Oslo, to, be, do */
+	assert_memory_equal(train.sparse.start, ((size_t[]){ 0, 4, 7, 9 }), 4 * sizeof(size_t));
+	assert_memory_equal(train.sparse.index, index, sizeof(index));
+	assert_floats(train.sparse.value, value, ARRAY_SIZE(value));
+	assert_int_equal(test.shape.dim[0], 6);
+	assert_int_equal(test.sparse.start[1], 2); /* nobody knows Bern, nor what */
+	assert_memory_equal(test.sparse.index, ((uint32_t[]){ 0, 4 }), 2 * sizeof(uint32_t));
+	assert_floats(test.sparse.value, (float[]){ 5, 2 }, 2);
+	dataset_release(&train);
+	dataset_release(&test);
+}
+
+static void columns_of_words_exist_and_are_used_once(void **state)
+{
+	(void)state;
+	refuses_text("a,b,c\n1,x,0\n", "categorical=d", "'rows.csv' has no column 'd' among its 3");
+	refuses_text("a,b,c\n1,x,0\n", "categorical=b text=2",
+		     "'rows.csv': column '2' is used twice");
+	refuses_text("a,b,c\n1,x,0\n", "text=c", "'rows.csv': column 'c' is used twice");
+	refuses_text("a,b\n?!,0\n--,1\n", "text=a", "'rows.csv' has no word in any of its columns");
 }
 
 static void packed_files_are_read(void **state)
@@ -229,8 +278,10 @@ int main(void)
 		cmocka_unit_test(class_numbers_are_checked),
 		cmocka_unit_test(values_to_regress_are_numbers),
 		cmocka_unit_test(broken_files_are_refused_with_line_and_column),
-		cmocka_unit_test(test_samples_have_the_features_of_the_training_ones),
+		cmocka_unit_test(test_samples_have_the_columns_of_the_training_ones),
 		cmocka_unit_test(standardised_features_have_mean_0_and_variance_1),
+		cmocka_unit_test(words_become_sparse_rows),
+		cmocka_unit_test(columns_of_words_exist_and_are_used_once),
 		cmocka_unit_test(packed_files_are_read),
 		cmocka_unit_test(damaged_text_never_crashes),
 	};

@@ -108,7 +108,7 @@ static inline __attribute__((always_inline)) void product_tile(const struct conv
 							       const size_t count)
 {
 	const float *weight = p->weight + first * p->taps;
-	const float *at[2];
+	const float *at[2] = { NULL };
 	vec sum[CONV_BLOCK * 2 * VECS];
 	const size_t vecs = count * VECS;
 
