@@ -12,6 +12,7 @@
 #include <sys/mman.h>
 
 #include "lib/error.h"
+#include "runtime/device/kernels.h"
 
 /* The best of these is picked when the program is loaded; same results, wider registers. clang 14
  * exports such functions under another name, and the thread sanitizer is not up by then. */
@@ -96,19 +97,7 @@ WIDE void cpu_axpy(float *y, float factor, const float *x, size_t count)
 		y[i] += factor * x[i];
 }
 
-/* Eight sums over every eighth element, then those from first to last. */
-WIDE double cpu_sum_squares(const float *x, size_t count)
+double cpu_sum_squares(const float *x, size_t count)
 {
-	enum { LANES = 8 };
-	double lane[LANES] = { 0 }, sum = 0;
-	size_t whole = count - count % LANES;
-
-	for (size_t i = 0; i < whole; i += LANES)
-		for (size_t j = 0; j < LANES; j++)
-			lane[j] += (double)x[i + j] * x[i + j];
-	for (size_t i = whole; i < count; i++)
-		lane[i - whole] += (double)x[i] * x[i];
-	for (size_t j = 0; j < LANES; j++)
-		sum += lane[j];
-	return sum;
+	return kernels()->sum_squares(x, count);
 }
