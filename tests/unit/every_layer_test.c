@@ -602,6 +602,5 @@ int main(void)
 		cmocka_unit_test(dropout_differs_by_step_layer_seed_and_sample),
 	};
 
-	cpu_threads(1);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
