@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
 # Files, memory and disk that run out: one line that says what, and what to do; nothing hangs.
+# shellcheck disable=SC2154 # names of dstrain.bash
 
 load dstrain
 

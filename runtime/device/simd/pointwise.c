@@ -1,5 +1,5 @@
 /* Loops over vectors of floats, element by element. */
-#include "runtime/device/simd/simd.h"
+#include "runtime/device/simd/math.h"
 
 #include <string.h>
 
@@ -69,4 +69,20 @@ void KERNEL(sum)(float *y, const float *x, const float *z, size_t count, bool re
 
 			y[i] = sum < 0 ? 0 : sum;
 		}
+}
+
+/* A few columns at a time, so that their sums stay in registers. */
+void KERNEL(sum_rows)(float *sum, const float *x, size_t rows, size_t step, size_t count)
+{
+	for (size_t j = 0; j < count; j += 4 * WIDTH) {
+		size_t left = count - j < 4 * WIDTH ? count - j : 4 * WIDTH;
+		vec total[4] = { 0 };
+
+		for (size_t i = 0; i < rows; i++)
+			for (size_t v = 0; v * WIDTH < left; v++)
+				total[v] += vec_load_rest(x + i * step + j + v * WIDTH,
+							  left - v * WIDTH);
+		for (size_t v = 0; v * WIDTH < left; v++)
+			vec_store_rest(sum + j + v * WIDTH, total[v], left - v * WIDTH);
+	}
 }
