@@ -78,13 +78,13 @@ static void end_columns(const struct tile *t, float (*sum)[COLUMNS])
 		}
 }
 
-/* A whole tile with nothing to follow, else the long way. */
 INLINE void end(const struct tile *t, vec (*sum)[2], size_t rows, size_t vecs)
 {
 	_Alignas(64) float out[ROWS][COLUMNS];
-	vec beta = vec_all(t->beta);
+	vec beta = vec_all(t->beta), bias[2] = { { 0 } };
+	bool add_bias = t->bias != NULL;
 
-	if (t->c_x != 1 || t->columns != vecs * WIDTH || t->bias || t->relu) {
+	if (t->c_x != 1 || t->columns != vecs * WIDTH) {
 		UNROLLED (i, rows)
 			UNROLLED (j, vecs)
 				vec_store(out[i] + j * WIDTH, sum[i][j]);
@@ -94,12 +94,19 @@ INLINE void end(const struct tile *t, vec (*sum)[2], size_t rows, size_t vecs)
 			end_columns(t, out);
 		return;
 	}
+	UNROLLED (j, vecs)
+		if (add_bias)
+			bias[j] = vec_load(t->bias + j * WIDTH);
 	UNROLLED (i, rows)
 		UNROLLED (j, vecs) {
 			float *c = t->c + i * t->c_y + j * WIDTH;
 
 			if (t->beta != 0)
 				sum[i][j] += beta * vec_load(c);
+			if (add_bias)
+				sum[i][j] += bias[j];
+			if (t->relu)
+				sum[i][j] = vec_pick(sum[i][j] < 0, (vec){ 0 }, sum[i][j]);
 			vec_store(c, sum[i][j]);
 		}
 }
