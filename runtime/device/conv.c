@@ -379,7 +379,7 @@ static void group_slope(const struct work *work, size_t group, const float *in, 
 			.groups = pass->pixel_groups,
 			.turned = turned,
 			.sum = sum,
-			.bias = sum + pass->taps * LANES,
+			.bias = work->bias_slope ? sum + pass->taps * LANES : NULL,
 		});
 	}
 }

@@ -53,7 +53,7 @@ struct conv_slope {
 	size_t taps, groups;
 	const float *turned; /* [groups * LANES][LANES] */
 	float *sum;	     /* [taps][LANES] */
-	float *bias;	     /* [LANES] += the sum of turned */
+	float *bias;	     /* [LANES] += the sum of turned; NULL: not wanted */
 };
 
 #endif

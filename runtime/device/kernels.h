@@ -10,6 +10,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct attention;
+struct cross_entropy;
+struct error;
+struct norm_rows;
+struct norm_slopes;
 struct adagrad_step;
 struct adam_step;
 struct gemm_part;
@@ -17,7 +22,7 @@ struct conv_product;
 struct conv_slope;
 struct conv_view;
 struct lamb_step;
-struct norm;
+struct plane_norm;
 struct pool;
 struct sgd_step;
 
@@ -25,7 +30,31 @@ struct sgd_step;
 #define POINTWISE_KERNELS(X) \
 	X(void, relu, (float *y, const float *x, size_t count)) /* y may be x */ \
 	X(void, relu_slope, (float *dx, const float *y, const float *dy, size_t count)) /* dx may be dy */ \
+	X(void, add, (float *y, const float *x, size_t count)) /* as cpu_add */ \
+	X(void, add_many, (float *y, const float *const *x, size_t n, size_t count)) /* as cpu_sum */ \
+	X(void, scale, (float *y, float factor, size_t count)) \
+	X(void, axpy, (float *y, float factor, const float *x, size_t count)) \
 	X(void, sum, (float *y, const float *x, const float *z, size_t count, bool relu)) /* y may be x */
+
+#define FUNCTION_KERNELS(X) /* y may be x, dx may be dy or the other */ \
+	X(void, sigmoid, (float *y, const float *x, size_t count)) \
+	X(void, sigmoid_slope, (float *dx, const float *y, const float *dy, size_t count)) \
+	X(void, tanh, (float *y, const float *x, size_t count)) \
+	X(void, tanh_slope, (float *dx, const float *y, const float *dy, size_t count)) \
+	X(void, gelu, (float *y, const float *x, size_t count)) \
+	X(void, gelu_slope, (float *dx, const float *x, const float *dy, size_t count)) \
+	X(void, gelu_tanh, (float *y, const float *x, size_t count)) \
+	X(void, gelu_tanh_slope, (float *dx, const float *x, const float *dy, size_t count))
+
+#define ROW_KERNELS(X) \
+	X(void, sum_rows, (float *sum, const float *x, size_t rows, size_t step, size_t count)) /* count of each row */ \
+	X(void, norm_rows, (const struct norm_rows *rows)) /* runtime/device/norm.h */ \
+	X(void, norm_rows_slopes, (const struct norm_slopes *rows)) \
+	X(void, cross_entropy, (const struct cross_entropy *rows, double *loss, size_t *correct)) /* adds; runtime/device/cross_entropy.h */
+
+#define ATTENTION_KERNELS(X) /* runtime/device/attention.h */ \
+	X(void, attention, (const struct attention *head)) \
+	X(void, attention_slopes, (const struct attention *head))
 
 #define CONV_KERNELS(X) \
 	X(void, conv_copy, (const struct conv_view *view, const float *planes, float *copy)) \
@@ -39,10 +68,10 @@ struct sgd_step;
 
 /* Of planes: count numbers of one channel that adjoin. */
 #define PLANE_KERNELS(X) \
-	X(void, moments, (const float *x, size_t count, float *mean, float *squares)) /* sum of (x - mean)^2 */ \
-	X(void, scale_shift, (float *y, const float *x, size_t count, float a, float b, bool relu)) \
-	X(void, norm_sums, (const float *x, const float *dy, size_t count, const struct norm *norm, float *sums)) \
-	X(void, norm_slope, (float *dx, const float *x, const float *dy, size_t count, const struct norm *norm))
+	X(void, plane_moments, (const float *x, size_t count, float *mean, float *squares)) /* sum of (x - mean)^2 */ \
+	X(void, plane_scale, (float *y, const float *x, size_t count, const struct plane_norm *norm)) \
+	X(void, plane_sums, (const float *x, const float *dy, size_t count, const struct plane_norm *norm, float *sums)) \
+	X(void, plane_slope, (float *dx, const float *x, const float *dy, size_t count, const struct plane_norm *norm))
 
 #define BYTE_KERNELS(X) \
 	X(void, scale_bytes, (float *y, const uint8_t *x, size_t count, float scale, float shift)) \
@@ -70,6 +99,9 @@ struct sgd_step;
 
 #define KERNELS(X) \
 	POINTWISE_KERNELS(X) \
+	FUNCTION_KERNELS(X) \
+	ROW_KERNELS(X) \
+	ATTENTION_KERNELS(X) \
 	CONV_KERNELS(X) \
 	POOL_KERNELS(X) \
 	PLANE_KERNELS(X) \
