@@ -35,7 +35,7 @@ LDFLAGS  += -pie -Wl,-z,relro,-z,now,-z,noexecstack,-z,separate-code,--build-id=
 # A library is linked statically where its archive exists, so that hosts need only glibc. Asked
 # when linking, not when reading this file: `deps` may just have installed it.
 link = $(if $(filter /%,$(shell $(CC) -print-file-name=lib$(1).a)),-Wl$(comma)-Bstatic -l$(1) -Wl$(comma)-Bdynamic,-l$(1))
-LDLIBS  = $(foreach lib,ssh2 yaml jansson openblas ssl crypto z,$(call link,$(lib))) -lm -ldl
+LDLIBS  = $(foreach lib,ssh2 yaml jansson ssl crypto z,$(call link,$(lib))) -lm -ldl
 
 SOURCES := $(wildcard cmd/*.c lib/*.c runtime/*.c runtime/*/*.c)
 # What lies in simd/ is compiled for each of these; the best is chosen when the program starts.

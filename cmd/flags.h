@@ -28,6 +28,7 @@ enum flag_set {
 	FLAG_CLEAN = 1 << 14, /* --force and --yes */
 	FLAG_RECIPE = 1 << 15,
 	FLAG_DATA = 1 << 16,
+	FLAG_SAMPLE = 1 << 17,
 };
 
 /* What was given, or the defaults. Texts that were not given are NULL. */
@@ -37,8 +38,10 @@ struct flags {
 	const char **set; /* KEY=VALUE in order, from argv */
 	size_t set_count;
 
-	char *hosts, *run_dir, *recipe, *data;
+	char *hosts, *run_dir, *recipe, *data, *prompt;
 	size_t fanout;
+	size_t tokens, top_k, seed;
+	double temperature;
 	size_t begin_bytes, end_bytes, factor, iters;
 	double grace_s, stop_grace_s; /* stop_grace_s 0: not given */
 	bool dry_run, json, print, markdown, force, yes, detach, now, follow;

@@ -171,7 +171,11 @@ static const struct setting *effective(const struct opt *row, struct settings *g
 			settings_set(resolved, key, list, nowhere);
 			free(list);
 		} else {
-			settings_set(resolved, key, row->fallback, nowhere);
+			struct setting *added =
+				settings_add(resolved, key, SETTING_SCALAR, nowhere);
+
+			setting_add_value(added, row->fallback, strlen(row->fallback));
+			return added;
 		}
 		return settings_find(resolved, key);
 	}

@@ -9,7 +9,10 @@
 #include "runtime/data/data.h"
 #include "runtime/rng.h"
 
-enum { TEST_SAMPLES = 256 }; /* at once, where a batch is as large */
+enum {
+	TEST_SAMPLES = 256,  /* at once, where a batch is as large */
+	MUCH_WORK = 1 << 18, /* numbers of a batch: to hand over less takes longer than it saves */
+};
 
 enum state { IDLE, ASKED, READY };
 
@@ -30,28 +33,33 @@ struct feed {
 	bool ended;	  /* lock */
 };
 
+static const char *const prefetches[] = { "auto", "no", "yes", NULL };
+
 const struct opt feed_options[] = {
 	{ "augment.crop", OPT_COUNT, offsetof(struct feed_params, augment.crop), "0",
 	  "pixels put around a training image before a part of its size is cut out", .min = 0,
 	  .max = 1024 },
 	{ "augment.flip", OPT_BOOL, offsetof(struct feed_params, augment.flip), "no",
 	  "mirror every second training image, left to right" },
-	{ "prefetch", OPT_BOOL, offsetof(struct feed_params, prefetch), "yes",
-	  "gather a step's batch while the one before computes" },
+	{ "prefetch", OPT_CHOICE, offsetof(struct feed_params, prefetch), "auto",
+	  "gather a step's batch while the one before computes; auto: if it is much work",
+	  .choices = prefetches },
 	{ 0 }
 };
 
 /* The same changes whatever the number of ranks. */
-static void change(struct feed *feed, const struct batch *batch)
+static void gather_changed(struct feed *feed, const uint32_t *index, const struct batch *batch)
 {
 	const struct dataset *train = feed->env.train;
 	size_t features = shape_count(&train->shape);
+	struct batch one = { .x = feed->spare, .targets = batch->targets, .count = 1 };
 
-	for (size_t i = 0; i < batch->count; i++) {
+	for (size_t i = 0; i < batch->count; i++, one.targets += train->labels) {
 		struct rng rng =
 			rng_make(feed->env.seed, RNG_AUGMENT, batch->first + i, batch->step);
 
-		augment(&feed->env.params->augment, &rng, &train->shape, train->shift, feed->spare,
+		dataset_gather(train, &index[i], &one);
+		augment(&feed->env.params->augment, &rng, &train->shape, train->shift, one.x,
 			batch->x + i * features);
 	}
 }
@@ -63,9 +71,10 @@ static void gather_step(struct feed *feed, struct batch *batch, size_t step)
 
 	batch->step = step;
 	batch->training = true;
-	dataset_gather(feed->env.train, index, batch);
 	if (augment_wanted(&feed->env.params->augment))
-		change(feed, batch);
+		gather_changed(feed, index, batch);
+	else
+		dataset_gather(feed->env.train, index, batch);
 }
 
 static void *gather_ahead(void *arg)
@@ -147,6 +156,16 @@ static void make_room(struct feed *feed, struct batch *batch)
 	batch->targets = xaligned(feed->most * train->labels * sizeof(float));
 }
 
+static bool is_worth_a_thread(const struct feed *feed)
+{
+	const struct feed_params *params = feed->env.params;
+	const struct dataset *train = feed->env.train;
+
+	if (params->prefetch != PREFETCH_AUTO)
+		return params->prefetch == PREFETCH_YES;
+	return !train->sparse.start && feed->most * shape_count(&train->shape) >= MUCH_WORK;
+}
+
 int feed_new(struct feed **out, const struct feed_env *env, struct error *err)
 {
 	struct feed *feed;
@@ -161,7 +180,7 @@ int feed_new(struct feed **out, const struct feed_env *env, struct error *err)
 	pthread_mutex_init(&feed->lock, NULL);
 	pthread_cond_init(&feed->changed, NULL);
 	/* Without a thread of its own the step gathers for itself. */
-	feed->ahead = env->params->prefetch &&
+	feed->ahead = is_worth_a_thread(feed) &&
 		      pthread_create(&feed->thread, NULL, gather_ahead, feed) == 0;
 	for (size_t i = 0; i < (feed->ahead ? 2 : 1); i++)
 		make_room(feed, &feed->batch[i]);

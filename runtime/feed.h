@@ -16,9 +16,11 @@ struct error;
 struct feed;
 struct shard;
 
+enum prefetch { PREFETCH_AUTO, PREFETCH_NO, PREFETCH_YES };
+
 struct feed_params {
 	struct augment_params augment;
-	bool prefetch;
+	int prefetch;
 };
 
 extern const struct opt feed_options[]; /* below "data" */

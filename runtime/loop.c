@@ -31,19 +31,23 @@ static void evaluate_slice(struct loop *loop, size_t completed)
 		metrics_eval(&loop->metrics, completed, &score);
 }
 
-static int diverged(const char *what, size_t step, struct error *err)
+/* `batch` may be NULL where the weights have it. */
+static int diverged(const struct loop *loop, const char *what, const struct batch *batch,
+		    size_t step, struct error *err)
 {
+	const char *where = model_nonfinite(loop->model, loop->weight, batch);
+
 	return error_set(err,
-			 "the %s not finite at step %zu; a smaller train.optimizer.lr or "
-			 "train.clip may help",
-			 what, step);
+			 "the %s not finite at step %zu, first in '%s'; a smaller "
+			 "train.optimizer.lr or train.clip may help",
+			 what, step, where ? where : model_loss_name(loop->model));
 }
 
 static int save(struct loop *loop, size_t completed, struct error *err)
 {
 	/* The checkpoints before are worth more than this one. */
 	if (!isfinite(cpu_sum_squares(loop->weight, model_count(loop->model))))
-		return diverged("weights are", completed, err);
+		return diverged(loop, "weights are", NULL, completed, err);
 	loop->peer_failed = true; /* nothing else can go wrong there */
 	if (checkpoint_save(&loop->parts, completed, loop->net, &loop->world, loop->outbox, err) <
 	    0)
@@ -63,7 +67,7 @@ static int train_step(struct loop *loop, size_t step, struct error *err)
 	metrics_data(&loop->metrics);
 	model_forward(loop->model, loop->weight, batch, &score);
 	if (!isfinite(score.loss_sum))
-		return diverged("loss is", step + 1, err);
+		return diverged(loop, "loss is", batch, step + 1, err);
 	sync_step(loop->sync, step, loop->grad);
 	model_backward(loop->model, loop->weight, batch, loop->grad, ready, loop->sync);
 	metrics_compute(&loop->metrics);

@@ -41,6 +41,7 @@ list
 bench
 ckpt
 eval
+sample
 clean
 completion"
 }

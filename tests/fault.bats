@@ -1,15 +1,12 @@
 #!/usr/bin/env bats
 # What happens when processes die, hang or are told to stop: it is said, quickly, and nothing stays.
-# shellcheck disable=SC2030,SC2031 # every test is a shell of its own
+# shellcheck disable=SC2030,SC2031,SC2154 # every test is a shell of its own; names of dstrain.bash
 
 load dstrain
 
-# A run without end, so many steps into it.
-begin_endless() { # STEPS [FLAGS]
-	local steps=$1
-
-	shift
-	begin "$steps" --set train.steps=1000000 --set train.eval_every=0 "$@"
+# A run without end, some steps beyond its first checkpoint.
+begin_endless() { # [FLAGS]
+	begin 120 "${endless[@]}" "$@"
 }
 
 # The end of it: its exit status, and that it comes: soon, but how soon is up to the machine.
@@ -38,7 +35,7 @@ has_worker() { # RANK
 }
 
 @test "a worker that is killed ends the run: who, by what, and how to go on" {
-	begin_endless 50 --hosts local:3
+	begin_endless --hosts local:3
 	kill -9 "$(worker_of 1)"
 	assert_ends 3
 	assert_said --regexp "error: rank 1 on 'local' was killed by SIGKILL \(9\), "
@@ -50,7 +47,7 @@ has_worker() { # RANK
 @test "every rank's death is told from the complaints of the others" {
 	for rank in 0 2; do
 		rm -rf run
-		begin_endless 20 --hosts local:3
+		begin_endless --hosts local:3
 		kill -ABRT "$(worker_of $rank)"
 		assert_ends 3
 		assert_said --partial "error: rank $rank on 'local' was killed by SIGABRT (6)"
@@ -58,7 +55,7 @@ has_worker() { # RANK
 }
 
 @test "all workers at once" {
-	begin_endless 20 --hosts local:3
+	begin_endless --hosts local:3
 	# shellcheck disable=SC2046 # a list of numbers
 	kill -9 $(workers)
 	assert_ends 3
@@ -77,20 +74,20 @@ has_worker() { # RANK
 }
 
 @test "a worker that hangs ends the run, and is ended too" {
-	begin_endless 20 --hosts local:3
+	begin_endless --hosts local:3
 	kill -STOP "$(worker_of 1)"
 	assert_ends 3
 	assert_said --partial "error: rank 1 on 'local' did not answer for 3 seconds"
 }
 
 @test "without orchestrator no worker lives on" {
-	begin_endless 20 --hosts local:4
+	begin_endless --hosts local:4
 	kill -9 "$orchestrator"
 	wait_for 8 nothing_runs # they need not wait for the silence that ends them after 10 s
 }
 
 @test "an orchestrator that was suspended goes on" {
-	begin_endless 20
+	begin_endless
 	kill -STOP "$orchestrator"
 	sleep 5
 	kill -CONT "$orchestrator"
@@ -105,7 +102,7 @@ no_worker() {
 }
 
 @test "workers whose orchestrator says nothing any more end by themselves" {
-	begin_endless 20
+	begin_endless
 	kill -STOP "$orchestrator"
 	wait_for 60 no_worker
 	kill -CONT "$orchestrator"
@@ -114,7 +111,7 @@ no_worker() {
 }
 
 @test "Ctrl-C finishes the step, saves and ends" {
-	begin_endless 20 --set checkpoint.every=0
+	begin_endless --set checkpoint.every=0
 	kill -INT "$orchestrator"
 	assert_ends 130
 	assert_said --partial "finishing the step and saving a checkpoint"
@@ -127,7 +124,7 @@ no_worker() {
 @test "SIGTERM and SIGHUP do the same" {
 	for signal in TERM:143 HUP:129; do
 		rm -rf run
-		begin_endless 20 --json
+		begin_endless --json
 		kill -"${signal%:*}" "$orchestrator"
 		assert_ends "${signal#*:}"
 		assert_said --partial "stopped after step"
@@ -161,7 +158,7 @@ assert r["checkpoint_step"] == r["step"]'
 }
 
 @test "a second Ctrl-C within a second aborts" {
-	begin_endless 20
+	begin_endless
 	kill -STOP "$(worker_of 0)" # so that the step cannot be finished
 	kill -INT "$orchestrator"
 	wait_for 60 grep -q finishing said
@@ -174,7 +171,7 @@ assert r["checkpoint_step"] == r["step"]'
 }
 
 @test "two Ctrl-C that are apart are only one" {
-	begin_endless 20
+	begin_endless
 	kill -STOP "$(worker_of 0)"
 	kill -INT "$orchestrator"
 	wait_for 60 grep -q finishing said # from then on the second is counted

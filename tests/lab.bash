@@ -39,13 +39,14 @@ user() {
 	lab run -- "$DSTRAIN" "$@"
 }
 
-# A run without end, so many steps into it: $pid is dstrain itself.
+# A run without end, so many steps into it: $pid is dstrain itself. Checkpoints of steps so short would
+# come faster than a slow disk takes them, and whoever stops the run would wait for all of those.
 begin() { # DIR STEPS [FLAGS]
 	local dir=$1 steps=$2
 
 	shift 2
 	(exec lab run -- "$DSTRAIN" run recipe.yaml --hosts hosts.yaml --run-dir "$dir" \
-		--set train.steps=1000000 --set train.eval_every=0 "$@" >"$dir.out" 2>&1 3>&-) &
+		--set train.steps=1000000 --set train.eval_every=0 --set checkpoint.every=5000 "$@" >"$dir.out" 2>&1 3>&-) &
 	# shellcheck disable=SC2034 # for the tests
 	pid=$!
 	until_true has_steps "$dir" "$steps"

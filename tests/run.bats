@@ -243,6 +243,15 @@ print(it["world"], [h["first_rank"] for h in it["hosts"]], it["hosts"][1]["user"
 	assert_success
 }
 
+@test "it is said in which layer the first number is not finite, and what was kept can be resumed" {
+	train --quiet --set train.steps=20
+	run ./dstrain resume run --set train.steps=100 --set train.optimizer.lr=1e30
+	assert_failure 1
+	assert_output --regexp "the loss is not finite at step 2[12], first in 'fc2'; a smaller"
+	assert_output --partial 'the checkpoint of step 20 is kept'
+	./dstrain resume run --quiet --set train.steps=100
+}
+
 @test "no checkpoint holds numbers that are not finite" {
 	cat >recipe.yaml <<-'END'
 		hosts: local:2
@@ -253,7 +262,7 @@ print(it["world"], [h["first_rank"] for h in it["hosts"]], it["hosts"][1]["user"
 	END
 	run train
 	assert_failure 1
-	assert_output --regexp 'the (loss is|weights are) not finite at step [0-9]+'
+	assert_output --regexp "the (loss is|weights are) not finite at step [0-9]+, first in '(fc[12]|fc[12].(weight|bias)|mean_squared_error)'"
 	for model in run/checkpoints/*/model.safetensors; do
 		python3 - "$model" <<-'END'
 			import array, json, math, sys

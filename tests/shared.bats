@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
 # Memory that the workers of a host share: chosen by itself, done without where it cannot be.
+# shellcheck disable=SC2154 # names of dstrain.bash
 
 load dstrain
 
@@ -20,10 +21,9 @@ load dstrain
 }
 
 @test "a worker that is killed is missed at once by those that share its memory" {
-	begin 50 --hosts local:4 --set train.steps=1000000 --set train.eval_every=0
+	begin 120 --hosts local:4 "${endless[@]}"
 	kill -9 "$(workers | sort -n | sed -n 3p)"
 	from=$EPOCHREALTIME status=0
-	# shellcheck disable=SC2154 # set by begin
 	wait "$orchestrator" || status=$?
 	assert_equal "$status" 3
 	[ "$(seconds_since "$from")" -lt 20 ]

@@ -56,7 +56,7 @@ train() {
 
 # The same in the background: $! is dstrain itself.
 train_long() {
-	(exec lab run -- "$DSTRAIN" run "$recipe" --hosts hosts.yaml --run-dir run --set train.epochs=100000 >out 2>&1 3>&-) &
+	(exec lab run -- "$DSTRAIN" run "$recipe" --hosts hosts.yaml --run-dir run --set train.epochs=100000 --set checkpoint.every=30 >out 2>&1 3>&-) &
 	pid=$!
 	until_true grep -q '"step":40,' run/metrics.jsonl
 }

@@ -69,3 +69,26 @@ samples() {
 		assert_line --regexp '^fc1\.weight 3x4 '
 	done
 }
+
+# Each in an empty directory.
+understood() { # PRESET
+	run "$torch/checkpoint.py" "$DSTRAIN" "$1"
+	assert_success
+	assert_output ''
+}
+
+@test "PyTorch loads a lenet5 and dstrain PyTorch's, with the same logits" {
+	understood lenet5
+}
+
+@test "PyTorch loads a resnet20 and dstrain PyTorch's, with the same logits" {
+	understood resnet20
+}
+
+@test "PyTorch loads a vgg11-small and dstrain PyTorch's, with the same logits" {
+	understood vgg11-small
+}
+
+@test "PyTorch loads a fasttext and dstrain PyTorch's, with the same logits" {
+	understood fasttext
+}

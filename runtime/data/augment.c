@@ -29,43 +29,58 @@ int augment_check(const struct augment_params *params, const struct shape *shape
 			 shape->rank, shape->rank == 1 ? "" : "s");
 }
 
+static void fill(float *out, size_t count, float value)
+{
+	for (size_t i = 0; i < count; i++)
+		out[i] = value;
+}
+
+static size_t clamp(ptrdiff_t at, size_t most)
+{
+	return at < 0 ? 0 : (size_t)at < most ? (size_t)at : most;
+}
+
 /* Columns [from, to) of the window lie within the image; the rest of the row is `around`. */
 static void cut_row(const float *row, size_t columns, size_t crop, struct window window,
 		    float around, float *out)
 {
-	size_t from = window.column < crop ? crop - window.column : 0;
-	size_t to = columns + crop - window.column;
+	ptrdiff_t shift = (ptrdiff_t)window.column - (ptrdiff_t)crop;
+	size_t from = clamp(-shift, columns), to = clamp((ptrdiff_t)columns - shift, columns);
 
-	to = to < columns ? to : columns;
-	for (size_t i = 0; i < columns; i++) {
-		size_t at = window.flip ? columns - 1 - i : i;
-
-		out[i] = at >= from && at < to ? row[at + window.column - crop] : around;
+	row += to > from ? (ptrdiff_t)from + shift : 0;
+	if (!window.flip) {
+		fill(out, from, around);
+		memcpy(out + from, row, (to - from) * sizeof(*out));
+		fill(out + to, columns - to, around);
+		return;
 	}
+	fill(out, columns - to, around);
+	out += columns - to;
+	for (size_t i = 0; i < to - from; i++)
+		out[i] = row[to - from - 1 - i];
+	fill(out + to - from, from, around);
 }
 
 void augment(const struct augment_params *params, const struct rng *rng, const struct shape *shape,
-	     const float *around, float *spare, float *x)
+	     const float *around, const float *image, float *out)
 {
 	size_t rows = shape->dim[1], columns = shape->dim[2], crop = params->crop;
 	struct window window = { .row = rng_below(rng, 0, 2 * crop + 1),
 				 .column = rng_below(rng, 1, 2 * crop + 1),
 				 .flip = params->flip && rng_below(rng, 2, 2) };
 
-	memcpy(spare, x, shape_count(shape) * sizeof(*x));
 	for (size_t c = 0; c < shape->dim[0]; c++) {
-		const float *plane = spare + c * rows * columns;
-		float fill = around ? around[c] : 0;
+		const float *plane = image + c * rows * columns;
+		float black = around ? around[c] : 0;
 
-		for (size_t r = 0; r < rows; r++, x += columns) {
+		for (size_t r = 0; r < rows; r++, out += columns) {
 			size_t from = r + window.row; /* within the padded image */
 
 			if (from >= crop && from < rows + crop)
 				cut_row(plane + (from - crop) * columns, columns, crop, window,
-					fill, x);
+					black, out);
 			else
-				for (size_t i = 0; i < columns; i++)
-					x[i] = fill;
+				fill(out, columns, black);
 		}
 	}
 }

@@ -18,9 +18,9 @@ struct augment_params {
 bool augment_wanted(const struct augment_params *params);
 int augment_check(const struct augment_params *params, const struct shape *shape,
 		  struct error *err);
-/* Changes one image of [channels][rows][columns]. The pixels around it have `around[channel]`, or
- * 0 if that is NULL. `spare` has room for an image. */
+/* Makes another image of one of [channels][rows][columns]. The pixels around it have
+ * `around[channel]`, or 0 if that is NULL. */
 void augment(const struct augment_params *params, const struct rng *rng, const struct shape *shape,
-	     const float *around, float *spare, float *x);
+	     const float *around, const float *image, float *out);
 
 #endif

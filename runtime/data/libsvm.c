@@ -368,6 +368,8 @@ static int take_rows(const struct libsvm_params *params, struct libsvm *file,
 	out->count = file->count;
 	out->sparse = file->rows;
 	file->rows = (struct sparse_rows){ 0 };
+	out->sparse.index = xrealloc(out->sparse.index, file->values, sizeof(*out->sparse.index));
+	out->sparse.value = xrealloc(out->sparse.value, file->values, sizeof(*out->sparse.value));
 	return 0;
 }
 

@@ -2,6 +2,7 @@
  * Plain text, a token being a character (or a byte). The different characters of the training file,
  * sorted, are the vocabulary. The end of that file may be kept for evaluation.
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -91,28 +92,40 @@ static int text_open(struct text *text, const struct text_params *params, enum d
 	return -1;
 }
 
-/* The number of each unit, from 1; 0: it does not occur. Caller frees. */
-static uint32_t *number_units(const struct text *train, size_t *count)
-{
-	uint32_t *numbers = xcalloc(UTF8_MOST + 1, sizeof(*numbers));
+/* The different units of a text, sorted. */
+struct alphabet {
+	uint32_t *numbers; /* [limit], of each unit, from 1; 0: it does not occur */
+	uint32_t limit;
+	size_t count;
+};
 
-	for (size_t at = 0; at < train->file.length;)
-		numbers[next_unit(train, &at)] = 1;
-	*count = 0;
-	for (size_t unit = 0; unit <= UTF8_MOST; unit++)
-		if (numbers[unit])
-			numbers[unit] = (uint32_t)++ * count;
-	return numbers;
+static struct alphabet alphabet_of(const struct text *text)
+{
+	struct alphabet alphabet = { .limit = 1 };
+	uint32_t unit;
+
+	for (size_t at = 0; at < text->file.length;) {
+		unit = next_unit(text, &at);
+		if (unit >= alphabet.limit)
+			alphabet.limit = unit + 1;
+	}
+	alphabet.numbers = xcalloc(alphabet.limit, sizeof(*alphabet.numbers));
+	for (size_t at = 0; at < text->file.length;)
+		alphabet.numbers[next_unit(text, &at)] = 1;
+	for (unit = 0; unit < alphabet.limit; unit++)
+		if (alphabet.numbers[unit])
+			alphabet.numbers[unit] = (uint32_t)++alphabet.count;
+	return alphabet;
 }
 
-static char **name_units(const uint32_t *numbers, size_t count, int unit)
+static char **name_units(const struct alphabet *alphabet, int unit)
 {
-	char **words = xcalloc(count, sizeof(*words));
+	char **words = xcalloc(alphabet->count, sizeof(*words));
 
-	for (uint32_t i = 0, found = 0; found < count; i++) {
+	for (uint32_t i = 0, found = 0; i < alphabet->limit; i++) {
 		uint8_t bytes[4] = { (uint8_t)i };
 
-		if (numbers[i])
+		if (alphabet->numbers[i])
 			words[found++] = xstrndup((const char *)bytes,
 						  unit == UNIT_BYTE ? 1 : utf8_put(bytes, i));
 	}
@@ -121,17 +134,23 @@ static char **name_units(const uint32_t *numbers, size_t count, int unit)
 
 static int refuse_unit(const struct text *text, size_t start, size_t end, struct error *err)
 {
+	const uint8_t *at = text->file.bytes + start;
+	char name[16];
 	size_t line = 1;
 
-	for (size_t at = 0; at < start; at++)
-		line += text->file.bytes[at] == '\n';
-	return error_set(err, "%s:%zu: '%.*s' does not occur in the training text", text->path,
-			 line, (int)(end - start), (const char *)text->file.bytes + start);
+	for (size_t i = 0; i < start; i++)
+		line += text->file.bytes[i] == '\n';
+	if (*at < ' ' || *at == 0x7f || (*at >= 0x80 && text->unit == UNIT_BYTE))
+		snprintf(name, sizeof(name), "character %u", (unsigned)*at);
+	else
+		snprintf(name, sizeof(name), "'%.*s'", (int)(end - start), (const char *)at);
+	return error_set(err, "%s:%zu: %s does not occur in the training text", text->path, line,
+			 name);
 }
 
 /* Units [first, first + row->count), numbered. Caller frees *out. */
-static int encode(const struct text *text, const uint32_t *numbers, size_t first, struct row *row,
-		  uint8_t **out, struct error *err)
+static int encode(const struct text *text, const struct alphabet *alphabet, size_t first,
+		  struct row *row, uint8_t **out, struct error *err)
 {
 	uint8_t *next = *out = xmalloc(row->count * row->width + 1);
 	size_t at = 0;
@@ -140,7 +159,8 @@ static int encode(const struct text *text, const uint32_t *numbers, size_t first
 		next_unit(text, &at);
 	for (size_t i = 0; i < row->count; i++) {
 		size_t start = at;
-		uint32_t number = numbers[next_unit(text, &at)];
+		uint32_t unit = next_unit(text, &at);
+		uint32_t number = unit < alphabet->limit ? alphabet->numbers[unit] : 0;
 
 		if (number == 0) {
 			free(*out);
@@ -170,15 +190,16 @@ static size_t part_start(const struct text_params *params, enum data_part part,
 static int add_part(const struct text_params *params, enum data_part part, const struct text *train,
 		    const struct text *text, struct dataset *out, struct error *err)
 {
-	uint32_t *numbers = number_units(train, &out->vocabulary);
-	struct row row = { .width = out->vocabulary <= 256 ? 1 : out->vocabulary <= 65536 ? 2 : 4 };
+	struct alphabet alphabet = alphabet_of(train);
+	size_t most = alphabet.count;
+	struct row row = { .width = most <= 1 << 8 ? 1 : most <= 1 << 16 ? 2 : 4 };
 	size_t first = part_start(params, part, text, &row.count);
 	uint8_t *ids;
-	int status = encode(text, numbers, first, &row, &ids, err);
+	int status = encode(text, &alphabet, first, &row, &ids, err);
 
-	out->classes = out->vocabulary;
-	out->words = name_units(numbers, out->vocabulary, params->unit);
-	free(numbers);
+	out->classes = out->vocabulary = most;
+	out->words = name_units(&alphabet, params->unit);
+	free(alphabet.numbers);
 	if (status == 0) {
 		struct mapped memory = mapped_own(ids, row.count * row.width);
 

@@ -10,12 +10,17 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct attention;
+struct cross_entropy;
+struct error;
+struct norm_rows;
+struct norm_slopes;
 struct adagrad_step;
 struct adam_step;
+struct gemm_part;
 struct conv_product;
 struct conv_slope;
 struct conv_view;
-struct gemm_part;
 struct lamb_step;
 struct plane_norm;
 struct pool;
@@ -24,7 +29,32 @@ struct sgd_step;
 /* clang-format off */
 #define POINTWISE_KERNELS(X) \
 	X(void, relu, (float *y, const float *x, size_t count)) /* y may be x */ \
-	X(void, relu_slope, (float *dx, const float *y, const float *dy, size_t count)) /* dx may be dy */
+	X(void, relu_slope, (float *dx, const float *y, const float *dy, size_t count)) /* dx may be dy */ \
+	X(void, add, (float *y, const float *x, size_t count)) /* as cpu_add */ \
+	X(void, add_many, (float *y, const float *const *x, size_t n, size_t count)) /* as cpu_sum */ \
+	X(void, scale, (float *y, float factor, size_t count)) \
+	X(void, axpy, (float *y, float factor, const float *x, size_t count)) \
+	X(void, sum, (float *y, const float *x, const float *z, size_t count, bool relu)) /* y may be x */
+
+#define FUNCTION_KERNELS(X) /* y may be x, dx may be dy or the other */ \
+	X(void, sigmoid, (float *y, const float *x, size_t count)) \
+	X(void, sigmoid_slope, (float *dx, const float *y, const float *dy, size_t count)) \
+	X(void, tanh, (float *y, const float *x, size_t count)) \
+	X(void, tanh_slope, (float *dx, const float *y, const float *dy, size_t count)) \
+	X(void, gelu, (float *y, const float *x, size_t count)) \
+	X(void, gelu_slope, (float *dx, const float *x, const float *dy, size_t count)) \
+	X(void, gelu_tanh, (float *y, const float *x, size_t count)) \
+	X(void, gelu_tanh_slope, (float *dx, const float *x, const float *dy, size_t count))
+
+#define ROW_KERNELS(X) \
+	X(void, sum_rows, (float *sum, const float *x, size_t rows, size_t step, size_t count)) /* count of each row */ \
+	X(void, norm_rows, (const struct norm_rows *rows)) /* runtime/device/norm.h */ \
+	X(void, norm_rows_slopes, (const struct norm_slopes *rows)) \
+	X(void, cross_entropy, (const struct cross_entropy *rows, double *loss, size_t *correct)) /* adds; runtime/device/cross_entropy.h */
+
+#define ATTENTION_KERNELS(X) /* runtime/device/attention.h */ \
+	X(void, attention, (const struct attention *head)) \
+	X(void, attention_slopes, (const struct attention *head))
 
 #define CONV_KERNELS(X) \
 	X(void, conv_copy, (const struct conv_view *view, const float *planes, float *copy)) \
@@ -67,6 +97,9 @@ struct sgd_step;
 
 #define KERNELS(X) \
 	POINTWISE_KERNELS(X) \
+	FUNCTION_KERNELS(X) \
+	ROW_KERNELS(X) \
+	ATTENTION_KERNELS(X) \
 	CONV_KERNELS(X) \
 	POOL_KERNELS(X) \
 	PLANE_KERNELS(X) \

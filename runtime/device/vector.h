@@ -9,9 +9,20 @@
 
 struct team;
 
+/* Kernels: y = f(x), and dx = f'(x) dy or the same from what f gave. */
+typedef void vector_function(float *y, const float *x, size_t count);
+typedef void vector_slope(float *dx, const float *x, const float *dy, size_t count);
+
+void vector_map(struct team *team, vector_function *function, float *y, const float *x,
+		size_t count);
+void vector_map_slope(struct team *team, vector_slope *slope, float *dx, const float *x,
+		      const float *dy, size_t count);
+
 void vector_relu(struct team *team, float *y, const float *x, size_t count); /* max(x, 0) */
 /* dx = dy where y, the result of relu, is above 0, else 0 */
 void vector_relu_slope(struct team *team, float *dx, const float *y, const float *dy, size_t count);
 void vector_add(struct team *team, float *y, const float *x, size_t count); /* y += x */
+/* sum[j] = the sum over i of x[i][j], of [rows][count] */
+void vector_sum_rows(struct team *team, float *sum, const float *x, size_t rows, size_t count);
 
 #endif

@@ -46,12 +46,15 @@ static size_t lowest_place(struct arena_item *const *placed, size_t count,
 size_t arena_place(struct arena_item *items, size_t count)
 {
 	struct arena_item **sorted = xcalloc(count, sizeof(struct arena_item *));
-	size_t total = 0;
+	size_t total = 0, real = 0;
 
-	for (size_t i = 0; i < count; i++)
-		sorted[i] = &items[i];
-	qsort(sorted, count, sizeof(struct arena_item *), compare);
 	for (size_t i = 0; i < count; i++) {
+		items[i].offset = 0;
+		if (items[i].bytes > 0)
+			sorted[real++] = &items[i];
+	}
+	qsort(sorted, real, sizeof(struct arena_item *), compare);
+	for (size_t i = 0; i < real; i++) {
 		size_t end;
 
 		sorted[i]->offset = lowest_place(sorted, i, sorted[i]);

@@ -1,6 +1,4 @@
-/* The sum of two inputs: where a residual block ends. */
-#include <string.h>
-
+/* The sum of two inputs: where the block of a residual network ends. */
 #include "runtime/device/vector.h"
 #include "runtime/model/layer.h"
 
@@ -16,13 +14,7 @@ static int plan_add(const void *params, const struct shape *input, const struct 
 
 static void forward(const struct layer_call *call, const float *in, float *out)
 {
-	size_t count = call->batch * call->inputs;
-
-	if (out != in)
-		memcpy(out, in, count * sizeof(*out));
-	vector_add(call->team, out, call->in2, count);
-	if (call->relu)
-		vector_relu(call->team, out, out, count);
+	vector_sum(call->team, out, in, call->in2, call->batch * call->inputs, call->relu);
 }
 
 static void backward(const struct layer_call *call, const float *in, const float *out, float *dout,
@@ -34,9 +26,9 @@ static void backward(const struct layer_call *call, const float *in, const float
 	if (call->relu)
 		vector_relu_slope(call->team, dout, out, dout, count);
 	if (call->din2)
-		memcpy(call->din2, dout, count * sizeof(*dout));
+		vector_copy(call->team, call->din2, dout, count);
 	if (din && din != dout)
-		memcpy(din, dout, count * sizeof(*dout));
+		vector_copy(call->team, din, dout, count);
 }
 
 const struct layer layer_add = {

@@ -166,11 +166,8 @@ static void backward(const struct layer_call *call, const float *in, const float
 			.c = call->grad[WEIGHT],
 			.team = call->team,
 		});
-	if (linear->bias) {
-		memset(call->grad[BIAS], 0, outputs * sizeof(float));
-		for (size_t i = 0; i < rows; i++)
-			cpu_add(call->grad[BIAS], dout + i * outputs, outputs);
-	}
+	if (linear->bias)
+		vector_sum_rows(call->team, call->grad[BIAS], dout, rows, outputs);
 	if (din)
 		cpu_gemm(&(struct cpu_gemm){
 			.m = rows,

@@ -12,6 +12,26 @@ struct linear_params {
 	double deviation; /* of the weights at the begin; 0: as PyTorch's; no option */
 };
 
+struct embedding_params {
+	size_t rows, width;
+	double deviation; /* of the weights at the begin; 0: 1; no option */
+};
+
+struct position_params {
+	double deviation; /* the same */
+};
+
+struct gelu_params {
+	int approximate; /* 1: by tanh */
+};
+
+struct attention_params {
+	size_t heads;
+	bool causal, bias;
+	/* As linear's; the second of c_proj. */
+	double deviation, last_deviation;
+};
+
 enum bag_mode { BAG_MEAN, BAG_SUM };
 
 struct embedding_bag_params {

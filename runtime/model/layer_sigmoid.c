@@ -1,21 +1,19 @@
 /* 1 / (1 + exp(-x)) */
-#include <math.h>
-
+#include "runtime/device/kernels.h"
+#include "runtime/device/vector.h"
 #include "runtime/model/layer.h"
 
 static void forward(const struct layer_call *call, const float *in, float *out)
 {
-	for (size_t i = 0; i < call->batch * call->inputs; i++)
-		out[i] = 1 / (1 + expf(-in[i]));
+	vector_map(call->team, kernels()->sigmoid, out, in, call->batch * call->inputs);
 }
 
-/* s' = s (1 - s) */
 static void backward(const struct layer_call *call, const float *in, const float *out, float *dout,
 		     float *din)
 {
 	(void)in;
-	for (size_t i = 0; i < call->batch * call->inputs; i++)
-		din[i] = dout[i] * out[i] * (1 - out[i]);
+	vector_map_slope(call->team, kernels()->sigmoid_slope, din, out, dout,
+			 call->batch * call->inputs);
 }
 
 const struct layer layer_sigmoid = {

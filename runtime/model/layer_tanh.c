@@ -1,21 +1,19 @@
 /* The hyperbolic tangent. */
-#include <math.h>
-
+#include "runtime/device/kernels.h"
+#include "runtime/device/vector.h"
 #include "runtime/model/layer.h"
 
 static void forward(const struct layer_call *call, const float *in, float *out)
 {
-	for (size_t i = 0; i < call->batch * call->inputs; i++)
-		out[i] = tanhf(in[i]);
+	vector_map(call->team, kernels()->tanh, out, in, call->batch * call->inputs);
 }
 
-/* tanh' = 1 - tanh^2 */
 static void backward(const struct layer_call *call, const float *in, const float *out, float *dout,
 		     float *din)
 {
 	(void)in;
-	for (size_t i = 0; i < call->batch * call->inputs; i++)
-		din[i] = dout[i] * (1 - out[i] * out[i]);
+	vector_map_slope(call->team, kernels()->tanh_slope, din, out, dout,
+			 call->batch * call->inputs);
 }
 
 const struct layer layer_tanh = {

@@ -18,13 +18,15 @@ struct reading {
 	size_t count;
 };
 
+/* A single value is not a list, but how many of them a preset is asked for. */
 bool layer_list_given(const struct settings *given, const char *prefix)
 {
 	char *key = xasprintf("%s.layers", prefix);
+	const struct setting *own = settings_find(given, key);
 	bool found = settings_has(given, key);
 
 	free(key);
-	return found;
+	return found && !(own && own->kind == SETTING_SCALAR);
 }
 
 /* [relu, flatten] -> KEY.0, KEY.1. An empty list stays one. */

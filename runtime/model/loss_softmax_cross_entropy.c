@@ -1,7 +1,8 @@
 /* -log softmax(z)[target]: one output per class. */
-#include <math.h>
-
 #include "lib/error.h"
+#include "runtime/device/cross_entropy.h"
+#include "runtime/device/kernels.h"
+#include "runtime/device/team.h"
 #include "runtime/model/layer.h"
 
 static int check(size_t classes, size_t outputs, struct error *err)
@@ -17,34 +18,48 @@ static int check(size_t classes, size_t outputs, struct error *err)
 	return 0;
 }
 
-/* The largest output is taken out of the exponents, so that none overflows. */
-static double log_sum_exp(const float *z, size_t count, size_t *largest)
-{
-	double others = 0;
-	size_t best = 0;
+/* Rows are cut into at most so many parts, of at least so many outputs: each part has a sum of its
+ * own, added in order. */
+enum { PARTS = 64, LEAST = 4096 };
 
-	for (size_t j = 1; j < count; j++)
-		best = z[j] > z[best] ? j : best;
-	for (size_t j = 0; j < count; j++)
-		others += j == best ? 0 : exp((double)z[j] - z[best]);
-	*largest = best;
-	return log1p(others) + z[best];
+struct parts {
+	const struct loss_call *call;
+	size_t rows; /* of a part */
+	double loss[PARTS];
+	size_t correct[PARTS];
+};
+
+static void evaluate_part(void *arg, size_t part, size_t member)
+{
+	struct parts *p = arg;
+	const struct loss_call *call = p->call;
+	size_t first = part * p->rows, left = call->rows - first;
+
+	(void)member;
+	kernels()->cross_entropy(
+		&(struct cross_entropy){
+			.rows = left < p->rows ? left : p->rows,
+			.outputs = call->outputs,
+			.logits = call->logits + first * call->outputs,
+			.targets = call->targets + first,
+			.scale = call->scale,
+			.slopes = call->dlogits ? call->dlogits + first * call->outputs : NULL,
+		},
+		&p->loss[part], &p->correct[part]);
 }
 
 static void evaluate(const struct loss_call *call, struct score *score)
 {
-	for (size_t i = 0; i < call->rows; i++) {
-		const float *z = call->logits + i * call->outputs;
-		size_t target = (size_t)call->targets[i], answer;
-		double norm = log_sum_exp(z, call->outputs, &answer);
+	struct parts parts = { .call = call, .rows = (LEAST + call->outputs - 1) / call->outputs };
+	size_t count;
 
-		score->loss_sum += norm - z[target];
-		score->correct += answer == target;
-		if (!call->dlogits)
-			continue;
-		for (size_t j = 0; j < call->outputs; j++)
-			call->dlogits[i * call->outputs + j] =
-				(float)(exp(z[j] - norm) - (j == target)) * call->scale;
+	if (parts.rows * PARTS < call->rows)
+		parts.rows = (call->rows + PARTS - 1) / PARTS;
+	count = (call->rows + parts.rows - 1) / parts.rows;
+	team_run(call->team, count, evaluate_part, &parts);
+	for (size_t i = 0; i < count; i++) {
+		score->loss_sum += parts.loss[i];
+		score->correct += parts.correct[i];
 	}
 }
 

@@ -4,18 +4,18 @@
 
 /* clang-format off */
 #define LAYERS(X) \
-	X(linear) X(embedding_bag) \
-	X(relu) X(tanh) X(sigmoid) \
-	X(dropout) X(flatten) \
-	X(conv2d) X(max_pool2d) X(avg_pool2d) X(global_avg_pool) \
-	X(batch_norm) X(group_norm) \
+	X(linear) X(conv2d) X(embedding_bag) \
+	X(embedding) X(positional_embedding) X(attention) \
+	X(relu) X(tanh) X(sigmoid) X(gelu) \
+	X(max_pool2d) X(avg_pool2d) X(global_avg_pool) X(flatten) \
+	X(batch_norm) X(group_norm) X(layer_norm) \
+	X(dropout) \
 	X(add)
-#define LOSSES(X) \
-	X(softmax_cross_entropy) X(logistic) X(hinge) X(mean_squared_error)
+#define LOSSES(X) X(softmax_cross_entropy) X(logistic) X(hinge) X(mean_squared_error)
 #define PRESETS(X) \
 	X(softmax) X(logistic) X(svm) X(mlp) \
 	X(lenet5) X(resnet20) X(vgg11_small) \
-	X(fasttext)
+	X(fasttext) X(gpt)
 /* clang-format on */
 
 #define LAYER_DECLARATION(name) extern const struct layer layer_##name;

@@ -16,4 +16,4 @@ ROWS = {  # name: preset, its sizes, samples in a batch, shape of a sample
 }
 BATCHES = 8  # of made-up samples
 CLASSES = 10
-OPTIMIZER = {"lr": 0.01, "momentum": 0.9}
+OPTIMIZER = {"lr": 0.001, "momentum": 0.9}

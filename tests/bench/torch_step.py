@@ -2,9 +2,11 @@
 
 usage: torch_step.py ROW THREADS [compile] [profile]
        torch_step.py floors THREADS
-Prints a line when it is ready, then for every number of steps on stdin a line with the seconds that
-each took, and at the end one about memory and work. `floors`: sgemm's and memcpy's rates instead.
+Prints a line when it is ready, then for every line "SECONDS STEPS" on stdin one with the seconds that
+each step took, from the same weights, until there is enough of either; and at the end one about memory
+and work. `floors`: sgemm's and memcpy's rates instead.
 """
+import copy
 import json
 import os
 import pathlib
@@ -127,6 +129,7 @@ def work(row, model, batch):
 
 
 def trainer(row, model, data):
+    """A function that makes a step; it begins with the weights as they are."""
     optimizer = torch.optim.SGD(model.parameters(), **rows.OPTIMIZER)
     at = 0
 
@@ -143,9 +146,10 @@ def trainer(row, model, data):
     return step
 
 
-def timed(step, count):
+def timed(step, seconds, most):
+    """At least 5 steps, most at most."""
     took = []
-    for _ in range(count):
+    while len(took) < most and (len(took) < 5 or sum(took) < seconds):
         began = time.perf_counter()
         step()
         took.append(time.perf_counter() - began)
@@ -153,9 +157,9 @@ def timed(step, count):
 
 
 def profile(step):
-    timed(step, 5)
+    timed(step, 0, 5)
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as seen:
-        timed(step, 20)
+        timed(step, 60, 20)
     print(seen.key_averages().table(sort_by="self_cpu_time_total", row_limit=18,
                                     max_name_column_width=44))
 
@@ -163,19 +167,22 @@ def profile(step):
 def serve(row, kind, words):
     torch.manual_seed(1)
     timed(trainer({"preset": "mlp"}, torch.nn.Linear(2, 2),
-                  [((torch.zeros(1, 2),), torch.zeros(1, dtype=torch.long))]), 3)
+                  [((torch.zeros(1, 2),), torch.zeros(1, dtype=torch.long))]), 0, 5)
     base = memory("VmRSS")
     forget_peak()
     model, data = prepare(row, kind)
     done = work(row, model, data[0])
-    step = trainer(row, torch.compile(model) if "compile" in words else model, data)
-    timed(step, 3)
     if "profile" in words:
-        profile(step)
+        profile(trainer(row, model, data))
         return
+    start = copy.deepcopy(model.state_dict())
+    compiled = torch.compile(model) if "compile" in words else model
+    timed(trainer(row, compiled, data), 0, 5)
     print(json.dumps({"version": torch.__version__}), flush=True)
     for line in sys.stdin:
-        print(json.dumps(timed(step, int(line))), flush=True)
+        seconds, steps = line.split()
+        model.load_state_dict(start)
+        print(json.dumps(timed(trainer(row, compiled, data), float(seconds), int(steps))), flush=True)
     peak = memory("VmHWM")
     print(json.dumps({**done, "peak_kib": peak, "over_base_kib": peak - base}), flush=True)
 
@@ -183,7 +190,7 @@ def serve(row, kind, words):
 def rate(amount, run):
     """Of `amount` per run, the best of some: what the machine can, whoever else uses it."""
     run()
-    return amount / min(timed(run, 15))
+    return amount / min(timed(run, 1, 15))
 
 
 def floors():

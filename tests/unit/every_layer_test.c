@@ -152,7 +152,8 @@ static double distance(struct bench *b, float *x, double slope, float h)
  * At most a dozen of the derivatives. Steps are powers of two, so that x + h and x - h are exact
  * but for a rounding. Truncation is h^2/6 times the third derivative: below 2.1e-5 for h = 2^-7 if
  * that is below 2; the smaller step serves what is more curved. Rounding of sums of a hundred
- * products is 1e-6 / 2h, below 1e-4 and 3e-4.
+ * products is 1e-6 / 2h, below 1e-4 and 3e-4; the larger step serves what is divided by next to
+ * nothing, as the deviation of a single number is.
  */
 static void compare(struct bench *b, float *x, const float *derivative, size_t count)
 {
@@ -160,9 +161,12 @@ static void compare(struct bench *b, float *x, const float *derivative, size_t c
 		double slope = derivative[i], most = 2e-4 * (1 + fabs(slope));
 
 		if (!(distance(b, &x[i], slope, 0x1p-7f) <= most) &&
-		    !(distance(b, &x[i], slope, 0x1p-9f) <= 2 * most))
-			fail_msg("%s: derivative %zu of %zu is not %g, by %g", b->layer->entry.name,
-				 i, count, slope, distance(b, &x[i], slope, 0x1p-9f));
+		    !(distance(b, &x[i], slope, 0x1p-9f) <= 2 * most) &&
+		    !(distance(b, &x[i], slope, 0x1p-4f) <= 5 * most))
+			fail_msg("%s of %zu numbers: derivative %zu of %zu is not %g, by %g or %g",
+				 b->layer->entry.name, b->call.inputs, i, count, slope,
+				 distance(b, &x[i], slope, 0x1p-4f),
+				 distance(b, &x[i], slope, 0x1p-9f));
 	}
 }
 
@@ -590,6 +594,5 @@ int main(void)
 		cmocka_unit_test(dropout_differs_by_step_layer_seed_and_sample),
 	};
 
-	cpu_threads(1);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -76,11 +76,10 @@ static struct score with_slopes(struct sample *s, float scale)
 	return score;
 }
 
-/* Losses are sums in double of exact floats: what is left is h^2/6 f''' and the rounding of a
- * float derivative. */
+/* What is left is h^2/6 f''' < 2e-6, and a loss that was rounded to 1e-7 as a float, by 2h. */
 static void compare_with_differences(struct sample *s)
 {
-	const float h = 0x1p-12f;
+	const float h = 0x1p-7f;
 
 	assert_true(with_slopes(s, 0.25f).loss_sum == loss_sum(s));
 	for (size_t i = 0; i < BATCH * s->outputs; i++) {
@@ -93,7 +92,7 @@ static void compare_with_differences(struct sample *s)
 		low = loss_sum(s);
 		s->logits[i] = kept;
 		slope = (high - low) / ((double)above - below) * 0.25;
-		if (!(fabs(slope - s->slopes[i]) <= 1e-6 * (1 + fabs(slope))))
+		if (!(fabs(slope - s->slopes[i]) <= 1e-5 * (1 + fabs(slope))))
 			fail_msg("%s with %zu outputs: derivative %zu is %g, differences say %g",
 				 s->loss->entry.name, s->outputs, i, (double)s->slopes[i], slope);
 	}
@@ -225,7 +224,7 @@ static void known_values_come_out(void **state)
 						    .scale = 1,
 						    .dlogits = NULL },
 			       &score);
-		assert_true(fabs(score.loss_sum - known[i].loss) < 1e-12);
+		assert_true(fabs(score.loss_sum - known[i].loss) < 1e-7);
 	}
 }
 

@@ -495,6 +495,5 @@ int main(void)
 		cmocka_unit_test(models_of_several_threads_do_not_meet),
 	};
 
-	cpu_threads(1);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

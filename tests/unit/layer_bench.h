@@ -166,6 +166,7 @@ static inline void bench_release(struct bench *b)
 static inline struct layer_call *bench_call(struct bench *b)
 {
 	b->call.params = b->part.params;
+	b->call.plan = &b->plan;
 	b->call.input = &b->trial.input;
 	b->call.output = &b->plan.output;
 	b->call.weight = (const float *const *)b->tensor;

@@ -100,6 +100,61 @@ static void a_required_key_is_missed(void **state)
 	outcome_release(&o);
 }
 
+struct files {
+	char *one;
+	struct opt_texts any, some;
+};
+
+static const struct opt file_table[] = {
+	{ "one", OPT_PATH, offsetof(struct files, one), "", "a file" },
+	{ "any", OPT_PATHS, offsetof(struct files, any), "", "files" },
+	{ "some", OPT_PATHS, offsetof(struct files, some), NULL, "files" },
+	{ 0 }
+};
+
+static void read_files(struct files *files, const char *any, const char *some, const char *problems)
+{
+	struct settings given = { 0 }, resolved = { 0 };
+	struct problems found = { 0 };
+
+	*files = (struct files){ 0 };
+	if (any)
+		settings_set(&given, "any", any, here);
+	settings_set(&given, "some", some, here);
+	opt_read(file_table, &given, "", files, &resolved, &found);
+	assert_string_equal(buf_text(&found.text), problems);
+	settings_release(&given);
+	settings_release(&resolved);
+	problems_release(&found);
+}
+
+static void files_are_one_or_a_list(void **state)
+{
+	struct files files;
+	size_t count;
+	char **paths;
+
+	(void)state;
+	read_files(&files, NULL, "x", "");
+	assert_null(opt_files(&file_table[0], &files, &count));
+	assert_int_equal(files.any.count, 0);
+	paths = opt_files(&file_table[2], &files, &count);
+	assert_int_equal(count, 1);
+	assert_string_equal(paths[0], "x");
+	opt_release(file_table, &files);
+	read_files(&files, "[a, b/c]", "[x]", "");
+	paths = opt_files(&file_table[1], &files, &count);
+	assert_int_equal(count, 2);
+	assert_string_equal(paths[1], "b/c");
+	opt_release(file_table, &files);
+	read_files(&files, "[]", "[]", "recipe.yaml:3:5: some: must not be empty\n");
+	opt_release(file_table, &files);
+	read_files(&files, "", "", "recipe.yaml:3:5: some: must not be empty\n");
+	opt_release(file_table, &files);
+	read_files(&files, "[a, , b]", "x", "recipe.yaml:3:5: any: an item of the list is empty\n");
+	opt_release(file_table, &files);
+}
+
 static void only_text_counts_as_text(void **state)
 {
 	static const char *const texts[] = {
@@ -134,6 +189,7 @@ int main(void)
 		cmocka_unit_test(every_problem_is_reported_with_its_place),
 		cmocka_unit_test(a_value_in_place_of_a_section_is_reported),
 		cmocka_unit_test(a_required_key_is_missed),
+		cmocka_unit_test(files_are_one_or_a_list),
 		cmocka_unit_test(only_text_counts_as_text),
 	};
 

@@ -363,6 +363,33 @@ static void wrong_kinds_and_alphas_are_problems(void **state)
 		    "much)\n");
 }
 
+static void a_text_is_dealt_in_stretches(void **state)
+{
+	struct dataset text = { .count = SAMPLES, .classes = CLASSES, .vocabulary = CLASSES };
+	struct shard_params params = { .kind = SHARD_BY_LABEL };
+
+	(void)state;
+	for (int r = 0; r < 4; r++) {
+		struct shard *shard = shard_new(&params, &text, BATCH, r, 4, 1);
+		uint32_t low = SAMPLES, high = 0;
+		size_t count, first, total;
+
+		for (size_t step = 0; step < 50; step++) {
+			const uint32_t *index = shard_step(shard, step, &count, &first, &total);
+
+			for (size_t i = 0; i < count; i++) {
+				low = index[i] < low ? index[i] : low;
+				high = index[i] > high ? index[i] : high;
+			}
+		}
+		assert_in_range(low, (uint32_t)(r * SAMPLES / 4), (uint32_t)(r * SAMPLES / 4 + 1));
+		assert_in_range(high - low + 1, SAMPLES / 4, SAMPLES / 4 + 1);
+		shard_free(shard);
+	}
+	params = (struct shard_params){ .kind = SHARD_DIRICHLET, .alpha = 0.1 };
+	shard_free(shard_new(&params, &text, BATCH, 1, 4, 1));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -375,6 +402,7 @@ int main(void)
 		cmocka_unit_test(a_small_alpha_skews_labels_and_a_large_one_does_not),
 		cmocka_unit_test(a_batch_larger_than_the_data_takes_all_of_it),
 		cmocka_unit_test(values_to_regress_are_split_by_size),
+		cmocka_unit_test(a_text_is_dealt_in_stretches),
 		cmocka_unit_test(recipes_name_a_kind_or_an_alpha),
 		cmocka_unit_test(wrong_kinds_and_alphas_are_problems),
 	};

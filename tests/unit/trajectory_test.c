@@ -406,6 +406,5 @@ int main(void)
 		cmocka_unit_test(ten_steps_of_every_case_are_pytorch_s),
 	};
 
-	cpu_threads(1);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
