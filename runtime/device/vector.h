@@ -5,6 +5,7 @@
 #ifndef DSTRAIN_RUNTIME_VECTOR_H
 #define DSTRAIN_RUNTIME_VECTOR_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 struct team;
@@ -21,6 +22,10 @@ void vector_map_slope(struct team *team, vector_slope *slope, float *dx, const f
 void vector_relu(struct team *team, float *y, const float *x, size_t count); /* max(x, 0) */
 /* dx = dy where y, the result of relu, is above 0, else 0 */
 void vector_relu_slope(struct team *team, float *dx, const float *y, const float *dy, size_t count);
+/* y = x + z, below 0 cut off if relu says so */
+void vector_sum(struct team *team, float *y, const float *x, const float *z, size_t count,
+		bool relu);
+void vector_copy(struct team *team, float *y, const float *x, size_t count);
 void vector_add(struct team *team, float *y, const float *x, size_t count); /* y += x */
 /* sum[j] = the sum over i of x[i][j], of [rows][count] */
 void vector_sum_rows(struct team *team, float *sum, const float *x, size_t rows, size_t count);
