@@ -1,7 +1,6 @@
 /* Arithmetic on vectors, single-threaded, by the kernels of this processor. */
 #include "runtime/device/cpu.h"
 
-
 #include "runtime/device/kernels.h"
 
 const char *cpu_kernel(void)

@@ -476,6 +476,5 @@ int main(void)
 		cmocka_unit_test(names_are_those_of_a_sequence_or_the_recipes),
 	};
 
-	cpu_threads(1);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
