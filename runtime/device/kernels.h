@@ -59,7 +59,7 @@ struct sgd_step;
 #define CONV_KERNELS(X) \
 	X(void, conv_copy, (const struct conv_view *view, const float *planes, float *copy)) \
 	X(void, conv_product, (const struct conv_product *product)) \
-	X(void, conv_turn, (const float *planes, size_t plane, size_t channels, size_t pixels, float *turned)) \
+	X(void, conv_turn, (const float *planes, size_t plane, size_t channels, size_t pixels, float *turned, size_t lanes)) \
 	X(void, conv_slope, (const struct conv_slope *slope))
 
 #define POOL_KERNELS(X) \
