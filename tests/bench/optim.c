@@ -1,7 +1,6 @@
 /* Times steps of one optimizer: optim NAME PARAMETERS THREADS [KEY VALUE]... prints the best step's
  * seconds, and the seconds of a copy of as many floats. */
 #include <assert.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,8 +8,8 @@
 #include "lib/clock.h"
 #include "lib/error.h"
 #include "lib/memory.h"
-#include "lib/setting.h"
 #include "lib/units.h"
+#include "lib/setting.h"
 #include "runtime/device/team.h"
 #include "runtime/model/model.h"
 #include "runtime/optim/optim.h"
@@ -40,13 +39,22 @@ static double less(double a, double b)
 	return a < b ? a : b;
 }
 
+/* 0: is none. */
+static size_t number(const char *text)
+{
+	struct error ignored;
+	uint64_t value;
+
+	return units_count(&value, text, &ignored) == 0 ? (size_t)value : 0;
+}
+
 int main(int argc, char **argv)
 {
 	char *none[] = { NULL };
-	uint64_t count, threads;
-	float *weight, *grad;
+	size_t count = argc > 3 ? number(argv[2]) : 0;
+	float *weight = xaligned(count * sizeof(float)), *grad = xaligned(count * sizeof(float));
 	double step_s = 1e9, copy_s = 1e9, end;
-	struct tensor tensor = { .shape.rank = 1 };
+	struct tensor tensor = { .shape = { { count }, 1 }, .count = count };
 	struct optim_params params = { 0 };
 	struct schedule_params schedule_params = { 0 };
 	struct part optimizer, schedule = make_part(&schedules, "constant", none);
@@ -57,19 +65,14 @@ int main(int argc, char **argv)
 				 .tensor_count = 1,
 				 .steps = 1 };
 	struct optim *optim;
-	struct error err;
 
-	if (argc < 4 || units_count(&count, argv[2], &err) < 0 ||
-	    units_count(&threads, argv[3], &err) < 0) {
+	if (!count) {
 		fprintf(stderr, "usage: optim NAME PARAMETERS THREADS [KEY VALUE]...\n");
 		return 2;
 	}
 	optimizer = make_part(&optimizers, argv[1], argv + 4);
 	env.optimizer = &optimizer;
-	env.team = team_new(threads);
-	tensor.count = tensor.shape.dim[0] = count;
-	weight = xaligned(count * sizeof(float));
-	grad = xaligned(count * sizeof(float));
+	env.team = team_new(number(argv[3]));
 	optim = optim_new(&env);
 	for (size_t i = 0; i < count; i++)
 		weight[i] = (float)(i % 1009) / 1009, grad[i] = (float)(i % 997) / 997 - 0.5f;
