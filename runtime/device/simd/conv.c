@@ -192,14 +192,14 @@ void KERNEL(conv_product)(const struct conv_product *product)
 	}
 }
 
-/* At most LANES channels: turned[pixel][channel], with zeros for what is missing. */
+/* turned[pixel][lane], with zeros for what is missing. */
 void KERNEL(conv_turn)(const float *planes, size_t plane, size_t channels, size_t pixels,
-		       float *turned)
+		       float *turned, size_t lanes)
 {
 	size_t padded = (pixels + LANES - 1) / LANES * LANES;
 
 	for (size_t p = 0; p < padded; p += WIDTH)
-		for (size_t k = 0; k < LANES; k += WIDTH) {
+		for (size_t k = 0; k < lanes; k += WIDTH) {
 			size_t left = pixels > p ? pixels - p : 0;
 			vec x[WIDTH];
 
@@ -215,43 +215,69 @@ void KERNEL(conv_turn)(const float *planes, size_t plane, size_t channels, size_
 			}
 			vec_transpose(x);
 			UNROLLED (i, WIDTH) {
-				vec_store(turned + (p + i) * LANES + k, x[i]);
+				vec_store(turned + (p + i) * lanes + k, x[i]);
 			}
 		}
 }
 
-/* WIDTH pixels stay in registers while the taps pass, in two sums, as one would wait for itself. */
-INLINE void slope_tile(const struct conv_slope *s, size_t group, size_t pixel, size_t lane,
-		       size_t first, size_t end)
+/* `vecs` vectors of lanes of a few pixels stay in registers while the taps pass; several sums for
+ * each vector, as one would wait for itself. */
+INLINE void slope_tile(const struct conv_slope *s, size_t pixel, size_t lane, size_t first,
+		       size_t end, const size_t vecs)
 {
-	const float *copy = s->copy + s->group_at[group] + pixel;
-	const float *turned = s->turned + (group * LANES + pixel) * LANES + lane;
+	enum { CHAINS = 4 };
+	const float *copy = s->copy + s->group_at[pixel / LANES] + pixel % LANES;
+	const float *turned = s->turned + pixel * s->lanes + lane;
+	const size_t pixels = WIDTH / vecs, chains = CHAINS / vecs;
 	vec x[WIDTH];
 
 	UNROLLED (i, WIDTH) {
-		x[i] = vec_load(turned + i * LANES);
+		x[i] = vec_load(turned + i / vecs * s->lanes + i % vecs * WIDTH);
 	}
 	for (size_t t = first; t < end; t++) {
 		const float *number = copy + s->tap_at[t];
-		vec sum = vec_load(s->sum + t * LANES + lane);
-		vec other = x[0] * vec_all(number[0]);
+		float *sum = s->sum + t * s->lanes + lane;
+		vec total[CHAINS];
 
-		UNROLLED (i, WIDTH / 2) {
-			if (i > 0)
-				other += x[2 * i] * vec_all(number[2 * i]);
-			sum += x[2 * i + 1] * vec_all(number[2 * i + 1]);
+		UNROLLED (v, vecs) {
+			total[v] = vec_load(sum + v * WIDTH);
 		}
-		vec_store(s->sum + t * LANES + lane, sum + other);
+		UNROLLED (i, pixels) {
+			vec y = vec_all(number[i]);
+
+			UNROLLED (v, vecs) {
+				if (i == 0 || i >= chains)
+					total[i % chains * vecs + v] += x[i * vecs + v] * y;
+				else
+					total[i * vecs + v] = x[i * vecs + v] * y;
+			}
+		}
+		UNROLLED (v, vecs) {
+			vec all = total[v];
+
+			UNROLLED (i, chains) {
+				if (i > 0)
+					all += total[i * vecs + v];
+			}
+			vec_store(sum + v * WIDTH, all);
+		}
 	}
+}
+
+INLINE void slope_taps(const struct conv_slope *s, size_t first, size_t end, const size_t vecs)
+{
+	for (size_t pixel = 0; pixel < s->groups * LANES; pixel += WIDTH / vecs)
+		for (size_t lane = 0; lane < s->lanes; lane += vecs * WIDTH)
+			slope_tile(s, pixel, lane, first, end, vecs);
 }
 
 static void add_bias(const struct conv_slope *s)
 {
-	for (size_t lane = 0; lane < LANES; lane += WIDTH) {
+	for (size_t lane = 0; lane < s->lanes; lane += WIDTH) {
 		vec sum = vec_load(s->bias + lane);
 
 		for (size_t p = 0; p < s->groups * LANES; p++)
-			sum += vec_load(s->turned + p * LANES + lane);
+			sum += vec_load(s->turned + p * s->lanes + lane);
 		vec_store(s->bias + lane, sum);
 	}
 }
@@ -259,14 +285,15 @@ static void add_bias(const struct conv_slope *s)
 /* As many taps at once as the first cache holds. */
 void KERNEL(conv_slope)(const struct conv_slope *slope)
 {
-	for (size_t first = 0; first < slope->taps; first += TAPS_AT_ONCE) {
-		size_t left = slope->taps - first;
-		size_t end = first + (left < TAPS_AT_ONCE ? left : TAPS_AT_ONCE);
+	size_t most = TAPS_AT_ONCE * LANES / slope->lanes;
 
-		for (size_t group = 0; group < slope->groups; group++)
-			for (size_t lane = 0; lane < LANES; lane += WIDTH)
-				for (size_t pixel = 0; pixel < LANES; pixel += WIDTH)
-					slope_tile(slope, group, pixel, lane, first, end);
+	for (size_t first = 0; first < slope->taps; first += most) {
+		size_t left = slope->taps - first, end = first + (left < most ? left : most);
+
+		if (slope->lanes >= 2 * WIDTH)
+			slope_taps(slope, first, end, 2);
+		else
+			slope_taps(slope, first, end, 1);
 	}
 	if (slope->bias)
 		add_bias(slope);
