@@ -35,7 +35,7 @@ LDFLAGS  += -pie -Wl,-z,relro,-z,now,-z,noexecstack,-z,separate-code,--build-id=
 # A library is linked statically where its archive exists, so that hosts need only glibc. Asked
 # when linking, not when reading this file: `deps` may just have installed it.
 link = $(if $(filter /%,$(shell $(CC) -print-file-name=lib$(1).a)),-Wl$(comma)-Bstatic -l$(1) -Wl$(comma)-Bdynamic,-l$(1))
-LDLIBS  = $(foreach lib,ssh2 yaml jansson openblas ssl crypto z,$(call link,$(lib))) -lm -ldl
+LDLIBS  = $(foreach lib,ssh2 yaml jansson ssl crypto z,$(call link,$(lib))) -lm -ldl
 
 SOURCES := $(wildcard cmd/*.c lib/*.c runtime/*.c runtime/*/*.c)
 # What lies in simd/ is compiled for each of these; the best is chosen when the program starts.
@@ -86,6 +86,12 @@ $(OUT)/tests/unit/%_test: $(OUT)/tests/unit/%_test.o $(LIBRARY)
 	$(call say,LD)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lcmocka
 
+# Peers' libraries are for the benchmarks alone.
+$(OUT)/tests/bench/gemm.o: CFLAGS := $(CFLAGS) -ffp-contract=fast
+$(OUT)/tests/bench/gemm: $(OUT)/tests/bench/gemm.o $(LIBRARY)
+	$(call say,LD)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lopenblas
+
 $(OUT)/tests/fuzz/%_fuzz: $(OUT)/tests/fuzz/%_fuzz.o $(LIBRARY)
 	$(call say,LD)
 	$(Q)$(CC) $(LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(LDLIBS)
@@ -122,6 +128,8 @@ fuzz:
 
 bench: all
 	$(Q)tests/deps bench
+	$(Q)$(MAKE) --no-print-directory $(OUT)/tests/bench/gemm
+	$(Q)$(OUT)/tests/bench/gemm
 	$(Q)tests/bench/workers
 	$(Q)tests/bench/step
 	$(Q)tests/bench/peers

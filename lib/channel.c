@@ -56,10 +56,11 @@ bool channel_compare(const struct channel *first, const struct channel *other)
 
 	if (!one || strcmp(one, two) == 0)
 		return false;
-	log_warn("'%s' multiplies matrices with %s kernels, '%s' with %s: the losses depend in the "
-		 "last digits on which host has which rank; OPENBLAS_CORETYPE=Haswell before "
-		 "dstrain makes all hosts use the same",
-		 first->host->name, one, other->host->name, two);
+	log_warn(
+		"'%s' computes with %s kernels, '%s' with %s: the losses depend in the last digits "
+		"on which host has which rank; DSTRAIN_ISA=avx2 before dstrain makes all hosts use "
+		"the same",
+		first->host->name, one, other->host->name, two);
 	return true;
 }
 

@@ -1,4 +1,5 @@
-/* What the system allows this process: open files, and memory where a cgroup bounds it. */
+/* What the system allows this process: open files, and memory and processors where a cgroup bounds
+ * them. */
 #ifndef DSTRAIN_LIB_LIMIT_H
 #define DSTRAIN_LIB_LIMIT_H
 
@@ -15,5 +16,8 @@ struct limit_memory {
 	uint64_t bytes, available_bytes;
 };
 struct limit_memory limit_memory(void);
+
+/* How many threads can run at the same time; at least 1. */
+size_t limit_processors(void);
 
 #endif

@@ -96,13 +96,13 @@ static int start_local(const struct host *host, const char *command, struct proc
 /* For the remote /bin/sh. hosts_entry.c lets no quotes into `env`. */
 static char *remote_command(const struct site *site, const char *command)
 {
-	static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
-	const char *kernel = getenv("OPENBLAS_CORETYPE"); /* the same kernels there as here */
+	static const char letters[] = "abcdefghijklmnopqrstuvwxyz0123456789";
+	const char *isa = getenv("DSTRAIN_ISA"); /* the same kernels there as here */
 	const struct host *host = site->host;
 	struct buf text = { 0 };
 
-	if (kernel && strspn(kernel, letters) == strlen(kernel))
-		buf_addf(&text, "export OPENBLAS_CORETYPE=%s; ", kernel);
+	if (isa && strspn(isa, letters) == strlen(isa))
+		buf_addf(&text, "export DSTRAIN_ISA=%s; ", isa);
 	for (size_t i = 0; i < host->env_count; i++)
 		buf_addf(&text, "export \"%s\"; ", host->env[i]);
 	if (site->mark)

@@ -6,7 +6,6 @@
 #include "lib/error.h"
 #include "lib/memory.h"
 #include "runtime/data/data.h"
-#include "runtime/device/cpu.h"
 #include "runtime/device/team.h"
 #include "runtime/feed.h"
 #include "runtime/job.h"
@@ -60,7 +59,6 @@ static int load(struct parts *parts, const struct job *job, struct error *err)
 static int build(struct parts *parts, const struct job *job, struct error *err)
 {
 	const struct dataset *train = &parts->train;
-	size_t threads = job->params.threads;
 	size_t batch = job->params.batch < train->count ? job->params.batch : train->count;
 	struct model_env env = job_model_env(job, train);
 	struct feed_env feed = { .params = &parts->feed_params,
@@ -68,15 +66,14 @@ static int build(struct parts *parts, const struct job *job, struct error *err)
 				 .test = &parts->test,
 				 .seed = job->params.seed };
 
-	cpu_threads((int)threads);
 	parts->feed_params = job->feed_params;
 	parts->feed_params.prefetch = PREFETCH_NO;
 	feed.shard = parts->shard = shard_new(&job->shard, train, batch, 0, 1, job->params.seed);
-	env.team = parts->team = team_new(threads);
+	env.team = parts->team = team_new(team_size(job->params.threads, 1));
 	env.max_batch = batch;
 	env.forward_only = true;
 	if (feed_new(&parts->feed, &feed, err) < 0 ||
-	    job_model_new(&parts->model, job, &env, err) < 0 || cpu_reserve(err) < 0)
+	    job_model_new(&parts->model, job, &env, err) < 0)
 		return -1;
 	parts->weight = xaligned(model_count(parts->model) * sizeof(float));
 	return 0;

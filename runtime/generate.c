@@ -11,7 +11,6 @@
 #include "lib/error.h"
 #include "lib/memory.h"
 #include "runtime/data/data.h"
-#include "runtime/device/cpu.h"
 #include "runtime/device/team.h"
 #include "runtime/job.h"
 #include "runtime/model/model.h"
@@ -50,11 +49,10 @@ static int build(struct writer *w, const struct job *job, const char *path, stru
 {
 	struct model_env env = job_model_env(job, &w->data);
 
-	cpu_threads((int)job->params.threads);
-	env.team = w->team = team_new(job->params.threads);
+	env.team = w->team = team_new(team_size(job->params.threads, 1));
 	env.max_batch = 1;
 	env.forward_only = true;
-	if (job_model_new(&w->model, job, &env, err) < 0 || cpu_reserve(err) < 0)
+	if (job_model_new(&w->model, job, &env, err) < 0)
 		return -1;
 	w->weight = xaligned(model_count(w->model) * sizeof(float));
 	w->seen = w->data.labels;

@@ -40,8 +40,9 @@ static const struct opt train_options[] = {
 	  .max = 1e7 },
 	{ "clip", OPT_REAL, ROW(clip), "0", "largest 2-norm of the gradient; 0: no limit", .min = 0,
 	  .max = 1e9 },
-	{ "threads", OPT_COUNT, ROW(threads), "1", "processor threads of one rank", .min = 1,
-	  .max = 1024 },
+	{ "threads", OPT_COUNT, ROW(threads), "0",
+	  "processor threads of one rank; 0: the processors of its host, shared by the ranks there",
+	  .min = 0, .max = 1024 },
 	{ "eval_every", OPT_COUNT, ROW(eval_every), "1",
 	  "epochs between evaluations on the test data; 0: only at the end", .min = 0, .max = 1e6 },
 	{ 0 }

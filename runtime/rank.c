@@ -7,12 +7,13 @@
 #include "lib/control.h"
 #include "lib/error.h"
 #include "lib/limit.h"
+#include "lib/log.h"
 #include "lib/memory.h"
 #include "lib/units.h"
 #include "runtime/coll_measure.h"
 #include "runtime/compress/compress.h"
 #include "runtime/data/data.h"
-#include "runtime/device/cpu.h"
+#include "runtime/device/team.h"
 #include "runtime/exchange.h"
 #include "runtime/feed.h"
 #include "runtime/job.h"
@@ -25,12 +26,38 @@
 
 /* Everything that a rank owns. Zeroed is valid. */
 struct parts {
+	struct team *team;
 	struct loop loop;
 	struct net *net;
 	struct exchange *exchange;
 	struct coll_cost cost;
 	int *ranks;
 };
+
+static size_t ranks_here(const struct rank *rank)
+{
+	const struct rank_env *env = rank->env;
+	size_t count = 0;
+
+	for (uint32_t i = 0; i < env->plan->world; i++)
+		count += strcmp(env->peers[i].host, env->peers[rank->rank].host) == 0;
+	return count;
+}
+
+/* More threads than processors only on request, and then not without a word. */
+static struct team *build_team(const struct rank *rank)
+{
+	size_t ranks = ranks_here(rank), threads = team_size(rank->env->job->params.threads, ranks);
+	size_t processors = limit_processors();
+
+	if (threads > 1 && threads * ranks > processors)
+		log_warn("train.threads: %zu rank%s with %zu threads each on %zu processor%s; with "
+			 "0 "
+			 "there are never more threads than processors",
+			 ranks, ranks == 1 ? "" : "s", threads, processors,
+			 processors == 1 ? "" : "s");
+	return team_new(threads);
+}
 
 /* What can never fit is said before the system kills somebody for it. */
 static int check_memory(const struct job *job, const struct model_env *env, struct error *err)
@@ -75,6 +102,7 @@ static int build_model(struct rank *rank, struct parts *parts, struct error *err
 	loop->test = rank->env->test;
 	loop->shard = shard_new(&job->shard, train, job->params.batch, (int)rank->rank,
 				(int)plan->world, job->params.seed);
+	env.team = parts->team = build_team(rank);
 	env.max_batch = shard_most(loop->shard);
 	feed.shard = loop->shard;
 	if (feed_new(&loop->feed, &feed, err) < 0)
@@ -88,7 +116,7 @@ static int build_model(struct rank *rank, struct parts *parts, struct error *err
 	if (job->model_params.init_from && rank->rank == 0 && plan->start_step == 0 &&
 	    weights_read_file(loop->weight, loop->model, job->model_params.init_from, err) < 0)
 		return -1;
-	return cpu_reserve(err);
+	return 0;
 }
 
 static void build_schedule(struct rank *rank, struct parts *parts)
@@ -100,7 +128,8 @@ static void build_schedule(struct rank *rank, struct parts *parts)
 				 .schedule = &job->schedule,
 				 .params = &job->optim_params,
 				 .schedule_params = &job->schedule_params,
-				 .clip = job->params.clip };
+				 .clip = job->params.clip,
+				 .team = parts->team };
 
 	loop->steps = job->params.steps ? job->params.steps : job->params.epochs * per_epoch;
 	loop->first_step = (size_t)rank->env->plan->start_step;
@@ -226,6 +255,7 @@ static void parts_release(struct parts *parts)
 	free(loop->weight);
 	free(loop->grad);
 	free(parts->ranks);
+	team_free(parts->team);
 }
 
 void rank_fail(const struct rank *rank, bool lost_peer, struct net *net, struct error *err)

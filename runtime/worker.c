@@ -313,7 +313,6 @@ static void *life(void *arg)
 	    load_data(worker, &job, &train, &test, &err) < 0) {
 		send_failure(worker, err.text);
 	} else {
-		cpu_threads((int)job.params.threads);
 		env.peers = peers = wait_peers(worker);
 		run_ranks(worker, &env);
 	}

@@ -172,8 +172,8 @@ struct work {
 	struct pass forward;
 	struct pass backward[MOST_PASSES];
 	size_t passes;
-	float *parts;		  /* [PARTS][part_floats] */
-	size_t vecs, part_floats; /* vecs: LANES of a group's outputs */
+	float *parts;			  /* [PARTS][part_floats] */
+	size_t slabs, lanes, part_floats; /* of a group's outputs: slabs of so many lanes */
 	size_t copy_floats, turned_floats;
 	const float *in, *out;
 	float *to, *dout, *din, *weight_slope, *bias_slope;
@@ -192,10 +192,11 @@ static struct room plan(const struct conv *conv, struct work *work, char *memory
 		if (work->backward[i].copy_floats > work->copy_floats)
 			work->copy_floats = work->backward[i].copy_floats;
 	}
-	work->vecs = divide_up(conv->outputs / conv->groups, LANES);
-	work->part_floats = conv->groups * work->vecs * (work->forward.taps + 1) * LANES;
+	work->lanes = conv->outputs / conv->groups > LANES ? 2 * LANES : LANES;
+	work->slabs = divide_up(conv->outputs / conv->groups, work->lanes);
+	work->part_floats = conv->groups * work->slabs * (work->forward.taps + 1) * work->lanes;
 	work->parts = take(&room, PARTS * work->part_floats * sizeof(float));
-	work->turned_floats = work->forward.pixel_groups * LANES * LANES;
+	work->turned_floats = work->forward.pixel_groups * LANES * work->lanes;
 	return room;
 }
 
@@ -295,34 +296,42 @@ void conv_forward(const struct conv_call *call, const float *in, float *out)
 	team_run(call->team, call->batch, forward_sample, &work);
 }
 
-/* The kernel upside down, from outputs to channels. */
-static void pack_backward(const struct work *work, const struct pass *pass)
+/* The kernel upside down, from the outputs of a group to one of its channels; `to` has a number at
+ * every block-th place. */
+static void turn_kernel(const struct work *work, const struct pass *pass, const float *weight,
+			float *to)
 {
 	const struct conv *conv = work->conv;
 	const struct conv_view *view = &pass->view;
+	size_t area = conv->kernel * conv->kernel;
+
+	for (size_t output = 0; output < view->channels; output++) {
+		const float *from = weight + output * pass->channels * area;
+
+		for (size_t i = 0; i < view->rows; i++)
+			for (size_t j = 0; j < view->columns; j++, to += pass->block)
+				*to = from[(pass->first_row - i * conv->stride) * conv->kernel +
+					   pass->first_column - j * conv->stride];
+	}
+}
+
+static void pack_backward(const struct work *work, const struct pass *pass)
+{
+	const struct conv *conv = work->conv;
 	size_t padded = pass->blocks * pass->block, area = conv->kernel * conv->kernel;
 
 	if (pass->taps == 0)
 		return;
 	memset(pass->weight, 0, conv->groups * padded * pass->taps * sizeof(float));
 	for (size_t g = 0; g < conv->groups; g++)
-		for (size_t c = 0; c < pass->channels; c++) {
-			float *to = pass->weight +
-				    (g * padded + c / pass->block * pass->block) * pass->taps +
-				    c % pass->block;
-
-			for (size_t t = 0; t < pass->taps; t++) {
-				size_t output = t / (view->rows * view->columns);
-				size_t i = t / view->columns % view->rows, j = t % view->columns;
-				size_t row = pass->first_row - i * conv->stride;
-				size_t column = pass->first_column - j * conv->stride;
-				size_t from = (g * view->channels + output) * pass->channels + c;
-
-				to[t * pass->block] =
-					work->call
-						->weight[from * area + row * conv->kernel + column];
-			}
-		}
+		for (size_t c = 0; c < pass->channels; c++)
+			turn_kernel(work, pass,
+				    work->call->weight +
+					    (g * pass->view.channels * pass->channels + c) * area,
+				    pass->weight +
+					    (g * padded + c / pass->block * pass->block) *
+						    pass->taps +
+					    c % pass->block);
 }
 
 /* Pixels of one pass to where they belong in din. */
@@ -365,21 +374,23 @@ static void group_slope(const struct work *work, size_t group, const float *in, 
 	float *turned = copy + work->copy_floats;
 
 	kernels()->conv_copy(&pass->view, in, copy);
-	for (size_t v = 0; v < work->vecs; v++) {
-		size_t first = v * LANES, left = pass->channels - first;
-		float *sum = part + (group * work->vecs + v) * (pass->taps + 1) * LANES;
+	for (size_t i = 0; i < work->slabs; i++) {
+		size_t first = i * work->lanes, left = pass->channels - first;
+		float *sum = part + (group * work->slabs + i) * (pass->taps + 1) * work->lanes;
 
 		kernels()->conv_turn(dout + first * pass->pixels, pass->pixels,
-				     left < LANES ? left : LANES, pass->pixels, turned);
+				     left < work->lanes ? left : work->lanes, pass->pixels, turned,
+				     work->lanes);
 		kernels()->conv_slope(&(struct conv_slope){
 			.copy = copy,
 			.tap_at = pass->tap_at,
 			.group_at = pass->group_at,
 			.taps = pass->taps,
 			.groups = pass->pixel_groups,
+			.lanes = work->lanes,
 			.turned = turned,
 			.sum = sum,
-			.bias = sum + pass->taps * LANES,
+			.bias = work->bias_slope ? sum + pass->taps * work->lanes : NULL,
 		});
 	}
 }
@@ -416,23 +427,24 @@ static void backward_part(void *arg, size_t number, size_t member)
 		backward_sample(work, i, part, workspace);
 }
 
-/* The sums of the parts, for LANES outputs. */
+/* The sums of the parts, for one slab of outputs. */
 static void add_parts(void *arg, size_t number, size_t member)
 {
 	const struct work *work = arg;
 	const struct pass *pass = &work->forward;
-	size_t group = number / work->vecs, lanes = number % work->vecs * LANES;
-	size_t first = group * pass->channels + lanes, left = pass->channels - lanes;
+	size_t group = number / work->slabs, lane = number % work->slabs * work->lanes;
+	size_t first = group * pass->channels + lane, left = pass->channels - lane;
+	size_t lanes = left < work->lanes ? left : work->lanes;
 
 	(void)member;
 	for (size_t t = 0; t <= pass->taps; t++) {
-		const float *from = work->parts + (number * (pass->taps + 1) + t) * LANES;
-		float sum[LANES] = { 0 };
+		const float *from = work->parts + (number * (pass->taps + 1) + t) * work->lanes;
+		float sum[2 * LANES] = { 0 };
 
 		for (size_t i = 0; i < PARTS; i++, from += work->part_floats)
-			for (size_t k = 0; k < LANES; k++)
+			for (size_t k = 0; k < work->lanes; k++)
 				sum[k] += from[k];
-		for (size_t k = 0; k < LANES && k < left; k++) {
+		for (size_t k = 0; k < lanes; k++) {
 			if (t < pass->taps)
 				work->weight_slope[(first + k) * pass->taps + t] = sum[k];
 			else if (work->bias_slope)
@@ -457,5 +469,5 @@ void conv_backward(const struct conv_call *call, const float *in, const float *o
 	for (size_t i = 0; i < work.passes && din; i++)
 		pack_backward(&work, &work.backward[i]);
 	team_run(call->team, PARTS, backward_part, &work);
-	team_run(call->team, call->conv->groups * work.vecs, add_parts, &work);
+	team_run(call->team, call->conv->groups * work.slabs, add_parts, &work);
 }

@@ -51,9 +51,10 @@ struct conv_slope {
 	const float *copy;
 	const size_t *tap_at, *group_at;
 	size_t taps, groups;
-	const float *turned; /* [groups * LANES][LANES] */
-	float *sum;	     /* [taps][LANES] */
-	float *bias;	     /* [LANES] += the sum of turned */
+	size_t lanes;	     /* LANES or twice as many */
+	const float *turned; /* [groups * LANES][lanes] */
+	float *sum;	     /* [taps][lanes] */
+	float *bias;	     /* [lanes] += the sum of turned; NULL: not wanted */
 };
 
 #endif

@@ -5,18 +5,10 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-struct error;
 struct team;
 
-/* Threads of one call; set once, before training. */
-void cpu_threads(int threads);
-
-/* Which kernels cpu_gemm uses here: "Haswell". Other kernels round differently. */
+/* Which kernels this processor runs: "avx512". Other kernels round products differently. */
 const char *cpu_kernel(void);
-
-/* Gets from the system what products need beside their matrices, as later nobody could say that
- * there is none. Per thread that will call cpu_gemm. */
-int cpu_reserve(struct error *err);
 
 /*
  * Row-major C[m][n] = A[m][k] * B[k][n] + beta * C, then + bias in every row, then relu.
@@ -35,6 +27,7 @@ struct cpu_gemm {
 };
 void cpu_gemm(const struct cpu_gemm *gemm);
 
+/* The same on every processor, bit for bit, but for cpu_axpy. */
 void cpu_add(float *y, const float *x, size_t count); /* y += x */
 /* y = x[0] + x[1] + ... + x[n - 1], n > 1, added from the left; y may be one of them. */
 void cpu_sum(float *y, const float *const *x, size_t n, size_t count);

@@ -15,9 +15,14 @@ enum { LANES = 16, TURN = 10 };
 enum { FEW = 4 };		  /* rows or columns for which nothing is worth turning */
 enum { SMALLEST_PART = 1 << 18 }; /* products that make up for waking a thread */
 
+static size_t pieces(size_t count, size_t most)
+{
+	return (count + most - 1) / most;
+}
+
 static size_t round_up(size_t count, size_t step)
 {
-	return (count + step - 1) / step * step;
+	return pieces(count, step) * step;
 }
 
 /* Roughly, in products: tiles are whole vectors wide, what is turned costs for every element. */
@@ -112,13 +117,13 @@ static void share(struct shared *shared, size_t threads)
 	size_t best = SIZE_MAX;
 
 	for (size_t across = 1; across <= threads; across++) {
-		size_t down = (threads + across - 1) / across;
+		size_t down = pieces(threads, across);
 		struct gemm_part part = *shared->whole;
 		size_t most;
 
-		part.y = (part.y + down - 1) / down;
-		part.x = round_up((part.x + across - 1) / across, GEMM_COLUMNS);
-		most = cost(&part) * ((down * across + threads - 1) / threads);
+		part.y = pieces(part.y, down);
+		part.x = round_up(pieces(part.x, across), GEMM_COLUMNS);
+		most = cost(&part) * pieces(down * across, threads);
 		if (most < best) {
 			best = most;
 			shared->down = down;

@@ -22,7 +22,7 @@ struct conv_product;
 struct conv_slope;
 struct conv_view;
 struct lamb_step;
-struct norm;
+struct plane_norm;
 struct pool;
 struct sgd_step;
 
@@ -30,6 +30,10 @@ struct sgd_step;
 #define POINTWISE_KERNELS(X) \
 	X(void, relu, (float *y, const float *x, size_t count)) /* y may be x */ \
 	X(void, relu_slope, (float *dx, const float *y, const float *dy, size_t count)) /* dx may be dy */ \
+	X(void, add, (float *y, const float *x, size_t count)) /* as cpu_add */ \
+	X(void, add_many, (float *y, const float *const *x, size_t n, size_t count)) /* as cpu_sum */ \
+	X(void, scale, (float *y, float factor, size_t count)) \
+	X(void, axpy, (float *y, float factor, const float *x, size_t count)) \
 	X(void, sum, (float *y, const float *x, const float *z, size_t count, bool relu)) /* y may be x */
 
 #define FUNCTION_KERNELS(X) /* y may be x, dx may be dy or the other */ \
@@ -55,7 +59,7 @@ struct sgd_step;
 #define CONV_KERNELS(X) \
 	X(void, conv_copy, (const struct conv_view *view, const float *planes, float *copy)) \
 	X(void, conv_product, (const struct conv_product *product)) \
-	X(void, conv_turn, (const float *planes, size_t plane, size_t channels, size_t pixels, float *turned)) \
+	X(void, conv_turn, (const float *planes, size_t plane, size_t channels, size_t pixels, float *turned, size_t lanes)) \
 	X(void, conv_slope, (const struct conv_slope *slope))
 
 #define POOL_KERNELS(X) \
@@ -64,13 +68,15 @@ struct sgd_step;
 
 /* Of planes: count numbers of one channel that adjoin. */
 #define PLANE_KERNELS(X) \
-	X(void, moments, (const float *x, size_t count, float *mean, float *squares)) /* sum of (x - mean)^2 */ \
-	X(void, scale_shift, (float *y, const float *x, size_t count, float a, float b, bool relu)) \
-	X(void, norm_sums, (const float *x, const float *dy, size_t count, const struct norm *norm, float *sums)) \
-	X(void, norm_slope, (float *dx, const float *x, const float *dy, size_t count, const struct norm *norm))
+	X(void, plane_moments, (const float *x, size_t count, float *mean, float *squares)) /* sum of (x - mean)^2 */ \
+	X(void, plane_scale, (float *y, const float *x, size_t count, const struct plane_norm *norm)) \
+	X(void, plane_sums, (const float *x, const float *dy, size_t count, const struct plane_norm *norm, float *sums)) \
+	X(void, plane_slope, (float *dx, const float *x, const float *dy, size_t count, const struct plane_norm *norm))
 
 #define BYTE_KERNELS(X) \
-	X(void, scale_bytes, (float *y, const uint8_t *x, size_t count, float scale, float shift))
+	X(void, scale_bytes, (float *y, const uint8_t *x, size_t count, float scale, float shift)) \
+	/* adds to both */ \
+	X(void, sum_bytes, (const uint8_t *x, size_t count, uint64_t *sum, uint64_t *squares))
 
 /* See optim_step.h. No two arrays overlap. */
 #define OPTIM_KERNELS(X) \

@@ -9,6 +9,10 @@
 
 struct team;
 
+/* Threads for one of the `ranks` that share this machine: `wanted`, or where that is 0 its share of
+ * the processors, at least 1. */
+size_t team_size(size_t wanted, size_t ranks);
+
 /* The caller of team_run is member 0; threads - 1 others wait for work. */
 struct team *team_new(size_t threads);
 size_t team_threads(const struct team *team); /* NULL: 1 */

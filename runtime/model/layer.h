@@ -37,6 +37,7 @@ struct layer_plan {
 	const char *tied;	/* tensor[0] is this one of an earlier layer; NULL: its own */
 	size_t scratch_bytes;	/* kept from forward to backward, per sample */
 	size_t kept_bytes;	/* the same, per call */
+	size_t room_bytes;	/* of one call: what is in it does not outlive that */
 	size_t workspace_bytes; /* of each member of the team, in one call */
 	double flops;		/* of forward, per sample: a multiplication and an addition are 2 */
 };
@@ -55,6 +56,7 @@ struct layer_call {
 	float *const *grad;
 	void *scratch;	   /* [batch][plan.scratch_bytes], 64-byte aligned */
 	void *kept;	   /* [plan.kept_bytes], 64-byte aligned */
+	void *room;	   /* [plan.room_bytes], the same */
 	struct team *team; /* whose members have plan.workspace_bytes */
 	bool training;
 	bool relu;	 /* forward ends, backward begins with a relu; `out` is after it */

@@ -61,7 +61,7 @@ static int plan_batch_norm(const void *params, const struct shape *input,
 	plan->tensor[RUNNING_MEAN].rate = plan->tensor[RUNNING_VAR].rate = norm->momentum;
 	plan->tensors = TENSORS;
 	plan->scratch_bytes = 2 * channels * sizeof(float);
-	plan->kept_bytes = channels * sizeof(struct norm) + 2 * channels * sizeof(double);
+	plan->kept_bytes = channels * sizeof(struct plane_norm) + 2 * channels * sizeof(double);
 	plan->flops = 2.0 * (double)shape_count(input);
 	return 0;
 }
@@ -71,7 +71,7 @@ static int plan_batch_norm(const void *params, const struct shape *input,
 struct work {
 	const struct layer_call *call;
 	struct extent extent;
-	struct norm *norm;
+	struct plane_norm *norm;
 	double *mean, *variance;
 	float *sums; /* [batch][2][channels] */
 	const float *in;
@@ -85,7 +85,7 @@ static struct work work_of(const struct layer_call *call)
 
 	work.mean = call->kept;
 	work.variance = work.mean + work.extent.channels;
-	work.norm = (struct norm *)(void *)(work.variance + work.extent.channels);
+	work.norm = (struct plane_norm *)(void *)(work.variance + work.extent.channels);
 	work.sums = call->scratch;
 	return work;
 }
@@ -121,8 +121,8 @@ static void note_moments(void *arg, size_t sample, size_t member)
 		row_moments(extent, x, mean, squares);
 	else
 		for (size_t c = 0; c < extent->channels; c++)
-			kernels()->moments(x + c * extent->inner, extent->inner, &mean[c],
-					   &squares[c]);
+			kernels()->plane_moments(x + c * extent->inner, extent->inner, &mean[c],
+						 &squares[c]);
 }
 
 /* Of all samples, as many numbers in each: squares add up, and so do those of the means. */
@@ -172,9 +172,9 @@ static void find_scales(struct work *work)
 	for (size_t c = 0; c < work->extent.channels; c++) {
 		double a = (double)call->weight[WEIGHT][c] * inverse_deviation(work, c);
 
-		work->norm[c] = (struct norm){
+		work->norm[c] = (struct plane_norm){
 			.a = (float)a,
-			.b = (float)((double)call->weight[BIAS][c] - work->mean[c] * a),
+			.b = call->weight[BIAS][c],
 			.mean = (float)work->mean[c],
 			.relu = call->relu,
 		};
@@ -187,9 +187,10 @@ static void scale_rows(const struct work *work, const float *x, float *y)
 
 	for (size_t i = 0; i < work->extent.rows; i++)
 		for (size_t c = 0; c < channels; c++) {
-			float z = work->norm[c].a * x[i * channels + c] + work->norm[c].b;
+			const struct plane_norm *norm = &work->norm[c];
+			float z = norm->a * (x[i * channels + c] - norm->mean) + norm->b;
 
-			y[i * channels + c] = work->call->relu && z < 0 ? 0 : z;
+			y[i * channels + c] = norm->relu && z < 0 ? 0 : z;
 		}
 }
 
@@ -205,9 +206,8 @@ static void scale(void *arg, size_t chunk, size_t member)
 		scale_rows(work, work->in + at, work->out + at);
 	else
 		for (size_t c = 0; c < work->extent.channels; c++)
-			kernels()->scale_shift(work->out + at + c * inner,
-					       work->in + at + c * inner, inner, work->norm[c].a,
-					       work->norm[c].b, work->norm[c].relu);
+			kernels()->plane_scale(work->out + at + c * inner,
+					       work->in + at + c * inner, inner, &work->norm[c]);
 }
 
 static void forward(const struct layer_call *call, const float *in, float *out)
@@ -235,12 +235,12 @@ static void row_sums(const struct work *work, const float *x, const float *dy, f
 	memset(sums, 0, 2 * channels * sizeof(*sums));
 	for (size_t i = 0; i < work->extent.rows; i++)
 		for (size_t c = 0; c < channels; c++) {
-			const struct norm *norm = &work->norm[c];
-			float at = x[i * channels + c], slope = dy[i * channels + c];
+			const struct plane_norm *norm = &work->norm[c];
+			float at = x[i * channels + c] - norm->mean, slope = dy[i * channels + c];
 
 			slope = norm->relu && !(norm->a * at + norm->b > 0) ? 0 : slope;
 			sums[2 * c] += slope;
-			sums[2 * c + 1] += slope * (at - norm->mean);
+			sums[2 * c + 1] += slope * at;
 		}
 }
 
@@ -255,8 +255,9 @@ static void note_sums(void *arg, size_t sample, size_t member)
 		row_sums(work, work->in + at, work->dout + at, sums);
 	else
 		for (size_t c = 0; c < work->extent.channels; c++)
-			kernels()->norm_sums(work->in + at + c * inner, work->dout + at + c * inner,
-					     inner, &work->norm[c], sums + 2 * c);
+			kernels()->plane_sums(work->in + at + c * inner,
+					      work->dout + at + c * inner, inner, &work->norm[c],
+					      sums + 2 * c);
 }
 
 /* With s = 1/sqrt(variance + eps), n numbers in all: dx = weight s (dy - sum(dy)/n -
@@ -267,7 +268,7 @@ static void combine_sums(struct work *work, size_t channel)
 	size_t channels = work->extent.channels;
 	double numbers = (double)(call->batch * work->extent.rows * work->extent.inner);
 	double s = inverse_deviation(work, channel), sums[2] = { 0 };
-	struct norm *norm = &work->norm[channel];
+	struct plane_norm *norm = &work->norm[channel];
 
 	for (size_t i = 0; i < call->batch; i++) {
 		const float *sample = work->sums + 2 * (i * channels + channel);
@@ -309,12 +310,11 @@ static void slope_rows(const struct work *work, const float *x, const float *dy,
 
 	for (size_t i = 0; i < work->extent.rows; i++)
 		for (size_t c = 0; c < channels; c++) {
-			const struct norm *norm = &work->norm[c];
-			float at = x[i * channels + c], slope = dy[i * channels + c];
+			const struct plane_norm *norm = &work->norm[c];
+			float at = x[i * channels + c] - norm->mean, slope = dy[i * channels + c];
 
 			slope = norm->relu && !(norm->a * at + norm->b > 0) ? 0 : slope;
-			dx[i * channels + c] =
-				norm->p * slope + norm->q * (at - norm->mean) + norm->r;
+			dx[i * channels + c] = norm->p * slope + norm->q * at + norm->r;
 		}
 }
 
@@ -329,8 +329,9 @@ static void slope(void *arg, size_t chunk, size_t member)
 		slope_rows(work, work->in + at, work->dout + at, work->out + at);
 	else
 		for (size_t c = 0; c < work->extent.channels; c++)
-			kernels()->norm_slope(work->out + at + c * inner, work->in + at + c * inner,
-					      work->dout + at + c * inner, inner, &work->norm[c]);
+			kernels()->plane_slope(work->out + at + c * inner,
+					       work->in + at + c * inner,
+					       work->dout + at + c * inner, inner, &work->norm[c]);
 }
 
 static void backward(const struct layer_call *call, const float *in, const float *out, float *dout,

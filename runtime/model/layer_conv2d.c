@@ -97,7 +97,7 @@ static int plan_conv2d(const void *params, const struct shape *input, const stru
 	plan->output.dim[0] = wanted->channels;
 	conv = conv_of(wanted, input, &plan->output);
 	plan_tensors(wanted, &conv, plan);
-	plan->kept_bytes = conv_room_bytes(&conv);
+	plan->room_bytes = conv_room_bytes(&conv);
 	plan->workspace_bytes = conv_workspace_bytes(&conv);
 	plan->flops =
 		2.0 * (double)shape_count(&plan->output) * (double)plan->tensor[WEIGHT].fan_in;
@@ -114,7 +114,7 @@ static struct conv_call make_call(const struct layer_call *call, const struct co
 		.weight = call->weight[WEIGHT],
 		.bias = params->bias ? call->weight[BIAS] : NULL,
 		.relu = call->relu,
-		.room = call->kept,
+		.room = call->room,
 		.team = call->team,
 	};
 }

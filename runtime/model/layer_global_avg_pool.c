@@ -23,7 +23,7 @@ static void forward(const struct layer_call *call, const float *in, float *out)
 	for (size_t i = 0; i < call->batch * call->outputs; i++) {
 		float squares;
 
-		kernels()->moments(in + i * area, area, &out[i], &squares);
+		kernels()->plane_moments(in + i * area, area, &out[i], &squares);
 	}
 }
 

@@ -78,13 +78,14 @@ static float *kept_of(const struct work *work, size_t sample)
 	return (float *)work->call->scratch + sample * sample_floats(work->groups, work->channels);
 }
 
-static struct norm norm_of(const struct work *work, const float *group, size_t channel)
+static struct plane_norm norm_of(const struct work *work, const float *group, size_t channel)
 {
 	float a = work->call->weight[WEIGHT][channel] * group[1];
 
-	return (struct norm){ .a = a,
-			      .b = work->call->weight[BIAS][channel] - group[0] * a,
-			      .mean = group[0] };
+	return (struct plane_norm){ .a = a,
+				    .b = work->call->weight[BIAS][channel],
+				    .mean = group[0],
+				    .relu = work->call->relu };
 }
 
 static void normalise(void *arg, size_t sample, size_t member)
@@ -96,13 +97,13 @@ static void normalise(void *arg, size_t sample, size_t member)
 
 	(void)member;
 	for (size_t g = 0; g < work->groups; g++, kept += 2) {
-		kernels()->moments(x + g * count, count, &kept[0], &kept[1]);
+		kernels()->plane_moments(x + g * count, count, &kept[0], &kept[1]);
 		kept[1] = (float)(1 / sqrt((double)kept[1] / (double)count + work->eps));
 		for (size_t c = g * members; c < (g + 1) * members; c++) {
-			struct norm norm = norm_of(work, kept, c);
+			struct plane_norm norm = norm_of(work, kept, c);
 
-			kernels()->scale_shift(y + c * work->inner, x + c * work->inner,
-					       work->inner, norm.a, norm.b, work->call->relu);
+			kernels()->plane_scale(y + c * work->inner, x + c * work->inner,
+					       work->inner, &norm);
 		}
 	}
 }
@@ -126,26 +127,24 @@ static void group_slope(const struct work *work, size_t sample, size_t group)
 	double total[2] = { 0 }, s = (double)kept[1], n = (double)(members * work->inner);
 
 	for (size_t c = group * members; c < (group + 1) * members; c++) {
-		struct norm norm = norm_of(work, kept, c);
+		struct plane_norm norm = norm_of(work, kept, c);
 
-		norm.relu = work->call->relu;
-		kernels()->norm_sums(work->in + at + c * work->inner,
-				     work->dout + at + c * work->inner, work->inner, &norm,
-				     sums + 2 * c);
+		kernels()->plane_sums(work->in + at + c * work->inner,
+				      work->dout + at + c * work->inner, work->inner, &norm,
+				      sums + 2 * c);
 		for (size_t i = 0; i < 2; i++)
 			total[i] += (double)(work->call->weight[WEIGHT][c] * sums[2 * c + i]);
 		sums[2 * c + 1] *= kept[1];
 	}
 	for (size_t c = group * members; c < (group + 1) * members && work->out; c++) {
-		struct norm norm = norm_of(work, kept, c);
+		struct plane_norm norm = norm_of(work, kept, c);
 
-		norm.relu = work->call->relu;
 		norm.p = norm.a;
 		norm.q = (float)(-s * s * s * total[1] / n);
 		norm.r = (float)(-s * total[0] / n);
-		kernels()->norm_slope(work->out + at + c * work->inner,
-				      work->in + at + c * work->inner,
-				      work->dout + at + c * work->inner, work->inner, &norm);
+		kernels()->plane_slope(work->out + at + c * work->inner,
+				       work->in + at + c * work->inner,
+				       work->dout + at + c * work->inner, work->inner, &norm);
 	}
 }
 

@@ -92,6 +92,7 @@ static struct layer_call make_call(const struct model *model, size_t i, const fl
 		.grad = views->grad,
 		.scratch = stage->scratch,
 		.kept = stage->kept,
+		.room = stage->room[grad ? 1 : 0],
 		.team = model->env.team,
 		.training = batch->training,
 		.relu = stage->relu,

@@ -11,7 +11,7 @@
 #include "runtime/model/arena.h"
 #include "runtime/model/stage.h"
 
-enum array { OUT, SLOPE, SCRATCH, KEPT, ADDEND_1, ADDEND_2, PARTS };
+enum array { OUT, SLOPE, SCRATCH, KEPT, ROOM, BACK_ROOM, ADDEND_1, ADDEND_2, PARTS };
 
 static size_t backward_at(const struct model *model, size_t stage)
 {
@@ -140,8 +140,11 @@ static void plan_stage(const struct model *model, size_t i, struct arena_item (*
 	items[i][SCRATCH] =
 		(struct arena_item){ batch * stage->plan.scratch_bytes, .begin = i, .end = back };
 	items[i][KEPT] = (struct arena_item){ stage->plan.kept_bytes, .begin = i, .end = back };
+	items[i][ROOM] = (struct arena_item){ stage->plan.room_bytes, .begin = i, .end = i };
 	if (model->env.forward_only)
 		return;
+	items[i][BACK_ROOM] =
+		(struct arena_item){ stage->plan.room_bytes, .begin = back, .end = back };
 	live(&items[slope_owner(model, i)][SLOPE], out_bytes, slope_begins(model, i), back);
 	for (size_t k = 0; k < stage->fed_by; k++)
 		if (adds_to_slope(model, i, k))
@@ -158,8 +161,10 @@ static void point(struct model *model, size_t i, struct arena_item (*items)[PART
 	stage->out = (float *)(void *)(arena + items[out_owner(model, i)][OUT].offset);
 	stage->scratch = arena + items[i][SCRATCH].offset;
 	stage->kept = arena + items[i][KEPT].offset;
+	stage->room[0] = arena + items[i][ROOM].offset;
 	if (model->env.forward_only)
 		return;
+	stage->room[1] = arena + items[i][BACK_ROOM].offset;
 	stage->slope = (float *)(void *)(arena + items[slope_owner(model, i)][SLOPE].offset);
 	for (size_t k = 0; k < stage->fed_by; k++)
 		if (adds_to_slope(model, i, k))

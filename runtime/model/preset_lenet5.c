@@ -47,6 +47,6 @@ static int build(const void *params, const struct model_env *env, struct model_b
 }
 
 const struct preset preset_lenet5 = {
-	.entry = { .name = "lenet5", .summary = "LeNet-5: two convolutions, three linear layers" },
+	.entry = { .name = "lenet5", .summary = "two convolutions and three linear layers" },
 	.build = build,
 };

@@ -105,7 +105,7 @@ static int build(const void *params, const struct model_env *env, struct model_b
 
 const struct preset preset_resnet20 = {
 	.entry = { .name = "resnet20",
-		   .summary = "ResNet-20 for small images: nine residual blocks",
+		   .summary = "nine residual blocks, for small images",
 		   .options = options,
 		   .params_size = sizeof(struct resnet_params) },
 	.build = build,

@@ -71,7 +71,7 @@ static int build(const void *params, const struct model_env *env, struct model_b
 
 const struct preset preset_vgg11_small = {
 	.entry = { .name = "vgg11-small",
-		   .summary = "VGG-11 with batch norm for small images: eight convolutions",
+		   .summary = "eight convolutions with batch norm, for small images",
 		   .options = options,
 		   .params_size = sizeof(struct vgg_params) },
 	.build = build,

@@ -33,6 +33,7 @@ struct stage {
 	float *out;		     /* [max_batch][outputs] */
 	float *slope;		     /* the loss's derivative by `out` */
 	void *scratch, *kept;	     /* plan.scratch_bytes a sample, plan.kept_bytes */
+	void *room[2];		     /* plan.room_bytes, forward and backward */
 	bool in_place;		     /* out is that of from[0] */
 	bool slope_in_place;	     /* ... and slope, too */
 	float *addend[STAGE_INPUTS]; /* where din goes if the input's slope has another part

@@ -121,6 +121,7 @@ static inline bool bench_init(struct bench *b, const struct trial *trial, struct
 		.outputs = shape_count(&b->plan.output),
 		.scratch = xaligned(trial->batch * b->plan.scratch_bytes),
 		.kept = xaligned(b->plan.kept_bytes),
+		.room = xaligned(b->plan.room_bytes),
 		.training = trial->training,
 		.relu = trial->relu,
 		.rng = rng_make(5, RNG_DROPOUT, 1, 2),
@@ -152,6 +153,7 @@ static inline void bench_release(struct bench *b)
 	}
 	free(b->call.scratch);
 	free(b->call.kept);
+	free(b->call.room);
 	team_free(b->call.team);
 	free(b->in);
 	free(b->in2);
@@ -174,6 +176,7 @@ static inline struct layer_call *bench_call(struct bench *b)
 	b->call.rows = b->trial.sparse ? b->rows : NULL;
 	b->call.in2 = b->layer->joins ? b->in2 : NULL;
 	b->call.din2 = b->layer->joins ? b->din2 : NULL;
+	poison(b->call.room, b->plan.room_bytes);
 	for (size_t i = 0; i < team_threads(b->call.team); i++)
 		poison(team_workspace(b->call.team, i), b->plan.workspace_bytes);
 	return &b->call;

@@ -40,6 +40,7 @@ static struct layer_list parse(const char *layers_text)
 	assert_string_equal(buf_text(&problems.text), "");
 	settings_release(&given);
 	settings_release(&resolved);
+	problems_release(&problems);
 	free(text);
 	return list;
 }
@@ -476,6 +477,5 @@ int main(void)
 		cmocka_unit_test(names_are_those_of_a_sequence_or_the_recipes),
 	};
 
-	cpu_threads(1);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,70 +1,92 @@
 /* The loops of convolutions. */
 #include "runtime/device/conv_view.h"
 
-#include <string.h>
-
 #include "runtime/device/simd/simd.h"
 
-enum { LANES = CONV_LANES, VECS = LANES / WIDTH };
+enum { LANES = CONV_LANES, VECS = LANES / WIDTH, TAPS_AT_ONCE = 192 };
 
-static inline void copy_floats(float *to, const float *from, size_t count)
+/* Lanes [first, end) of WIDTH; 0 in the others, which are not read. */
+INLINE vec load_lanes(const float *from, size_t first, size_t end)
 {
-	size_t i = 0;
+#if WIDTH == 16
+	return _mm512_maskz_loadu_ps((__mmask16)((1u << end) - (1u << first)), from);
+#else
+	float lanes[WIDTH] = { 0 };
 
-	for (; i + WIDTH <= count; i += WIDTH)
-		vec_store(to + i, vec_load(from + i));
-	for (; i + 4 <= count; i += 4)
-		memcpy(to + i, from + i, 4 * sizeof(*to));
-	for (; i < count; i++)
-		to[i] = from[i];
+	if (first == 0 && end == WIDTH)
+		return vec_load(from);
+	for (size_t i = first; i < end; i++)
+		lanes[i] = from[i];
+	return vec_load(lanes);
+#endif
 }
 
-static inline void zero_floats(float *to, size_t count)
-{
-	size_t i = 0;
-
-	for (; i + WIDTH <= count; i += WIDTH)
-		vec_store(to + i, (vec){ 0 });
-	for (; i < count; i++)
-		to[i] = 0;
-}
-
-/* Numbers left, left + step, ... of a row of `width`; zeros outside. */
-struct cut {
-	size_t before, inside, after; /* numbers of the copy */
-	size_t first;		      /* of the row */
+/* Of WIDTH columns that begin at `at`, those inside [0, width). */
+struct inside {
+	size_t first, end;
 };
 
-static struct cut cut_of(const struct conv_view *view, size_t across)
+static struct inside inside_of(ptrdiff_t at, size_t width)
 {
-	ptrdiff_t left = view->left + (ptrdiff_t)across, step = (ptrdiff_t)view->step;
-	ptrdiff_t width = (ptrdiff_t)view->width, pitch = (ptrdiff_t)view->pitch;
-	ptrdiff_t before = left < 0 ? (-left + step - 1) / step : 0;
-	ptrdiff_t end = width > left ? (width - left + step - 1) / step : 0;
+	ptrdiff_t first = at < 0 ? -at : 0, end = (ptrdiff_t)width - at;
 
-	before = before < pitch ? before : pitch;
-	end = end < pitch ? end : pitch;
-	end = end > before ? end : before;
-	return (struct cut){ .before = (size_t)before,
-			     .inside = (size_t)(end - before),
-			     .after = (size_t)(pitch - end),
-			     .first = (size_t)(left + before * step) };
+	first = first < WIDTH ? first : WIDTH;
+	end = end < WIDTH ? end : WIDTH;
+	return (struct inside){ (size_t)first, (size_t)(end > first ? end : first) };
 }
 
-static inline void copy_row(const struct cut *cut, size_t step, const float *row, float *to)
+#if WIDTH == 16
+#define VEC_EVEN 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30
+#elif WIDTH == 8
+#define VEC_EVEN 0, 2, 4, 6, 8, 10, 12, 14
+#else
+#define VEC_EVEN 0, 2, 4, 6
+#endif
+
+/* Numbers at, at + step, ... of a row of `width`; zeros outside. */
+INLINE vec load_steps(const float *row, ptrdiff_t at, size_t step, size_t width)
 {
-	zero_floats(to, cut->before);
-	to += cut->before;
-	row += cut->first;
-	if (step == 1)
-		copy_floats(to, row, cut->inside);
-	else if (step == 2)
-		for (size_t i = 0; i < cut->inside; i++)
-			to[i] = row[2 * i];
-	else
-		for (size_t i = 0; i < cut->inside; i++)
-			to[i] = row[step * i];
-	zero_floats(to + cut->inside, cut->after);
+	vec x = { 0 };
+
+	for (ptrdiff_t i = 0; i < WIDTH; i++, at += (ptrdiff_t)step)
+		if (at >= 0 && at < (ptrdiff_t)width)
+			x[i] = row[at];
+	return x;
+}
+
+/* WIDTH numbers of every line of a copy, from its column x. */
+INLINE void copy_column(const struct conv_view *v, const float *planes, ptrdiff_t top,
+			ptrdiff_t left, const size_t step, size_t x, float *copy)
+{
+	ptrdiff_t at = left + (ptrdiff_t)(x * v->step);
+	size_t count = v->pitch - x < WIDTH ? v->pitch - x : WIDTH;
+	struct inside low = inside_of(at, v->width), high = inside_of(at + WIDTH, v->width);
+
+	copy += x;
+	for (size_t c = 0; c < v->channels; c++, planes += v->height * v->width) {
+		ptrdiff_t y = top;
+
+		for (size_t line = 0; line < v->lines; line++, y += v->row_step, copy += v->pitch) {
+			const float *row = planes + y * (ptrdiff_t)v->width;
+			vec z = { 0 };
+
+			if (y >= 0 && y < (ptrdiff_t)v->height) {
+				if (step == 1)
+					z = load_lanes(row + at, low.first, low.end);
+				else if (step == 2)
+					z = __builtin_shufflevector(
+						load_lanes(row + at, low.first, low.end),
+						load_lanes(row + at + WIDTH, high.first, high.end),
+						VEC_EVEN);
+				else
+					z = load_steps(row, at, v->step, v->width);
+			}
+			if (count == WIDTH)
+				vec_store(copy, z);
+			else
+				vec_store_part(copy, z, count);
+		}
+	}
 }
 
 /* [down][across][channel][line][pitch], and LANES zeros */
@@ -72,85 +94,79 @@ void KERNEL(conv_copy)(const struct conv_view *view, const float *planes, float 
 {
 	const struct conv_view v = *view;
 
-	for (size_t copies = 0; copies < v.copies_down * v.copies_across; copies++) {
-		struct cut cut = cut_of(&v, copies % v.copies_across);
+	for (size_t i = 0; i < v.copies_down * v.copies_across; i++) {
+		ptrdiff_t top = v.top + (ptrdiff_t)(i / v.copies_across);
+		ptrdiff_t left = v.left + (ptrdiff_t)(i % v.copies_across);
 
-		for (size_t c = 0; c < v.channels; c++) {
-			const float *plane = planes + c * v.height * v.width;
-			ptrdiff_t y = v.top + (ptrdiff_t)(copies / v.copies_across);
-
-			for (size_t line = 0; line < v.lines; line++, y += v.row_step) {
-				if (y < 0 || y >= (ptrdiff_t)v.height)
-					zero_floats(copy, v.pitch);
-				else
-					copy_row(&cut, v.step, plane + (size_t)y * v.width, copy);
-				copy += v.pitch;
-			}
+		for (size_t x = 0; x < v.pitch; x += WIDTH) {
+			if (v.step == 1)
+				copy_column(&v, planes, top, left, 1, x, copy);
+			else if (v.step == 2)
+				copy_column(&v, planes, top, left, 2, x, copy);
+			else
+				copy_column(&v, planes, top, left, 0, x, copy);
 		}
+		copy += v.channels * v.lines * v.pitch;
 	}
-	zero_floats(copy, LANES);
+	for (size_t i = 0; i < LANES; i += WIDTH)
+		vec_store(copy + i, (vec){ 0 });
 }
 
-static inline void store_group(float *to, const vec *x, size_t count)
+INLINE void store_group(float *to, const vec *x, size_t count)
 {
-	if (count >= LANES) {
-		for (size_t i = 0; i < VECS; i++)
+	UNROLLED (i, VECS) {
+		if (count >= (i + 1) * WIDTH)
 			vec_store(to + i * WIDTH, x[i]);
-	} else {
-		memcpy(to, x, count * sizeof(*to));
+		else if (count > i * WIDTH)
+			vec_store_part(to + i * WIDTH, x[i], count - i * WIDTH);
 	}
 }
 
 /* `block` channels of the pixels of `count` groups, both known when compiled. */
-static inline __attribute__((always_inline)) void product_tile(const struct conv_product *p,
-							       size_t first, size_t group,
-							       const size_t block,
-							       const size_t count)
+INLINE void product_tile(const struct conv_product *p, size_t first, size_t group,
+			 const size_t block, const size_t count)
 {
 	const float *weight = p->weight + first * p->taps;
-	const float *at[2];
+	const float *at[2] = { p->copy + p->group_at[group],
+			       p->copy + p->group_at[group + count - 1] };
 	vec sum[CONV_BLOCK * 2 * VECS];
 	const size_t vecs = count * VECS;
 
-	for (size_t g = 0; g < count; g++)
-		at[g] = p->copy + p->group_at[group + g];
-#pragma GCC unroll 8
-	for (size_t k = 0; k < block; k++)
-#pragma GCC unroll 8
-		for (size_t v = 0; v < vecs; v++)
+	UNROLLED (k, block) {
+		UNROLLED (v, vecs) {
 			sum[k * vecs + v] = p->bias ? vec_all(p->bias[first + k]) : (vec){ 0 };
+		}
+	}
 	for (size_t t = 0; t < p->taps; t++, weight += block) {
 		size_t tap_at = p->tap_at[t];
 		vec x[2 * VECS];
 
-#pragma GCC unroll 8
-		for (size_t v = 0; v < vecs; v++)
+		UNROLLED (v, vecs) {
 			x[v] = vec_load(at[v / VECS] + tap_at + v % VECS * WIDTH);
-#pragma GCC unroll 8
-		for (size_t k = 0; k < block; k++) {
+		}
+		UNROLLED (k, block) {
 			vec w = vec_all(weight[k]);
 
-#pragma GCC unroll 8
-			for (size_t v = 0; v < vecs; v++)
+			UNROLLED (v, vecs) {
 				sum[k * vecs + v] += w * x[v];
+			}
 		}
 	}
-#pragma GCC unroll 8
-	for (size_t k = 0; k < block; k++) {
+	UNROLLED (k, block) {
 		if (first + k >= p->channels)
 			break;
-#pragma GCC unroll 8
-		for (size_t v = 0; v < vecs; v++)
+		UNROLLED (v, vecs) {
 			if (p->relu)
 				sum[k * vecs + v] = vec_relu(sum[k * vecs + v]);
-		for (size_t g = 0; g < count; g++)
+		}
+		UNROLLED (g, count) {
 			store_group(p->out + (first + k) * p->plane + (group + g) * LANES,
 				    sum + k * vecs + g * VECS, p->pixels - (group + g) * LANES);
+		}
 	}
 }
 
-static inline __attribute__((always_inline)) void product_of(const struct conv_product *p,
-							     const size_t block)
+INLINE void product_of(const struct conv_product *p, const size_t block)
 {
 	size_t group = 0;
 
@@ -176,49 +192,109 @@ void KERNEL(conv_product)(const struct conv_product *product)
 	}
 }
 
-/* At most LANES channels: turned[pixel][channel], with zeros for what is missing. */
+/* turned[pixel][lane], with zeros for what is missing. */
 void KERNEL(conv_turn)(const float *planes, size_t plane, size_t channels, size_t pixels,
-		       float *turned)
+		       float *turned, size_t lanes)
 {
 	size_t padded = (pixels + LANES - 1) / LANES * LANES;
 
-	for (size_t p = 0; p < pixels; p++, turned += LANES) {
-		for (size_t k = 0; k < channels; k++)
-			turned[k] = planes[k * plane + p];
-		for (size_t k = channels; k < LANES; k++)
-			turned[k] = 0;
-	}
-	zero_floats(turned, (padded - pixels) * LANES);
+	for (size_t p = 0; p < padded; p += WIDTH)
+		for (size_t k = 0; k < lanes; k += WIDTH) {
+			size_t left = pixels > p ? pixels - p : 0;
+			vec x[WIDTH];
+
+			UNROLLED (i, WIDTH) {
+				const float *from = planes + (k + i) * plane + p;
+
+				if (k + i >= channels)
+					x[i] = (vec){ 0 };
+				else if (left >= WIDTH)
+					x[i] = vec_load(from);
+				else
+					x[i] = vec_load_part(from, left);
+			}
+			vec_transpose(x);
+			UNROLLED (i, WIDTH) {
+				vec_store(turned + (p + i) * lanes + k, x[i]);
+			}
+		}
 }
 
-/* WIDTH pixels stay in registers while all taps pass. */
-static inline void slope_tile(const struct conv_slope *s, size_t group, size_t pixel, size_t lane)
+/* `vecs` vectors of lanes of a few pixels stay in registers while the taps pass; several sums for
+ * each vector, as one would wait for itself. */
+INLINE void slope_tile(const struct conv_slope *s, size_t pixel, size_t lane, size_t first,
+		       size_t end, const size_t vecs)
 {
-	const float *copy = s->copy + s->group_at[group] + pixel;
-	const float *turned = s->turned + (group * LANES + pixel) * LANES + lane;
-	vec x[WIDTH], total = vec_load(s->bias + lane);
+	enum { CHAINS = 4 };
+	const float *copy = s->copy + s->group_at[pixel / LANES] + pixel % LANES;
+	const float *turned = s->turned + pixel * s->lanes + lane;
+	const size_t pixels = WIDTH / vecs, chains = CHAINS / vecs;
+	vec x[WIDTH];
 
-#pragma GCC unroll 16
-	for (size_t i = 0; i < WIDTH; i++) {
-		x[i] = vec_load(turned + i * LANES);
-		total += x[i];
+	UNROLLED (i, WIDTH) {
+		x[i] = vec_load(turned + i / vecs * s->lanes + i % vecs * WIDTH);
 	}
-	vec_store(s->bias + lane, total);
-	for (size_t t = 0; t < s->taps; t++) {
+	for (size_t t = first; t < end; t++) {
 		const float *number = copy + s->tap_at[t];
-		vec sum = vec_load(s->sum + t * LANES + lane);
+		float *sum = s->sum + t * s->lanes + lane;
+		vec total[CHAINS];
 
-#pragma GCC unroll 16
-		for (size_t i = 0; i < WIDTH; i++)
-			sum += x[i] * vec_all(number[i]);
-		vec_store(s->sum + t * LANES + lane, sum);
+		UNROLLED (v, vecs) {
+			total[v] = vec_load(sum + v * WIDTH);
+		}
+		UNROLLED (i, pixels) {
+			vec y = vec_all(number[i]);
+
+			UNROLLED (v, vecs) {
+				if (i == 0 || i >= chains)
+					total[i % chains * vecs + v] += x[i * vecs + v] * y;
+				else
+					total[i * vecs + v] = x[i * vecs + v] * y;
+			}
+		}
+		UNROLLED (v, vecs) {
+			vec all = total[v];
+
+			UNROLLED (i, chains) {
+				if (i > 0)
+					all += total[i * vecs + v];
+			}
+			vec_store(sum + v * WIDTH, all);
+		}
 	}
 }
 
+INLINE void slope_taps(const struct conv_slope *s, size_t first, size_t end, const size_t vecs)
+{
+	for (size_t pixel = 0; pixel < s->groups * LANES; pixel += WIDTH / vecs)
+		for (size_t lane = 0; lane < s->lanes; lane += vecs * WIDTH)
+			slope_tile(s, pixel, lane, first, end, vecs);
+}
+
+static void add_bias(const struct conv_slope *s)
+{
+	for (size_t lane = 0; lane < s->lanes; lane += WIDTH) {
+		vec sum = vec_load(s->bias + lane);
+
+		for (size_t p = 0; p < s->groups * LANES; p++)
+			sum += vec_load(s->turned + p * s->lanes + lane);
+		vec_store(s->bias + lane, sum);
+	}
+}
+
+/* As many taps at once as the first cache holds. */
 void KERNEL(conv_slope)(const struct conv_slope *slope)
 {
-	for (size_t group = 0; group < slope->groups; group++)
-		for (size_t lane = 0; lane < LANES; lane += WIDTH)
-			for (size_t pixel = 0; pixel < LANES; pixel += WIDTH)
-				slope_tile(slope, group, pixel, lane);
+	size_t most = TAPS_AT_ONCE * LANES / slope->lanes;
+
+	for (size_t first = 0; first < slope->taps; first += most) {
+		size_t left = slope->taps - first, end = first + (left < most ? left : most);
+
+		if (slope->lanes >= 2 * WIDTH)
+			slope_taps(slope, first, end, 2);
+		else
+			slope_taps(slope, first, end, 1);
+	}
+	if (slope->bias)
+		add_bias(slope);
 }

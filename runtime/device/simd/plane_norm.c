@@ -15,7 +15,7 @@ static float across(const vec *sums)
 	return total;
 }
 
-void KERNEL(moments)(const float *x, size_t count, float *mean, float *squares)
+void KERNEL(plane_moments)(const float *x, size_t count, float *mean, float *squares)
 {
 	vec sums[UNROLL] = { { 0 } }, parts[UNROLL] = { { 0 } };
 	size_t whole = count - count % (UNROLL * WIDTH);
@@ -39,51 +39,54 @@ void KERNEL(moments)(const float *x, size_t count, float *mean, float *squares)
 	*squares = across(parts) + part;
 }
 
-void KERNEL(scale_shift)(float *y, const float *x, size_t count, float a, float b, bool relu)
+void KERNEL(plane_scale)(float *y, const float *x, size_t count, const struct plane_norm *norm)
 {
-	for (size_t i = 0; i < count; i++) {
-		float z = a * x[i] + b;
+	const struct plane_norm n = *norm;
 
-		y[i] = relu && z < 0 ? 0 : z;
+	for (size_t i = 0; i < count; i++) {
+		float z = n.a * (x[i] - n.mean) + n.b;
+
+		y[i] = n.relu && z < 0 ? 0 : z;
 	}
 }
 
-void KERNEL(norm_sums)(const float *x, const float *dy, size_t count, const struct norm *norm,
-		       float *sums)
+void KERNEL(plane_sums)(const float *x, const float *dy, size_t count,
+			const struct plane_norm *norm, float *sums)
 {
 	vec first[UNROLL] = { { 0 } }, second[UNROLL] = { { 0 } };
 	size_t whole = count - count % (UNROLL * WIDTH);
-	const struct norm n = *norm;
+	const struct plane_norm n = *norm;
 	float one = 0, two = 0;
 
 	for (size_t i = 0; i < whole; i += UNROLL * WIDTH)
 		for (size_t j = 0; j < UNROLL; j++) {
 			vec at = vec_load(x + i + j * WIDTH), slope = vec_load(dy + i + j * WIDTH);
 
+			at -= vec_all(n.mean);
 			if (n.relu)
 				slope = vec_above(vec_all(n.a) * at + vec_all(n.b), slope);
 			first[j] += slope;
-			second[j] += slope * (at - vec_all(n.mean));
+			second[j] += slope * at;
 		}
 	for (size_t i = whole; i < count; i++) {
-		float slope = n.relu && !(n.a * x[i] + n.b > 0) ? 0 : dy[i];
+		float at = x[i] - n.mean, slope = n.relu && !(n.a * at + n.b > 0) ? 0 : dy[i];
 
 		one += slope;
-		two += slope * (x[i] - n.mean);
+		two += slope * at;
 	}
 	sums[0] = across(first) + one;
 	sums[1] = across(second) + two;
 }
 
-void KERNEL(norm_slope)(float *dx, const float *x, const float *dy, size_t count,
-			const struct norm *norm)
+void KERNEL(plane_slope)(float *dx, const float *x, const float *dy, size_t count,
+			 const struct plane_norm *norm)
 {
-	const struct norm n = *norm;
+	const struct plane_norm n = *norm;
 
 	for (size_t i = 0; i < count; i++) {
-		float at = x[i], slope = dy[i];
+		float at = x[i] - n.mean, slope = dy[i];
 
 		slope = n.relu && !(n.a * at + n.b > 0) ? 0 : slope;
-		dx[i] = n.p * slope + n.q * (at - n.mean) + n.r;
+		dx[i] = n.p * slope + n.q * at + n.r;
 	}
 }

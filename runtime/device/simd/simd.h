@@ -90,6 +90,18 @@ static inline vec vec_all(float x)
 	return x - (vec){ 0 };
 }
 
+/* A NaN stays one. */
+static inline vec vec_relu(vec x)
+{
+	return vec_pick(x < (vec){ 0 }, (vec){ 0 }, x);
+}
+
+/* y where x > 0, else 0. */
+static inline vec vec_above(vec x, vec y)
+{
+	return vec_pick(x > (vec){ 0 }, y, (vec){ 0 });
+}
+
 #if WIDTH == 16
 #define VEC_LOW	 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23
 #define VEC_HIGH 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31
@@ -116,20 +128,6 @@ INLINE void vec_transpose(vec row[WIDTH])
 		for (int i = 0; i < WIDTH; i++)
 			row[i] = next[i];
 	}
-}
-
-typedef int vec_mask __attribute__((vector_size(4 * WIDTH)));
-
-/* A NaN stays one. */
-static inline vec vec_relu(vec x)
-{
-	return (vec)((vec_mask)x & ~(x < (vec){ 0 }));
-}
-
-/* y where x > 0, else 0. */
-static inline vec vec_above(vec x, vec y)
-{
-	return (vec)((vec_mask)y & (x > (vec){ 0 }));
 }
 
 #define KERNEL_JOIN(name, isa)	 name##_##isa
