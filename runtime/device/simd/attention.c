@@ -208,7 +208,7 @@ static size_t sight(const struct attention *a, size_t query)
  * go to `seen`, so that those of all queries of a block are as long. */
 static void hide(float *row, size_t count, size_t seen)
 {
-	vec_mask place;
+	vec_mask place = { 0 };
 
 	for (int i = 0; i < WIDTH; i++)
 		place[i] = i;
