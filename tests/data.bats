@@ -47,7 +47,7 @@ data() { # what is below "data", MODEL
 }
 
 @test "a broken file ends the run before it starts, with the record" {
-	pictures 2 >one
+	pictures 9 >one
 	printf '\13' | dd of=one bs=1 seek=3073 conv=notrunc status=none
 	data 'format: cifar10, train: one' softmax
 	run ./dstrain run recipe.yaml --run-dir run
@@ -118,4 +118,21 @@ shared() { # FILE
 	run ./dstrain run recipe.yaml --run-dir run --set "data.train=$dir/a9a.t" --set "data.test=$dir/a9a"
 	assert_failure
 	assert_output --partial "a9a:19610: index 123, but the training samples have 122 columns; see data.features"
+}
+
+@test "a text, most of which is to train on" {
+	shared tinyshakespeare
+	data "format: text, train: $(shared tinyshakespeare)/input.txt, test_share: 0.002, context: 64" gpt
+	assert_samples 17393 34
+}
+
+@test "a text and the tokens that stand for it train the same" {
+	seq 1 2000 | tr -d '\n' >digits
+	# the ten digits are numbered as they are
+	fold -w 1 digits | awk '{ printf "\\%o\\0", $1 }' | xargs -0 printf >tokens
+	data 'format: text, train: digits, context: 16' '{preset: gpt, layers: 1, width: 16, heads: 2}'
+	train --quiet --run-dir text --set train.steps=5
+	data 'format: tokens, layout: uint16, train: [tokens], context: 16' '{preset: gpt, layers: 1, width: 16, heads: 2}'
+	train --quiet --run-dir numbers --set train.steps=5
+	assert_same_training text numbers
 }
