@@ -86,6 +86,12 @@ $(OUT)/tests/unit/%_test: $(OUT)/tests/unit/%_test.o $(LIBRARY)
 	$(call say,LD)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lcmocka
 
+# Peers' libraries are for the benchmarks alone.
+$(OUT)/tests/bench/gemm.o: CFLAGS := $(CFLAGS) -ffp-contract=fast
+$(OUT)/tests/bench/gemm: $(OUT)/tests/bench/gemm.o $(LIBRARY)
+	$(call say,LD)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lopenblas
+
 $(OUT)/tests/fuzz/%_fuzz: $(OUT)/tests/fuzz/%_fuzz.o $(LIBRARY)
 	$(call say,LD)
 	$(Q)$(CC) $(LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(LDLIBS)
@@ -122,6 +128,8 @@ fuzz:
 
 bench: all
 	$(Q)tests/deps bench
+	$(Q)$(MAKE) --no-print-directory $(OUT)/tests/bench/gemm
+	$(Q)$(OUT)/tests/bench/gemm
 	$(Q)tests/bench/workers
 	$(Q)tests/bench/step
 	$(Q)tests/bench/peers

@@ -51,9 +51,11 @@ static struct team *build_team(const struct rank *rank)
 	size_t processors = limit_processors();
 
 	if (threads > 1 && threads * ranks > processors)
-		log_warn("train.threads: %zu ranks with %zu threads each share %zu processor%s; "
-			 "0 would give each its share",
-			 ranks, threads, processors, processors == 1 ? "" : "s");
+		log_warn("train.threads: %zu rank%s with %zu threads each on %zu processor%s; with "
+			 "0 "
+			 "there are never more threads than processors",
+			 ranks, ranks == 1 ? "" : "s", threads, processors,
+			 processors == 1 ? "" : "s");
 	return team_new(threads);
 }
 

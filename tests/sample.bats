@@ -17,6 +17,7 @@ trained() {
 	./dstrain run text.yaml --run-dir run --hosts local:2 --quiet
 }
 
+# shellcheck disable=SC2154 # stderr is set by run
 @test "a trained model goes on as its text did" {
 	trained
 	run --separate-stderr ./dstrain sample run --prompt 'hello wor' --tokens 40 --temperature 0

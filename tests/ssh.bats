@@ -278,6 +278,15 @@ waits_for_h2() {
 	train --quiet --set "data.test=$PWD/one more.csv"
 }
 
+@test "each file of a list of data files is sent" {
+	head -c $((3073 * 40)) /dev/zero >one
+	head -c $((3073 * 20)) /dev/zero >two
+	printf 'data: {format: cifar10, train: [one, two]}\nmodel: softmax\ntrain: {steps: 2, batch: 16}\n' >list.yaml
+	run user run list.yaml --hosts hosts.yaml --run-dir run
+	assert_success
+	assert_output --partial '60 training and 0 test samples'
+}
+
 @test "damaged data in a host's cache is not trained on, and sent again" {
 	train --quiet
 	lab exec h2 sh -c 'for f in /root/.cache/dstrain/data/*; do tr 0-4 5-9 <$f >/tmp/x; cat /tmp/x >$f; done'

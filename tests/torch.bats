@@ -92,3 +92,7 @@ understood() { # PRESET
 @test "PyTorch loads a fasttext and dstrain PyTorch's, with the same logits" {
 	understood fasttext
 }
+
+@test "PyTorch loads a gpt and dstrain PyTorch's, with the same logits" {
+	understood gpt
+}

@@ -6,29 +6,11 @@
 
 #include "lib/memory.h"
 #include "runtime/data/data.h"
+#include "runtime/device/kernels.h"
 
 struct moments {
 	uint64_t sum, squares; /* exact, whatever the order */
 };
-
-static void add_plane(struct moments *moments, const uint8_t *bytes, size_t count)
-{
-	enum { MOST = 1 << 16 }; /* 255^2 of each fit in 32 bits */
-
-	while (count > 0) {
-		size_t some = count < MOST ? count : MOST;
-		uint32_t sum = 0, squares = 0;
-
-		for (size_t i = 0; i < some; i++) {
-			sum += bytes[i];
-			squares += (uint32_t)bytes[i] * bytes[i];
-		}
-		moments->sum += sum;
-		moments->squares += squares;
-		bytes += some;
-		count -= some;
-	}
-}
 
 static struct moments *measure(const struct dataset *dataset, size_t channels, size_t plane)
 {
@@ -38,7 +20,8 @@ static struct moments *measure(const struct dataset *dataset, size_t channels, s
 		const uint8_t *bytes = dataset_sample(dataset, i);
 
 		for (size_t c = 0; c < channels; c++)
-			add_plane(&moments[c], bytes + c * plane, plane);
+			kernels()->sum_bytes(bytes + c * plane, plane, &moments[c].sum,
+					     &moments[c].squares);
 	}
 	return moments;
 }

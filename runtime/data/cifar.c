@@ -60,19 +60,24 @@ static int check_labels(const char *path, const struct mapped *file, const struc
 	return 0;
 }
 
-static int check_file(const char *path, const struct mapped *file, const struct layout *layout,
-		      struct error *err)
+static int open_file(struct mapped *file, const char *path, const struct layout *layout,
+		     struct error *err)
 {
 	size_t record = layout->labels + PIXELS;
 
+	if (mapped_open(file, path, err) < 0)
+		return -1;
+	if (file->length > 0 && file->length % record == 0)
+		return 0;
 	if (file->length == 0)
-		return error_set(err, "'%s' is empty", path);
-	if (file->length % record)
-		return error_set(err,
-				 "'%s' is cut short or no CIFAR file: %zu bytes are left after "
-				 "%zu records of %zu",
-				 path, file->length % record, file->length / record, record);
-	return check_labels(path, file, layout, err);
+		error_set(err, "'%s' is empty", path);
+	else
+		error_set(err,
+			  "'%s' is cut short or not of CIFAR's binary version: %zu bytes are left "
+			  "after %zu records of %zu",
+			  path, file->length % record, file->length / record, record);
+	mapped_release(file);
+	return -1;
 }
 
 static int add_file(const char *path, const struct layout *layout, struct dataset *out,
@@ -81,9 +86,9 @@ static int add_file(const char *path, const struct layout *layout, struct datase
 	size_t record = layout->labels + PIXELS, count;
 	struct mapped file;
 
-	if (mapped_open(&file, path, err) < 0)
+	if (open_file(&file, path, layout, err) < 0)
 		return -1;
-	if (check_file(path, &file, layout, err) < 0) {
+	if (check_labels(path, &file, layout, err) < 0) {
 		mapped_release(&file);
 		return -1;
 	}
@@ -99,13 +104,18 @@ static int add_file(const char *path, const struct layout *layout, struct datase
 	return 0;
 }
 
+static struct dataset no_pictures(const struct layout *layout)
+{
+	return (struct dataset){ .shape = { .dim = { PLANES, SIDE, SIDE }, .rank = 3 },
+				 .stride = layout->labels + PIXELS,
+				 .labels = 1,
+				 .classes = layout->classes };
+}
+
 static int add_files(const struct opt_texts *paths, const struct layout *layout,
 		     struct dataset *out, struct error *err)
 {
-	out->shape = (struct shape){ .dim = { PLANES, SIDE, SIDE }, .rank = 3 };
-	out->stride = layout->labels + PIXELS;
-	out->labels = 1;
-	out->classes = layout->classes;
+	*out = no_pictures(layout);
 	for (size_t i = 0; i < paths->count; i++)
 		if (add_file(paths->values[i], layout, out, err) < 0)
 			return -1;
@@ -144,24 +154,64 @@ static int load(const struct cifar_params *params, enum data_part part, const st
 	return -1;
 }
 
+static int describe(const struct cifar_params *params, const struct layout *layout,
+		    struct dataset *out, struct error *err)
+{
+	const struct opt_texts *paths = &params->paths[DATA_TRAIN];
+
+	*out = no_pictures(layout);
+	for (size_t i = 0; i < paths->count; i++) {
+		struct mapped file;
+
+		if (open_file(&file, paths->values[i], layout, err) < 0)
+			return -1;
+		out->count += file.length / (layout->labels + PIXELS);
+		mapped_release(&file);
+	}
+	return 0;
+}
+
+static struct layout layout_10(void)
+{
+	return (struct layout){ .labels = 1, .classes = 10 };
+}
+
+static struct layout layout_100(const struct cifar_params *params)
+{
+	return params->label == LABEL_FINE ? (struct layout){ 2, 1, 100 }
+					   : (struct layout){ 2, 0, 20 };
+}
+
 static int load_cifar10(const void *params, enum data_part part, uint64_t seed, struct dataset *out,
 			struct error *err)
 {
-	const struct layout layout = { .labels = 1, .classes = 10 };
+	const struct layout layout = layout_10();
 
 	(void)seed;
 	return load(params, part, &layout, out, err);
 }
 
-static int load_cifar100(const void *params_of_format, enum data_part part, uint64_t seed,
+static int describe_cifar10(const void *params, struct dataset *out, struct error *err)
+{
+	const struct layout layout = layout_10();
+
+	return describe(params, &layout, out, err);
+}
+
+static int load_cifar100(const void *params, enum data_part part, uint64_t seed,
 			 struct dataset *out, struct error *err)
 {
-	const struct cifar_params *params = params_of_format;
-	const struct layout fine = { .labels = 2, .label = 1, .classes = 100 };
-	const struct layout coarse = { .labels = 2, .label = 0, .classes = 20 };
+	const struct layout layout = layout_100(params);
 
 	(void)seed;
-	return load(params, part, params->label == LABEL_FINE ? &fine : &coarse, out, err);
+	return load(params, part, &layout, out, err);
+}
+
+static int describe_cifar100(const void *params, struct dataset *out, struct error *err)
+{
+	const struct layout layout = layout_100(params);
+
+	return describe(params, &layout, out, err);
 }
 
 const struct data_format format_cifar10 = {
@@ -170,6 +220,7 @@ const struct data_format format_cifar10 = {
 		   .options = cifar10_options,
 		   .params_size = sizeof(struct cifar_params) },
 	.load = load_cifar10,
+	.describe = describe_cifar10,
 };
 
 const struct data_format format_cifar100 = {
@@ -178,4 +229,5 @@ const struct data_format format_cifar100 = {
 		   .options = cifar100_options,
 		   .params_size = sizeof(struct cifar_params) },
 	.load = load_cifar100,
+	.describe = describe_cifar100,
 };

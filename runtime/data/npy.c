@@ -214,6 +214,19 @@ static int load_labels(const struct npy_params *params, enum data_part part, str
 	return status;
 }
 
+static int describe(const void *params_of_format, struct dataset *out, struct error *err)
+{
+	const struct npy_params *params = params_of_format;
+	struct npy_file x;
+
+	if (npy_file_open(&x, params->x[DATA_TRAIN], err) < 0)
+		return -1;
+	*out = (struct dataset){ .count = x.dim[0], .shape = sample_shape(&x), .labels = 1 };
+	out->stride = shape_count(&out->shape) * (holds_bytes(&x) ? 1 : sizeof(float));
+	npy_file_release(&x);
+	return count_classes(params, &out->classes, err);
+}
+
 static int load(const void *params_of_format, enum data_part part, uint64_t seed,
 		struct dataset *out, struct error *err)
 {
@@ -244,4 +257,5 @@ const struct data_format format_npy = {
 		   .options = npy_options,
 		   .params_size = sizeof(struct npy_params) },
 	.load = load,
+	.describe = describe,
 };

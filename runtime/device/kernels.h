@@ -74,7 +74,9 @@ struct sgd_step;
 	X(void, plane_slope, (float *dx, const float *x, const float *dy, size_t count, const struct plane_norm *norm))
 
 #define BYTE_KERNELS(X) \
-	X(void, scale_bytes, (float *y, const uint8_t *x, size_t count, float scale, float shift))
+	X(void, scale_bytes, (float *y, const uint8_t *x, size_t count, float scale, float shift)) \
+	/* adds to both */ \
+	X(void, sum_bytes, (const uint8_t *x, size_t count, uint64_t *sum, uint64_t *squares))
 
 /* See optim_step.h. No two arrays overlap. */
 #define OPTIM_KERNELS(X) \

@@ -6,7 +6,9 @@
 #include <string.h>
 
 #include "lib/clock.h"
+#include "lib/error.h"
 #include "lib/memory.h"
+#include "lib/units.h"
 #include "lib/setting.h"
 #include "runtime/device/team.h"
 #include "runtime/model/model.h"
@@ -37,10 +39,19 @@ static double less(double a, double b)
 	return a < b ? a : b;
 }
 
+/* 0: is none. */
+static size_t number(const char *text)
+{
+	struct error ignored;
+	uint64_t value;
+
+	return units_count(&value, text, &ignored) == 0 ? (size_t)value : 0;
+}
+
 int main(int argc, char **argv)
 {
 	char *none[] = { NULL };
-	size_t count = argc > 3 ? strtoul(argv[2], NULL, 10) : 0;
+	size_t count = argc > 3 ? number(argv[2]) : 0;
 	float *weight = xaligned(count * sizeof(float)), *grad = xaligned(count * sizeof(float));
 	double step_s = 1e9, copy_s = 1e9, end;
 	struct tensor tensor = { .shape = { { count }, 1 }, .count = count };
@@ -61,7 +72,7 @@ int main(int argc, char **argv)
 	}
 	optimizer = make_part(&optimizers, argv[1], argv + 4);
 	env.optimizer = &optimizer;
-	env.team = team_new(strtoul(argv[3], NULL, 10));
+	env.team = team_new(number(argv[3]));
 	optim = optim_new(&env);
 	for (size_t i = 0; i < count; i++)
 		weight[i] = (float)(i % 1009) / 1009, grad[i] = (float)(i % 997) / 997 - 0.5f;

@@ -4,7 +4,8 @@
 Without arguments writes golden/NAME.txt for every case below; tests/unit/trajectory_test.c repeats
 them. With --check compares what the installed PyTorch computes with those files. Everything is
 computed in double precision, from what single precision holds: the files are the truth that single
-precision should come near, and "float" in them says how near PyTorch's own comes.
+precision should come near, and "float" in them says how near PyTorch's own comes. Sizes of the deep
+ones are such that no relu's input is near 0: there the least rounding changes all that follows.
 """
 import pathlib
 import sys
@@ -58,7 +59,7 @@ CASES = {
                       **DEEP},
     "resnet20": {"shape": "[3, 11, 11]", "classes": 10, "batch": 20, "model.preset": "resnet20",
                  **DEEP, "optimizer.lr": 0.001},
-    "vgg11-small": {"shape": "[3, 32, 32]", "classes": 10, "batch": 8,
+    "vgg11-small": {"shape": "[3, 32, 32]", "classes": 10, "batch": 9,
                     "model.preset": "vgg11-small", "model.width": 4, **DEEP},
     "gpt": {**GPT, **DEEP},
     "gpt-tanh": {**GPT, "model.gelu": "tanh", "shape": "[11]", "batch": 3, **DEEP},

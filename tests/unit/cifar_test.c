@@ -114,10 +114,12 @@ static void broken_files_are_refused(void **state)
 	(void)state;
 	refuses("", 0, "'broken' is empty");
 	refuses("some text\n", 10,
-		"'broken' is cut short or no CIFAR file: 10 bytes are left after 0 records of "
+		"'broken' is cut short or not of CIFAR's binary version: 10 bytes are left after 0 "
+		"records of "
 		"3073");
 	refuses(bytes.data, 3074,
-		"'broken' is cut short or no CIFAR file: 1 bytes are left after 1 records of "
+		"'broken' is cut short or not of CIFAR's binary version: 1 bytes are left after 1 "
+		"records of "
 		"3073");
 	bytes.data[3073] = 10;
 	refuses(bytes.data, bytes.length, "'broken': record 2: label 10 is out of range 0..9");

@@ -169,6 +169,27 @@ static void both_parts_load_and_fit_each_other(void **state)
 	}
 }
 
+static void a_description_is_of_what_is_loaded(void **state)
+{
+	(void)state;
+	for (size_t f = 0; data_formats.entries[f]; f++) {
+		struct part part = example(data_formats.entries[f], "");
+		struct dataset train = format_loaded(&part, DATA_TRAIN), described;
+		struct error err;
+
+		assert_int_equal(dataset_describe(&part, 1, &described, &err), 0);
+		assert_int_equal(described.count, train.count);
+		assert_memory_equal(&described.shape, &train.shape, sizeof(train.shape));
+		assert_int_equal(described.labels, train.labels);
+		assert_int_equal(described.classes, train.classes);
+		assert_int_equal(described.vocabulary, train.vocabulary);
+		assert_true(dataset_bytes(&described) == dataset_bytes(&train));
+		dataset_release(&described);
+		dataset_release(&train);
+		part_release(&part);
+	}
+}
+
 static void assert_same(const struct dataset *a, const struct dataset *b)
 {
 	struct batch of_a = all_of(a), of_b = all_of(b);
@@ -266,6 +287,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(both_parts_load_and_fit_each_other),
+		cmocka_unit_test(a_description_is_of_what_is_loaded),
 		cmocka_unit_test(loading_twice_gives_the_same),
 		cmocka_unit_test(batches_hold_the_samples_asked_for),
 		cmocka_unit_test(every_file_that_is_missing_is_named),

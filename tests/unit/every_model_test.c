@@ -8,14 +8,8 @@
 
 #include "lib/error.h"
 #include "runtime/device/cpu.h"
-#include "runtime/model/layer.h"
-#include "tests/unit/part.h"
-
-enum { BATCH = 8, ROWS = 5, WORDS = 7 };
-
-static const struct shape small = { .dim = { 1, 2, 3 }, .rank = 3 };
-static const struct shape large = { .dim = { 1, 32, 32 }, .rank = 3 }; /* if small is too small */
-static const struct shape sequence = { .dim = { 6 }, .rank = 1 };
+#include "runtime/device/team.h"
+#include "tests/unit/model_bench.h"
 
 /* Options that make what a preset builds differ; all presets are tried with their defaults too. */
 static const struct {
@@ -29,91 +23,6 @@ static const struct {
 	{ "vgg11-small", { "width", "2" } },
 };
 
-struct bench {
-	struct part preset;
-	struct model_env env;
-	struct model *model;
-	struct batch batch;
-	struct sparse_row rows[BATCH]; /* of batch, if samples are sparse */
-	size_t labels;		       /* of a sample */
-	size_t count;
-	float *weight, *grad, *copy;
-	size_t ready; /* where the next range must end */
-	size_t calls;
-};
-
-static void bench_release(struct bench *b)
-{
-	model_free(b->model);
-	free(b->batch.x);
-	free(b->batch.targets);
-	free(b->weight);
-	free(b->grad);
-	free(b->copy);
-	part_release(&b->preset);
-}
-
-/* So many classes; ROWS: of sparse samples; WORDS: the next word at each position of a text. */
-static struct model_env env_of(size_t classes)
-{
-	bool words = classes == WORDS;
-
-	return (struct model_env){ .input = words || classes == ROWS ? sequence : small,
-				   .sparse = classes == ROWS,
-				   .classes = classes,
-				   .labels = words ? shape_count(&sequence) : 1,
-				   .vocabulary = words ? WORDS : 0,
-				   .max_batch = BATCH,
-				   .seed = 3 };
-}
-
-static void fill_batch(struct batch *batch, const struct model_env *env, struct sparse_row *rows)
-{
-	static const uint32_t columns[] = { 0, 2, 5 };
-	size_t features = BATCH * shape_count(&env->input), targets = BATCH * env->labels;
-
-	*batch = (struct batch){ .x = filled(features, 30, 0),
-				 .targets = filled(targets, 31, 0),
-				 .count = BATCH,
-				 .total = BATCH,
-				 .step = 4,
-				 .training = true };
-	for (size_t i = 0; i < features && env->sparse; i++)
-		batch->x[i] = 1 + fabsf(batch->x[i]); /* as frequencies of words are */
-	for (size_t i = 0; i < BATCH && env->sparse; i++)
-		rows[i] = (struct sparse_row){ columns, batch->x + i, 3 };
-	if (env->sparse)
-		batch->rows = rows;
-	for (size_t i = 0; i < features && env->vocabulary; i++)
-		batch->x[i] = (float)(i * i % env->vocabulary);
-	for (size_t i = 0; i < targets && env->classes; i++)
-		batch->targets[i] = (float)(i % env->classes);
-}
-
-/* Returns -1 if the preset refuses such data. */
-static int bench_init(struct bench *b, const struct entry *entry, const char *const *options,
-		      size_t classes)
-{
-	struct error err;
-
-	*b = (struct bench){ .preset = part_with(entry, options), .env = env_of(classes) };
-	if (model_new(&b->model, &b->preset, &b->env, &err) < 0 && classes < ROWS)
-		b->env.input = large;
-	if (!b->model && model_new(&b->model, &b->preset, &b->env, &err) < 0) {
-		assert_non_null(strstr(err.text, entry->name));
-		bench_release(b);
-		return -1;
-	}
-	fill_batch(&b->batch, &b->env, b->rows);
-	b->labels = b->env.labels;
-	b->count = model_count(b->model);
-	b->weight = xaligned(b->count * sizeof(float));
-	b->grad = xaligned(b->count * sizeof(float));
-	b->copy = xaligned(b->count * sizeof(float));
-	model_init(b->model, b->weight);
-	return 0;
-}
-
 typedef void visit(struct bench *bench);
 
 /* Fit for hundreds of forward passes; of the others there are lighter variants. */
@@ -124,12 +33,11 @@ static bool is_light(const struct bench *b)
 
 static size_t visit_all(visit *check, const struct entry *entry, const char *const *options)
 {
-	static const size_t classes[] = { 0, 2, 3, ROWS, WORDS };
 	size_t built = 0;
 	struct bench b;
 
-	for (size_t i = 0; i < ARRAY_SIZE(classes); i++) {
-		if (bench_init(&b, entry, options, classes[i]) < 0)
+	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
+		if (bench_init(&b, entry, options, &kinds[i]) < 0)
 			continue;
 		if (is_light(&b))
 			check(&b);
@@ -146,30 +54,6 @@ static void for_each(visit *check)
 	for (size_t i = 0; i < ARRAY_SIZE(variants); i++)
 		assert_true(visit_all(check, registry_find(&models, variants[i].preset),
 				      variants[i].options) >= 3);
-}
-
-static void ignore(void *arg, size_t offset, size_t count)
-{
-	(void)arg;
-	(void)offset;
-	(void)count;
-}
-
-static double mean_loss(struct bench *b)
-{
-	struct score score;
-
-	model_forward(b->model, b->weight, &b->batch, &score);
-	assert_int_equal(score.count, b->batch.count * b->labels);
-	return score.loss_sum / (double)(b->batch.total * b->labels);
-}
-
-static void gradient(struct bench *b, float *grad)
-{
-	mean_loss(b);
-	for (size_t i = 0; i < b->count; i++)
-		grad[i] = NAN; /* backward overwrites */
-	model_backward(b->model, b->weight, &b->batch, grad, ignore, NULL);
 }
 
 /* The distance of a derivative from the nearest of: central, left and right difference. An edge of
@@ -201,17 +85,116 @@ static bool has_statistics(const struct bench *b)
 	return false;
 }
 
-/*
- * At most 300 parameters, of all tensors. With h = 2^-9 truncation is below 1e-5, and logits
- * rounded to 2^-23 move a difference by about 1e-7 / h = 5e-5. Where many numbers depend
- * on one, edges on both sides of it may spoil a few. A small batch that many layers normalise
- * is all but smooth.
- */
-static void compare_with_differences(struct bench *b)
+/* A step of length h in a direction that is half the gradient of a tensor, every other number. */
+static void step_along(struct bench *b, const struct tensor *tensor, double norm, double h)
+{
+	for (size_t i = 0; i < tensor->count; i++)
+		if (i * 7 % 5 < 3) {
+			size_t at = tensor->offset + i;
+
+			b->weight[at] += (float)(h * b->grad[at] / norm);
+		}
+}
+
+/* The change of the loss that the gradient predicts for the step between two blocks of weights. */
+static double predicted(const struct bench *b, const float *from, const float *to)
+{
+	double sum = 0;
+
+	for (size_t i = 0; i < b->count; i++)
+		sum += b->grad[i] * ((double)to[i] - from[i]);
+	return sum;
+}
+
+/* The loss along a tensor's gradient, for steps of which one is short enough for the curvature of
+ * layers that normalise, and one long enough for rounding. */
+static bool falls_as_predicted(struct bench *b, const struct tensor *tensor)
+{
+	double norm = sqrt(cpu_sum_squares(b->grad + tensor->offset, tensor->count));
+	float *from = xaligned(b->count * sizeof(float)),
+	      *kept = xaligned(b->count * sizeof(float));
+	bool found = norm < 1e-5; /* as a bias in front of what normalises has */
+	size_t bytes = b->count * sizeof(float);
+
+	memcpy(kept, b->weight, bytes);
+	for (double h = 0x1p-6; h > 0x1p-17 && !found; h /= 4) {
+		double low, high, wanted;
+
+		step_along(b, tensor, norm, -h);
+		memcpy(from, b->weight, bytes);
+		low = mean_loss(b);
+		memcpy(b->weight, kept, bytes);
+		step_along(b, tensor, norm, h);
+		high = mean_loss(b);
+		wanted = predicted(b, from, b->weight);
+		memcpy(b->weight, kept, bytes);
+		found = fabs(high - low - wanted) <= 0.02 * fabs(wanted) + 2e-7;
+	}
+	free(from);
+	free(kept);
+	return found;
+}
+
+/* All numbers of a tensor at once, for about 25 tensors. */
+static void compare_with_steps(struct bench *b)
 {
 	size_t tensors;
 	const struct tensor *tensor = model_tensors(b->model, &tensors);
-	size_t wrong = 0;
+
+	gradient(b, b->grad);
+	for (size_t t = 0; t < tensors; t += 1 + tensors / 25)
+		if (tensor[t].rate == 0 && !falls_as_predicted(b, &tensor[t]))
+			fail_msg("%s, %s: the loss does not follow its gradient",
+				 b->preset.entry->name, tensor[t].name);
+}
+
+static void a_step_along_the_gradient_changes_the_loss_as_it_says(void **state)
+{
+	(void)state;
+	for_each(compare_with_steps);
+}
+
+/* Of their usual size, with images as they come: all that heavy models are tested for. */
+static void presets_for_images_take_what_there_is(void **state)
+{
+	static const struct kind images[] = {
+		{ { .dim = { 1, 28, 28 }, .rank = 3 }, .classes = 10, .labels = 1 },
+		{ { .dim = { 3, 32, 32 }, .rank = 3 }, .classes = 10, .labels = 1 },
+	};
+	size_t taken = 0;
+	struct error err;
+
+	(void)state;
+	for (size_t i = 0; models.entries[i]; i++) {
+		for (size_t k = 0; k < ARRAY_SIZE(images); k++) {
+			struct bench b = { .preset = part_with(models.entries[i], NULL),
+					   .env = env_of(&images[k]) };
+			struct tensor whole = { .count = 0 };
+
+			if (model_new(&b.model, &b.preset, &b.env, &err) == 0) {
+				bench_start(&b);
+				b.batch.count = b.batch.total = 2;
+				gradient(&b, b.grad);
+				whole.count = b.count;
+				for (size_t j = 0; j < b.count; j++)
+					assert_true(isfinite(b.grad[j]));
+				if (!has_statistics(&b))
+					assert_true(falls_as_predicted(&b, &whole));
+				taken++;
+			}
+			bench_release(&b);
+		}
+	}
+	assert_true(taken > 2);
+}
+
+/* At most 100 parameters of all tensors. With h = 2^-9 truncation is below 1e-5, and logits rounded
+ * to 2^-23 move a difference by about 1e-7 / h = 5e-5. Where many numbers depend on one, edges on
+ * both sides of it may spoil a few; where a small batch is normalised, all. */
+static void compare_with_differences(struct bench *b)
+{
+	size_t tensors, wrong = 0;
+	const struct tensor *tensor = model_tensors(b->model, &tensors);
 
 	if (has_statistics(b))
 		return;
@@ -219,10 +202,8 @@ static void compare_with_differences(struct bench *b)
 	for (size_t t = 0; t < tensors; t++) {
 		size_t end = tensor[t].offset + tensor[t].count;
 
-		if (tensor[t].rate > 0) /* is a statistic */
-			continue;
-		for (size_t i = tensor[t].offset; i < end; i += 1 + tensor[t].count * tensors / 300)
-			if (!(distance(b, i, 0x1p-9f) <= 1e-4) && ++wrong > 6)
+		for (size_t i = tensor[t].offset; i < end; i += 1 + tensor[t].count * tensors / 100)
+			if (!(distance(b, i, 0x1p-9f) <= 1e-4) && ++wrong > 3)
 				fail_msg("%s, %s: derivative %zu is not %g, by %g",
 					 b->preset.entry->name, tensor[t].name, i,
 					 (double)b->grad[i], distance(b, i, 0x1p-9f));
@@ -337,6 +318,51 @@ static void the_same_batch_gives_the_same_bits(void **state)
 	for_each(repeat);
 }
 
+static void compare_teams(struct bench *b)
+{
+	struct model_env env = b->env;
+	struct model *alone = b->model;
+	struct error err;
+
+	gradient(b, b->grad);
+	env.team = team_new(3);
+	assert_int_equal(model_new(&b->model, &b->preset, &env, &err), 0);
+	gradient(b, b->copy);
+	model_free(b->model);
+	team_free(env.team);
+	b->model = alone;
+	assert_memory_equal(b->grad, b->copy, b->count * sizeof(float));
+}
+
+static void a_team_gives_the_same_bits(void **state)
+{
+	(void)state;
+	for_each(compare_teams);
+}
+
+static void compare_evaluation(struct bench *b)
+{
+	struct model_env env = b->env;
+	struct model *trained = b->model;
+	struct error err;
+	double loss;
+
+	b->batch.training = false;
+	loss = mean_loss(b);
+	env.forward_only = true;
+	assert_int_equal(model_new(&b->model, &b->preset, &env, &err), 0);
+	assert_true(model_arena_bytes(b->model) <= model_arena_bytes(trained));
+	assert_true(mean_loss(b) == loss);
+	model_free(b->model);
+	b->model = trained;
+}
+
+static void a_model_for_evaluation_alone_says_the_same(void **state)
+{
+	(void)state;
+	for_each(compare_evaluation);
+}
+
 static void compare_inits(struct bench *b)
 {
 	struct model_env env = b->env;
@@ -379,7 +405,7 @@ static void an_mlp_is_named_and_initialised_as_in_pytorch(void **state)
 	const struct tensor *tensor;
 
 	(void)state;
-	bench_init(&b, registry_find(&models, "mlp"), NULL, 3);
+	bench_init(&b, registry_find(&models, "mlp"), NULL, three);
 	tensor = model_tensors(b.model, &tensors);
 	assert_int_equal(tensors, 6);
 	assert_int_equal(tensor[2].shape.dim[0], 128); /* [out][in] */
@@ -403,7 +429,7 @@ static void outputs_are_those_of_the_last_layer(void **state)
 	const float *z;
 
 	(void)state;
-	bench_init(&b, registry_find(&models, "softmax"), NULL, 3);
+	bench_init(&b, registry_find(&models, "softmax"), NULL, three);
 	model_forward(b.model, b.weight, &b.batch, &score);
 	z = model_outputs(b.model, &outputs);
 	assert_int_equal(outputs, 3);
@@ -419,7 +445,8 @@ static void outputs_are_those_of_the_last_layer(void **state)
 
 static void a_preset_says_what_data_it_lacks(void **state)
 {
-	struct model_env env = env_of(10);
+	struct kind ten = { three->input, .classes = 10, .labels = 1 };
+	struct model_env env = env_of(&ten);
 	struct part logistic = part_default(&models, "logistic");
 	struct model *model;
 	struct error err;
@@ -439,7 +466,7 @@ static void dropout_is_drawn_anew_at_every_step_of_training_alone(void **state)
 	double first, same, next;
 
 	(void)state;
-	bench_init(&b, registry_find(&models, "mlp"), variants[2].options, 3);
+	bench_init(&b, registry_find(&models, "mlp"), variants[2].options, three);
 	first = mean_loss(&b);
 	same = mean_loss(&b);
 	b.batch.step++;
@@ -466,7 +493,7 @@ static void models_of_several_threads_do_not_meet(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < 3; i++) {
-		bench_init(&b[i], registry_find(&models, "mlp"), variants[2].options, 3);
+		bench_init(&b[i], registry_find(&models, "mlp"), variants[2].options, three);
 		b[i].batch.step = i;
 		gradient(&b[i], b[i].copy);
 	}
@@ -483,10 +510,14 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(derivatives_match_central_differences),
+		cmocka_unit_test(a_step_along_the_gradient_changes_the_loss_as_it_says),
+		cmocka_unit_test(presets_for_images_take_what_there_is),
 		cmocka_unit_test(ready_ranges_fall_to_0_and_are_final),
 		cmocka_unit_test(slices_of_a_batch_sum_to_the_whole),
 		cmocka_unit_test(tensors_tile_the_block_under_unique_names),
 		cmocka_unit_test(the_same_batch_gives_the_same_bits),
+		cmocka_unit_test(a_team_gives_the_same_bits),
+		cmocka_unit_test(a_model_for_evaluation_alone_says_the_same),
 		cmocka_unit_test(initial_weights_depend_on_the_seed_alone),
 		cmocka_unit_test(an_mlp_is_named_and_initialised_as_in_pytorch),
 		cmocka_unit_test(outputs_are_those_of_the_last_layer),

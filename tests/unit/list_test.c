@@ -40,6 +40,7 @@ static struct layer_list parse(const char *layers_text)
 	assert_string_equal(buf_text(&problems.text), "");
 	settings_release(&given);
 	settings_release(&resolved);
+	problems_release(&problems);
 	free(text);
 	return list;
 }

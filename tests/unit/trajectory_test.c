@@ -363,12 +363,6 @@ static void repeat_case(const char *path)
 		if (sscanf(line, "set %63s %n", key, &value) == 1)
 			settings_set(&given, key, line + value, here);
 	}
-	if (!registry_find(&models, settings_find(&given, "model.preset")->values[0])) {
-		print_message("%s: no such preset yet\n", path);
-		settings_release(&given);
-		buf_release(&text);
-		return;
-	}
 	run_init(&run, &given);
 	train(&run);
 	for (; line; line = strtok_r(NULL, "\n", &rest))

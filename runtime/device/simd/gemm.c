@@ -78,13 +78,13 @@ static void end_columns(const struct tile *t, float (*sum)[COLUMNS])
 		}
 }
 
-/* A whole tile with nothing to follow, else the long way. */
 INLINE void end(const struct tile *t, vec (*sum)[2], size_t rows, size_t vecs)
 {
 	_Alignas(64) float out[ROWS][COLUMNS];
-	vec beta = vec_all(t->beta);
+	vec beta = vec_all(t->beta), bias[2] = { { 0 } };
+	bool add_bias = t->bias != NULL;
 
-	if (t->c_x != 1 || t->columns != vecs * WIDTH || t->bias || t->relu) {
+	if (t->c_x != 1 || t->columns != vecs * WIDTH) {
 		UNROLLED (i, rows)
 			UNROLLED (j, vecs)
 				vec_store(out[i] + j * WIDTH, sum[i][j]);
@@ -94,24 +94,31 @@ INLINE void end(const struct tile *t, vec (*sum)[2], size_t rows, size_t vecs)
 			end_columns(t, out);
 		return;
 	}
+	UNROLLED (j, vecs)
+		if (add_bias)
+			bias[j] = vec_load(t->bias + j * WIDTH);
 	UNROLLED (i, rows)
 		UNROLLED (j, vecs) {
 			float *c = t->c + i * t->c_y + j * WIDTH;
 
 			if (t->beta != 0)
 				sum[i][j] += beta * vec_load(c);
+			if (add_bias)
+				sum[i][j] += bias[j];
+			if (t->relu)
+				sum[i][j] = vec_pick(sum[i][j] < 0, (vec){ 0 }, sum[i][j]);
 			vec_store(c, sum[i][j]);
 		}
 }
 
-/* `adjoin`: the steps of S do, else its rows; `copies`: V is read as it is, and fills the panel. */
+/* `adjoin`: the steps of S do, else its rows; `copies`: what is read of V fills the panel. */
 INLINE void multiply(const struct tile *t, size_t rows, size_t vecs, bool adjoin, bool copies)
 {
 	vec sum[ROWS][2], v[2];
 	const float *s[(ROWS + 2) / 3]; /* of every third row: pointers take registers, too */
-	const float *from = copies ? t->v : t->panel, *ahead = t->ahead;
+	const float *from = t->v, *ahead = t->ahead;
 	float *to = t->panel;
-	size_t s_y = adjoin ? t->s_y : 1, s_k = adjoin ? 1 : t->s_k;
+	size_t s_y = adjoin ? t->s_y : 1, s_k = adjoin ? 1 : t->s_k, v_k = t->v_k;
 
 	UNROLLED (i, rows) {
 		s[i / 3] = t->s + i / 3 * 3 * s_y;
@@ -137,7 +144,7 @@ INLINE void multiply(const struct tile *t, size_t rows, size_t vecs, bool adjoin
 			__asm__("" : "+r"(s[i])); /* else compilers make one pointer of them */
 		}
 		to += COLUMNS;
-		from += copies ? t->v_k : COLUMNS;
+		from += v_k;
 		__builtin_prefetch(
 			ahead + (adjoin ? p % LINE * t->ahead_step + p / LINE * LINE : 0), 0, 2);
 		ahead += adjoin ? 0 : t->ahead_step;
@@ -248,7 +255,7 @@ static void fill_panels(const struct block *b)
 static void run_row(const struct block *b, struct tile *t, size_t y)
 {
 	const struct gemm_part *part = b->part;
-	bool adjoin = part->s_k == 1, copies = y == 0 && part->v_x == 1;
+	bool adjoin = part->s_k == 1, direct = y == 0 && part->v_x == 1;
 
 	t->s = part->s + y * part->s_y + b->p * part->s_k;
 	t->ahead = t->s + t->rows * part->s_y;
@@ -260,14 +267,18 @@ static void run_row(const struct block *b, struct tile *t, size_t y)
 		t->columns = at_most(b->width - j, COLUMNS);
 		t->c = part->c + y * part->c_y + x * part->c_x;
 		t->bias = part->bias && b->last ? part->bias + (part->c_x == 1 ? x : y) : NULL;
-		if (t->columns <= WIDTH) {
-			narrow[t->rows - 1][adjoin](t);
-		} else if (copies && t->columns == COLUMNS) {
+		t->v = t->panel;
+		t->v_k = COLUMNS;
+		if (direct && t->columns == COLUMNS) {
 			t->v = part->v + x + b->p * part->v_k;
-			copying[t->rows - 1][adjoin](t);
-		} else {
-			wide[t->rows - 1][adjoin](t);
+			t->v_k = part->v_k;
 		}
+		if (t->columns <= WIDTH)
+			narrow[t->rows - 1][adjoin](t);
+		else if (t->v != t->panel && t->rows < part->y)
+			copying[t->rows - 1][adjoin](t);
+		else
+			wide[t->rows - 1][adjoin](t);
 		t->ahead = t->s; /* once is enough */
 		t->ahead_step = 0;
 	}
@@ -280,7 +291,6 @@ static void run_block(const struct block *b)
 	struct tile t = { .k = b->k,
 			  .s_y = part->s_y,
 			  .s_k = part->s_k,
-			  .v_k = part->v_k,
 			  .c_y = part->c_y,
 			  .c_x = part->c_x,
 			  .beta = b->first ? part->beta : 1,
