@@ -363,6 +363,7 @@ const struct layer layer_batch_norm = {
 		   .options = options,
 		   .params_size = sizeof(struct batch_norm_params) },
 	.reads_in = true,
+	.in_place = true,
 	.takes_relu = true,
 	.plan = plan_batch_norm,
 	.forward = forward,

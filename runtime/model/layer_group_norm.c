@@ -186,6 +186,7 @@ const struct layer layer_group_norm = {
 		   .options = options,
 		   .params_size = sizeof(struct group_norm_params) },
 	.reads_in = true,
+	.in_place = true,
 	.takes_relu = true,
 	.plan = plan_group_norm,
 	.forward = forward,
