@@ -40,7 +40,7 @@ const struct opt feed_options[] = {
 	  "pixels put around a training image before a part of its size is cut out", .min = 0,
 	  .max = 1024 },
 	{ "augment.flip", OPT_BOOL, offsetof(struct feed_params, augment.flip), "no",
-	  "mirror every second training image, left to right" },
+	  "mirror half of the training images, left to right" },
 	{ "prefetch", OPT_CHOICE, offsetof(struct feed_params, prefetch), "auto",
 	  "gather a step's batch while the one before computes; auto: if it is much work",
 	  .choices = prefetches },

@@ -1,6 +1,5 @@
 #!/usr/bin/env bats
 # Files, memory and disk that run out: one line that says what, and what to do; nothing hangs.
-# shellcheck disable=SC2154 # names of dstrain.bash
 
 load dstrain
 
@@ -71,25 +70,23 @@ load dstrain
 	jump() {
 		echo "$1" >clock.new && mv clock.new clock
 	}
+	# Steps of milliseconds: there is time to jump, and whoever reads the clock all the time keeps up.
+	sed -i 's/features: 16/features: 64/; s/hidden: .32./hidden: [512, 256]/; s/batch: 64/batch: 128/' recipe.yaml
+	flags=(--set train.steps=1000 --set train.eval_every=0 --set checkpoint.every=50)
 	jump +0
 	steps=0
-	# shellcheck disable=SC2154 # of dstrain.bash
-	faked ./dstrain run recipe.yaml --run-dir run "${endless[@]}" 2>said 3>&- &
+	faked ./dstrain run recipe.yaml --run-dir run "${flags[@]}" 2>said 3>&- &
 	orchestrator=$!
 	for to in +365d -365d +0; do
-		wait_for 60 has_steps run $((steps + 300)) || { cat said; false; }
+		wait_for 60 has_steps run $((steps + 50)) || { cat said; false; }
 		steps=$(steps_of run)
 		jump "$to"
 		[ "$to" = +0 ] || { [ "$(faked date +%Y)" != "$(date +%Y)" ] && kill -0 "$orchestrator"; }
 	done
-	wait_for 60 has_steps run $((steps + 300))
-	./dstrain stop run
-	wait "$orchestrator" || [ $? = 143 ]
+	wait "$orchestrator"
 	cat said
 	[ "$(grep -c silent said || true)" = 0 ]
-	steps=$(($(steps_of run) + 200))
-	./dstrain resume run --quiet --set train.steps=$steps
-	./dstrain run recipe.yaml --run-dir whole --quiet "${endless[@]}" --set train.steps=$steps
+	./dstrain run recipe.yaml --run-dir whole --quiet "${flags[@]}"
 	assert_same_training run whole
 	run grep -o '"elapsed_s":-' run/metrics.jsonl
 	assert_output ''

@@ -120,6 +120,16 @@ tensors() { # FILE: names and shapes
 	refused "recipe.yaml:7:3: model.layers: lists no layer"
 }
 
+@test "a preset may have a number of layers" {
+	printf 'data: {format: text, train: text}\nmodel: {preset: gpt, width: 8, heads: 2}\ntrain: {batch: 1}\n' >recipe.yaml
+	head -c 3000 /usr/share/common-licenses/GPL-3 >text
+	run ./dstrain check recipe.yaml --set model.layers=1 --set data.context=16
+	assert_success
+	run ./dstrain check recipe.yaml --set 'model.layers=[linear]'
+	assert_failure 2
+	assert_output "recipe.yaml:2:9: a model has a preset or layers, not both"
+}
+
 @test "a list of words is a list of layers" {
 	printf 'data: {format: synthetic, classes: 2}\nmodel: {layers: [dropout, linear, tanh, linear], loss: hinge}\n' >recipe.yaml
 	run ./dstrain check recipe.yaml --set model.layers.1.outputs=7 --set model.layers.3.outputs=1

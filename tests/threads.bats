@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
 # Threads of a rank: never more than there are processors unless asked for, and no result changes.
+# Instruction sets: results that differ only by rounding.
 
 load dstrain
 
@@ -29,4 +30,16 @@ for line in open(sys.argv[1] + "/metrics.jsonl"):
 	grep -E "train.threads: 1 rank with 500 threads each on [0-9]+ processors?; with 0 there" many/logs/rank-0.log
 	./dstrain run recipe.yaml --run-dir few --set train.steps=2 --hosts local:5
 	run ! grep -r train.threads few/logs
+}
+
+@test "fifty steps on every instruction set differ by rounding alone" {
+	for isa in plain avx2 avx512; do
+		DSTRAIN_ISA=$isa ./dstrain run recipe.yaml --quiet --run-dir "$isa" --set train.steps=50
+		losses $isa >$isa.losses
+	done
+	for isa in avx2 avx512; do
+		paste plain.losses $isa.losses | awk '
+			$1 == "step" { d = $3 - $8; if (d < 0) d = -d; if (d > 1e-4) { print; wrong = 1 } steps++ }
+			END { exit wrong || steps < 50 }'
+	done
 }

@@ -12,7 +12,7 @@ struct shape;
 
 struct augment_params {
 	size_t crop; /* pixels around an image, of which a part of its size is cut out */
-	bool flip;   /* left and right change places, of every second image */
+	bool flip;   /* left and right change places, of half of the images */
 };
 
 bool augment_wanted(const struct augment_params *params);

@@ -222,26 +222,25 @@ size_t conv_workspace_bytes(const struct conv *conv)
 	return workspace_floats(&work) * sizeof(float);
 }
 
-/* weight: [groups][blocks][taps][block] */
-static void pack_forward(const struct work *work)
+/* One block of one group. weight: [groups][blocks][taps][block] */
+static void pack_forward(void *arg, size_t number, size_t member)
 {
+	const struct work *work = arg;
 	const struct pass *pass = &work->forward;
-	size_t padded = pass->blocks * pass->block;
+	size_t group = number / pass->blocks, first = number % pass->blocks * pass->block;
+	float *to = pass->weight + number * pass->block * pass->taps;
+	float *bias = pass->bias + number * pass->block;
 
-	for (size_t g = 0; g < work->conv->groups; g++)
-		for (size_t k = 0; k < padded; k++) {
-			size_t output = g * pass->channels + k;
-			const float *from = work->call->weight + output * pass->taps;
-			float *to = pass->weight +
-				    (g * padded + k / pass->block * pass->block) * pass->taps;
+	(void)member;
+	for (size_t k = 0; k < pass->block; k++) {
+		size_t output = group * pass->channels + first + k;
+		bool real = first + k < pass->channels;
+		const float *from = work->call->weight + output * pass->taps;
 
-			to += k % pass->block;
-			for (size_t t = 0; t < pass->taps; t++)
-				to[t * pass->block] = k < pass->channels ? from[t] : 0;
-			pass->bias[g * padded + k] = work->call->bias && k < pass->channels
-							     ? work->call->bias[output]
-							     : 0;
-		}
+		for (size_t t = 0; t < pass->taps; t++)
+			to[t * pass->block + k] = real ? from[t] : 0;
+		bias[k] = real && work->call->bias ? work->call->bias[output] : 0;
+	}
 }
 
 static void multiply(const struct work *work, const struct pass *pass, size_t group,
@@ -292,7 +291,7 @@ void conv_forward(const struct conv_call *call, const float *in, float *out)
 	work.call = call;
 	work.in = in;
 	work.to = out;
-	pack_forward(&work);
+	team_run(call->team, call->conv->groups * work.forward.blocks, pack_forward, &work);
 	team_run(call->team, call->batch, forward_sample, &work);
 }
 
@@ -315,23 +314,30 @@ static void turn_kernel(const struct work *work, const struct pass *pass, const 
 	}
 }
 
-static void pack_backward(const struct work *work, const struct pass *pass)
+/* One block of one group, for all passes; they have the same blocks. */
+static void pack_backward(void *arg, size_t number, size_t member)
 {
+	const struct work *work = arg;
 	const struct conv *conv = work->conv;
-	size_t padded = pass->blocks * pass->block, area = conv->kernel * conv->kernel;
+	size_t channels = conv->channels / conv->groups, area = conv->kernel * conv->kernel;
 
-	if (pass->taps == 0)
-		return;
-	memset(pass->weight, 0, conv->groups * padded * pass->taps * sizeof(float));
-	for (size_t g = 0; g < conv->groups; g++)
-		for (size_t c = 0; c < pass->channels; c++)
+	(void)member;
+	for (size_t i = 0; i < work->passes; i++) {
+		const struct pass *pass = &work->backward[i];
+		size_t floats = pass->block * pass->taps, group, first;
+
+		if (pass->taps == 0)
+			continue;
+		group = number / pass->blocks;
+		first = number % pass->blocks * pass->block;
+		memset(pass->weight + number * floats, 0, floats * sizeof(float));
+		for (size_t k = 0; k < pass->block && first + k < channels; k++)
 			turn_kernel(work, pass,
 				    work->call->weight +
-					    (g * pass->view.channels * pass->channels + c) * area,
-				    pass->weight +
-					    (g * padded + c / pass->block * pass->block) *
-						    pass->taps +
-					    c % pass->block);
+					    (group * pass->view.channels * channels + first + k) *
+						    area,
+				    pass->weight + number * floats + k);
+	}
 }
 
 /* Pixels of one pass to where they belong in din. */
@@ -466,8 +472,11 @@ void conv_backward(const struct conv_call *call, const float *in, const float *o
 	work.din = din;
 	work.weight_slope = weight_slope;
 	work.bias_slope = bias_slope;
-	for (size_t i = 0; i < work.passes && din; i++)
-		pack_backward(&work, &work.backward[i]);
+	if (din)
+		team_run(call->team,
+			 call->conv->groups *
+				 divide_up(call->conv->channels / call->conv->groups, CONV_BLOCK),
+			 pack_backward, &work);
 	team_run(call->team, PARTS, backward_part, &work);
 	team_run(call->team, call->conv->groups * work.slabs, add_parts, &work);
 }

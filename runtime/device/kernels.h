@@ -120,10 +120,8 @@ struct kernels {
 /* The best set that this processor has, or the one that DSTRAIN_ISA names. */
 const struct kernels *kernels(void);
 
-/* For tests: all sets that this processor has, from the plainest, NULL-terminated; and what
- * kernels() gives from now on. */
+/* All sets that this processor has, from the plainest; NULL-terminated. For tests. */
 const struct kernels *const *kernels_all(void);
-void kernels_choose(const struct kernels *set);
 
 /* One of these from now on; NULL: as at the start. For tests, while no kernel runs. */
 void kernels_choose(const struct kernels *set);

@@ -2,6 +2,7 @@
  * factor and an addend for each feature. */
 #include <string.h>
 
+#include "lib/error.h"
 #include "runtime/device/kernels.h"
 #include "runtime/device/norm.h"
 #include "runtime/device/team.h"
@@ -26,7 +27,9 @@ static int plan_norm(const void *params, const struct shape *input, const struct
 
 	(void)params;
 	(void)env;
-	(void)err;
+	if (input->rank > 2)
+		return error_set(err, "it needs features, or a sequence of vectors; for images see "
+				      "'group_norm'");
 	tensor.suffix = "weight";
 	tensor.value = 1;
 	plan->tensor[WEIGHT] = tensor;

@@ -263,18 +263,19 @@ void layer_list_read(struct layer_list *list, struct settings *given, const char
 {
 	struct reading r = { .given = given, .resolved = resolved, .problems = problems };
 	char *key = xasprintf("%s.layers", prefix), *preset_key = xasprintf("%s.preset", prefix);
-	struct setting *preset = settings_find(given, preset_key);
+	const struct setting *preset;
 
 	layer_list_expand(given, prefix);
 	list->place = place_of(given, key);
 	read_layers(&r, key, "", "", list);
 	if (list->count == 0)
 		problems_add(problems, list->place, "%s: lists no layer", key);
-	if (preset) {
-		preset->used = true;
-		problems_add(problems, preset->place, "a model has a preset or layers, not both");
-	}
 	read_loss(&r, prefix, list);
+	preset = settings_find(given, preset_key);
+	if (preset) {
+		problems_add(problems, preset->place, "a model has a preset or layers, not both");
+		ignore(given, prefix);
+	}
 	free(r.names);
 	free(preset_key);
 	free(key);

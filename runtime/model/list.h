@@ -29,7 +29,7 @@ struct layer_list {
 	struct place loss_place;
 };
 
-/* Does "PREFIX.layers" stand in the recipe? */
+/* Does the recipe list layers as "PREFIX.layers"? Presets may have a count of that name. */
 bool layer_list_given(const struct settings *given, const char *prefix);
 
 /* In a list a bare word is short for {layer: WORD}: spells that out, so that --set can add to it.

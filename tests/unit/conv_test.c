@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "runtime/device/conv.h"
+#include "runtime/device/kernels.h"
 #include "runtime/device/team.h"
 #include "tests/unit/part.h"
 
@@ -141,7 +142,7 @@ static void compare(const struct bench *b, const char *what, const float *x, con
 				 b->conv.stride, b->conv.padding, b->conv.groups);
 }
 
-static void check(struct conv conv, size_t batch, bool relu)
+static void check_set(struct conv conv, size_t batch, bool relu)
 {
 	size_t area = conv.out_height * conv.out_width;
 	double *out, *din, *weight, *bias;
@@ -171,6 +172,15 @@ static void check(struct conv conv, size_t batch, bool relu)
 	compare(&b, "derivative by weight", b.weight_slope, weight, b.weights, batch * area);
 	compare(&b, "derivative by bias", b.bias_slope, bias, conv.outputs, batch * area);
 	bench_release(&b);
+}
+
+static void check(struct conv conv, size_t batch, bool relu)
+{
+	for (const struct kernels *const *set = kernels_all(); *set; set++) {
+		kernels_choose(*set);
+		check_set(conv, batch, relu);
+	}
+	kernels_choose(NULL);
 }
 
 static void odd_shapes_match_plain_sums(void **state)

@@ -201,17 +201,22 @@ static void add_to_seen(const struct room *r, const float *scores, const float *
 /* How many positions a query sees. */
 static size_t sight(const struct attention *a, size_t query)
 {
-	return a->causal && query < a->positions ? query + 1 : a->positions;
+	return a->causal ? query + 1 : a->positions;
 }
 
-/* From `count` on nothing is seen: of a vector, and of `seen` in all. */
-static void hide(float *row, size_t count, size_t seen, float value)
+/* From `count` to `seen` nothing is seen: its exponential is 0. Whatever the count, the loops below
+ * go to `seen`, so that those of all queries of a block are as long. */
+static void hide(float *row, size_t count, size_t seen)
 {
-	size_t end = padded(count, WIDTH);
+	vec_mask place = { 0 };
 
-	for (size_t j = count; j < end; j++)
-		row[j] = value;
-	memset(row + end, 0, (seen - end) * sizeof(*row));
+	for (int i = 0; i < WIDTH; i++)
+		place[i] = i;
+	for (size_t j = count / WIDTH * WIDTH; j < seen; j += WIDTH) {
+		vec_mask there = place < (int)count - (int)j;
+
+		vec_store(row + j, vec_pick(there, vec_load(row + j), vec_all(-INFINITY)));
+	}
 }
 
 /* Scores become exponentials of their distance from the largest. */
@@ -220,11 +225,11 @@ static void exponentials(float *row, size_t count, size_t seen, float *norm)
 	vec most = vec_all(-INFINITY), total = { 0 };
 	float largest;
 
-	hide(row, count, seen, -INFINITY);
-	for (size_t j = 0; j < count; j += WIDTH)
+	hide(row, count, seen);
+	for (size_t j = 0; j < seen; j += WIDTH)
 		most = vec_max(vec_load(row + j), most);
 	largest = vec_largest(most);
-	for (size_t j = 0; j < count; j += WIDTH) {
+	for (size_t j = 0; j < seen; j += WIDTH) {
 		vec e = vec_exp(vec_load(row + j) - largest);
 
 		vec_store(row + j, e);
@@ -279,16 +284,15 @@ static void score_slopes(float *p, float *dp, const float *norm, size_t count, s
 	vec total = { 0 };
 	float sum;
 
-	hide(p, count, seen, -INFINITY);
-	hide(dp, count, seen, 0);
-	for (size_t j = 0; j < count; j += WIDTH) {
+	hide(p, count, seen);
+	for (size_t j = 0; j < seen; j += WIDTH) {
 		vec e = vec_exp(vec_load(p + j) - norm[0]) * norm[1];
 
 		vec_store(p + j, e);
 		total += e * vec_load(dp + j);
 	}
 	sum = vec_sum(total);
-	for (size_t j = 0; j < count; j += WIDTH)
+	for (size_t j = 0; j < seen; j += WIDTH)
 		vec_store(dp + j, vec_load(p + j) * (vec_load(dp + j) - sum));
 }
 
@@ -297,12 +301,12 @@ static void attend_back(const struct attention *a, const struct room *r, size_t 
 	against_all(r, r->q, r->k_panels, r->scores, seen);
 	against_all(r, r->dy, r->v_panels, r->slopes, seen);
 	for (size_t i = 0; i < BLOCK; i++) {
-		float *p = r->scores + i * r->scores_step, *dp = r->slopes + i * r->scores_step;
+		static const float nothing[2] = { 0, 0 };
+		bool there = first + i < a->positions;
 
-		if (first + i < a->positions)
-			score_slopes(p, dp, a->norm + 2 * (first + i), sight(a, first + i), seen);
-		else
-			score_slopes(p, dp, NULL, 0, seen);
+		score_slopes(r->scores + i * r->scores_step, r->slopes + i * r->scores_step,
+			     there ? a->norm + 2 * (first + i) : nothing,
+			     there ? sight(a, first + i) : 0, seen);
 	}
 	sum_seen(r, r->slopes, r->k, r->dq, seen);
 	add_to_seen(r, r->slopes, r->q, r->dk, seen);

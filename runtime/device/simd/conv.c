@@ -122,6 +122,22 @@ INLINE void store_group(float *to, const vec *x, size_t count)
 	}
 }
 
+/* Those behind the last channel are of no use. */
+INLINE void end_channel(const struct conv_product *p, size_t channel, size_t group, vec *sum,
+			const size_t count)
+{
+	if (channel >= p->channels)
+		return;
+	UNROLLED (v, count * VECS) {
+		if (p->relu)
+			sum[v] = vec_relu(sum[v]);
+	}
+	UNROLLED (g, count) {
+		store_group(p->out + channel * p->plane + (group + g) * LANES, sum + g * VECS,
+			    p->pixels - (group + g) * LANES);
+	}
+}
+
 /* `block` channels of the pixels of `count` groups, both known when compiled. */
 INLINE void product_tile(const struct conv_product *p, size_t first, size_t group,
 			 const size_t block, const size_t count)
@@ -153,16 +169,7 @@ INLINE void product_tile(const struct conv_product *p, size_t first, size_t grou
 		}
 	}
 	UNROLLED (k, block) {
-		if (first + k >= p->channels)
-			break;
-		UNROLLED (v, vecs) {
-			if (p->relu)
-				sum[k * vecs + v] = vec_relu(sum[k * vecs + v]);
-		}
-		UNROLLED (g, count) {
-			store_group(p->out + (first + k) * p->plane + (group + g) * LANES,
-				    sum + k * vecs + g * VECS, p->pixels - (group + g) * LANES);
-		}
+		end_channel(p, first + k, group, sum + k * vecs, count);
 	}
 }
 

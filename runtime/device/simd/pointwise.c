@@ -71,18 +71,27 @@ void KERNEL(sum)(float *y, const float *x, const float *z, size_t count, bool re
 		}
 }
 
-/* A few columns at a time, so that their sums stay in registers. */
+enum { AT_ONCE = 4 };
+
+/* So many columns at a time that their sums stay in registers; what is left, a vector at a time. */
 void KERNEL(sum_rows)(float *sum, const float *x, size_t rows, size_t step, size_t count)
 {
-	for (size_t j = 0; j < count; j += 4 * WIDTH) {
-		size_t left = count - j < 4 * WIDTH ? count - j : 4 * WIDTH;
-		vec total[4] = { 0 };
+	size_t j = 0;
+
+	for (; j + AT_ONCE * WIDTH <= count; j += AT_ONCE * WIDTH) {
+		vec total[AT_ONCE] = { 0 };
 
 		for (size_t i = 0; i < rows; i++)
-			for (size_t v = 0; v * WIDTH < left; v++)
-				total[v] += vec_load_rest(x + i * step + j + v * WIDTH,
-							  left - v * WIDTH);
-		for (size_t v = 0; v * WIDTH < left; v++)
-			vec_store_rest(sum + j + v * WIDTH, total[v], left - v * WIDTH);
+			UNROLLED (v, AT_ONCE)
+				total[v] += vec_load(x + i * step + j + v * WIDTH);
+		UNROLLED (v, AT_ONCE)
+			vec_store(sum + j + v * WIDTH, total[v]);
+	}
+	for (; j < count; j += WIDTH) {
+		vec total = { 0 };
+
+		for (size_t i = 0; i < rows; i++)
+			total += vec_load_rest(x + i * step + j, count - j);
+		vec_store_rest(sum + j, total, count - j);
 	}
 }
