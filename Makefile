@@ -74,11 +74,12 @@ $(OUT)/%.o: %.c
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) -c -o $@ $<
 
+# Fuzzers read files; what they never reach is not instrumented, which would take minutes.
 define kernels
 $(OUT)/%.$(1).o: %.c
 	$$(call say,CC)
 	$$(Q)mkdir -p $$(@D)
-	$$(Q)$$(CC) $$(ALL_CFLAGS) -O3 -fno-math-errno -ffp-contract=fast $$($(1)) -DISA=$(1) -c -o $$@ $$<
+	$$(Q)$$(CC) $$(if $$(filter fuzz,$$(SAN)),$$(filter-out -fsanitize%,$$(ALL_CFLAGS)),$$(ALL_CFLAGS)) -O3 -fno-math-errno -ffp-contract=fast $$($(1)) -DISA=$(1) -c -o $$@ $$<
 endef
 $(foreach isa,$(ISAS),$(eval $(call kernels,$(isa))))
 
