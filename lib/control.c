@@ -112,6 +112,7 @@ void control_put_ready(struct buf *out, unsigned rank, const struct control_read
 	wire_put_u64(&p, ready->steps_per_epoch);
 	wire_put_text(&p, ready->loss);
 	wire_put_u8(&p, ready->accuracy);
+	wire_put_u64(&p, ready->labels);
 	put_payload(out, CONTROL_READY, rank, &p);
 }
 
@@ -349,6 +350,7 @@ int control_get_ready(struct control_ready *out, const struct control_frame *fra
 	ready.steps_per_epoch = wire_get_u64(&wire);
 	ready.loss = wire_get_text(&wire);
 	ready.accuracy = wire_get_u8(&wire) != 0;
+	ready.labels = wire_get_u64(&wire);
 	if (check_end(&wire, frame, err) < 0) {
 		free(ready.loss);
 		return -1;

@@ -95,8 +95,9 @@ struct control_address {
 
 struct control_ready {
 	uint64_t parameters, samples, test_samples, steps, steps_per_epoch;
-	char *loss;    /* name, owned */
-	bool accuracy; /* means something for this loss */
+	char *loss;	 /* name, owned */
+	bool accuracy;	 /* means something for this loss */
+	uint64_t labels; /* targets of one sample, which steps count */
 };
 
 struct control_step {

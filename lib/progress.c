@@ -42,6 +42,7 @@ struct progress {
 	double began, shown, rated, epoch_loss;
 	uint64_t epoch_samples;
 	uint64_t here_samples, rated_bytes;
+	uint64_t labels; /* of one sample */
 	double rate_bytes_per_s;
 	bool accuracy;
 };
@@ -109,6 +110,7 @@ void progress_begin(struct progress *progress, const struct control_ready *ready
 	progress->totals.steps_per_epoch = ready->steps_per_epoch;
 	progress->totals.parameters = ready->parameters;
 	progress->accuracy = ready->accuracy;
+	progress->labels = ready->labels ? ready->labels : 1;
 	progress->began = progress->shown = progress->rated = clock_now();
 }
 
@@ -325,10 +327,10 @@ static int finish_step(struct progress *progress, const struct record *record, s
 	progress->epoch_samples += sum.count;
 	t->step = sum.step;
 	t->last_loss = sum.loss_sum / (double)sum.count;
-	t->samples_seen += sum.count;
+	t->samples_seen += sum.count / progress->labels;
 	t->bytes_sent += sum.bytes_sent;
 	t->payload_sent += sum.payload_sent;
-	progress->here_samples += sum.count;
+	progress->here_samples += sum.count / progress->labels;
 	measure_rate(progress);
 	show_step(progress);
 	return write_step(progress, &sum, err);

@@ -208,7 +208,8 @@ static void report_ready(const struct rank *rank, const struct loop *loop)
 				       .steps = loop->steps,
 				       .steps_per_epoch = shard_steps_per_epoch(loop->shard),
 				       .loss = loss,
-				       .accuracy = loop->train->classes > 0 };
+				       .accuracy = loop->train->classes > 0,
+				       .labels = loop->train->labels };
 	struct buf frame = { 0 };
 
 	control_put_ready(&frame, rank->rank, &ready);

@@ -154,7 +154,7 @@ static int get_peers(const struct control_frame *frame, struct error *err)
 
 static void put_ready(struct buf *out)
 {
-	control_put_ready(out, 1, &(struct control_ready){ 1, 2, 3, 4, 5, loss, true });
+	control_put_ready(out, 1, &(struct control_ready){ 1, 2, 3, 4, 5, loss, true, 6 });
 }
 
 static int get_ready(const struct control_frame *frame, struct error *err)
@@ -164,7 +164,7 @@ static int get_ready(const struct control_frame *frame, struct error *err)
 	if (control_get_ready(&got, frame, err) < 0)
 		return -1;
 	assert_true(got.parameters == 1 && got.samples == 2 && got.test_samples == 3);
-	assert_true(got.steps == 4 && got.steps_per_epoch == 5 && got.accuracy);
+	assert_true(got.steps == 4 && got.steps_per_epoch == 5 && got.accuracy && got.labels == 6);
 	assert_string_equal(got.loss, loss);
 	free(got.loss);
 	return 0;
