@@ -107,6 +107,11 @@ static int check_input(const struct model *model, const struct stage *stage, str
 				 "a layer of kind '%s' cannot read sparse samples; begin with "
 				 "'linear' or 'embedding_bag'",
 				 stage->layer->entry.name);
+	if (stage->from[0] != FROM_BATCH && stage->layer->takes_words)
+		return error_set(err,
+				 "a layer of kind '%s' reads the words of the samples; nothing can "
+				 "come before it",
+				 stage->layer->entry.name);
 	return 0;
 }
 

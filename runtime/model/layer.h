@@ -73,6 +73,7 @@ struct layer {
 	bool in_place;	   /* out may be in, and din may be dout */
 	bool joins;	   /* has two inputs of one shape */
 	bool takes_sparse; /* rows instead of in; it is the first layer then, and has no din */
+	bool takes_words;  /* `in` are numbers of words; it is the first layer, and has no din */
 	bool takes_relu;   /* obeys call->relu; then backward reads out, too */
 	bool is_relu;	   /* is what such a layer does itself */
 	bool accumulates;  /* obeys call->accumulate: others may be tied to tensor 0 */

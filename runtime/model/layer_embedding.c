@@ -100,11 +100,10 @@ static void backward(const struct layer_call *call, const float *in, const float
 	struct scatter s = { call, in, dout };
 
 	(void)out;
+	(void)din;
 	if (!call->accumulate)
 		memset(call->grad[0], 0, count * sizeof(float));
 	team_run(call->team, (width + COLUMNS - 1) / COLUMNS, scatter, &s);
-	if (din) /* there is no slope by the number of a word */
-		memset(din, 0, call->batch * call->inputs * sizeof(*din));
 }
 
 const struct layer layer_embedding = {
@@ -113,6 +112,7 @@ const struct layer layer_embedding = {
 		   .options = options,
 		   .params_size = sizeof(struct embedding_params) },
 	.reads_in = true,
+	.takes_words = true,
 	.accumulates = true,
 	.plan = plan_embedding,
 	.forward = forward,

@@ -298,6 +298,29 @@ static void nothing_is_asked_for_by_a_plan(void **state)
 	layer_list_release(&list);
 }
 
+/* The message of a model that cannot be. */
+static void refused(const char *layers_text, const struct model_env *env, const char *message)
+{
+	struct layer_list list = parse(layers_text);
+	struct model *model;
+	struct error err;
+
+	assert_int_equal(model_new_listed(&model, &list, env, &err), -1);
+	if (!strstr(err.text, message))
+		fail_msg("'%s' is not in '%s'", message, err.text);
+	layer_list_release(&list);
+}
+
+static void nothing_comes_between_words_and_their_table(void **state)
+{
+	struct model_env env = env_of(FEATURES);
+
+	(void)state;
+	env.vocabulary = 5;
+	refused("[" LINEAR(4) ", {layer: embedding, width: 2}, linear]", &env,
+		"layer '1': a layer of kind 'embedding' reads the words of the samples");
+}
+
 static const struct model_row *row_named(const struct model *model, const char *name)
 {
 	static struct model_row row;
@@ -470,6 +493,7 @@ int main(void)
 		cmocka_unit_test(teams_change_no_bit),
 		cmocka_unit_test(layers_of_a_straight_model_share_memory),
 		cmocka_unit_test(nothing_is_asked_for_by_a_plan),
+		cmocka_unit_test(nothing_comes_between_words_and_their_table),
 		cmocka_unit_test(rows_say_what_layers_are_and_cost),
 		cmocka_unit_test(what_is_not_finite_is_found_where_it_begins),
 		cmocka_unit_test(critical_weights_keep_signals_alive_through_twenty_layers),
