@@ -51,6 +51,9 @@ static int tie(struct model *model, struct stage *stage, struct error *err)
 		if (!owner->layer->accumulates)
 			return error_set(err, "a layer of kind '%s' cannot share '%s'",
 					 owner->layer->entry.name, stage->plan.tied);
+		if (owner->shared)
+			return error_set(err, "'%s' is shared by another layer already",
+					 stage->plan.tied);
 		if (memcmp(&model->tensors[number].shape, wanted, sizeof(*wanted)) != 0)
 			return error_set(err, "'%s' has not the shape that is needed here",
 					 stage->plan.tied);

@@ -321,6 +321,19 @@ static void nothing_comes_between_words_and_their_table(void **state)
 		"layer '1': a layer of kind 'embedding' reads the words of the samples");
 }
 
+/* Of two that share a table the one that runs backward last would forget the other's gradient. */
+static void a_table_is_shared_but_once(void **state)
+{
+	struct model_env env = env_of(FEATURES);
+
+	(void)state;
+	env.vocabulary = 5;
+	refused("[{layer: embedding, width: 5, name: words}, "
+		"{layer: linear, outputs: 5, tie: words.weight}, tanh, "
+		"{layer: linear, outputs: 5, tie: words.weight}]",
+		&env, "layer '3': 'words.weight' is shared by another layer already");
+}
+
 static const struct model_row *row_named(const struct model *model, const char *name)
 {
 	static struct model_row row;
@@ -494,6 +507,7 @@ int main(void)
 		cmocka_unit_test(layers_of_a_straight_model_share_memory),
 		cmocka_unit_test(nothing_is_asked_for_by_a_plan),
 		cmocka_unit_test(nothing_comes_between_words_and_their_table),
+		cmocka_unit_test(a_table_is_shared_but_once),
 		cmocka_unit_test(rows_say_what_layers_are_and_cost),
 		cmocka_unit_test(what_is_not_finite_is_found_where_it_begins),
 		cmocka_unit_test(critical_weights_keep_signals_alive_through_twenty_layers),
