@@ -10,6 +10,10 @@
 #include "runtime/model/list.h"
 #include "runtime/model/stage.h"
 
+/* Numbers of a tensor, or of what a layer makes of a batch: no memory holds more, and up to here
+ * sizes in bytes do not overflow. */
+#define MOST_NUMBERS 0x1p48
+
 struct model_builder {
 	struct model *model;
 	int here; /* the stage that feeds the next, or FROM_BATCH */
@@ -118,6 +122,31 @@ static int check_input(const struct model *model, const struct stage *stage, str
 	return 0;
 }
 
+static double numbers(const struct shape *shape)
+{
+	double product = 1;
+
+	for (size_t i = 0; i < shape->rank; i++)
+		product *= (double)shape->dim[i];
+	return product;
+}
+
+static int check_size(const struct model *model, const struct stage *stage, struct error *err)
+{
+	const struct layer_plan *plan = &stage->plan;
+	char text[SHAPE_TEXT];
+
+	if ((double)model->env.max_batch * numbers(&plan->output) > MOST_NUMBERS)
+		return error_set(err, "%zu samples of %s are too much for any memory",
+				 model->env.max_batch, shape_show(text, &plan->output));
+	for (size_t i = 0; i < plan->tensors; i++)
+		if (numbers(&plan->tensor[i].shape) > MOST_NUMBERS)
+			return error_set(err, "a '%s' of %s is too much for any memory",
+					 plan->tensor[i].suffix,
+					 shape_show(text, &plan->tensor[i].shape));
+	return 0;
+}
+
 static int add_stage(struct model_builder *builder, const char *name, const struct layer *layer,
 		     const void *params, const int *from, size_t fed_by, struct error *err)
 {
@@ -143,7 +172,7 @@ static int add_stage(struct model_builder *builder, const char *name, const stru
 	if (check_input(model, stage, err) < 0 ||
 	    (layer->plan &&
 	     layer->plan(stage->params, &stage->input, &model->env, &stage->plan, err) < 0) ||
-	    add_tensors(model, stage, err) < 0)
+	    check_size(model, stage, err) < 0 || add_tensors(model, stage, err) < 0)
 		return error_prefix(err, "layer '%s'", name);
 	stage->inputs = shape_count(&stage->input);
 	stage->outputs = shape_count(&stage->plan.output);

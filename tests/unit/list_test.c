@@ -290,9 +290,9 @@ static void nothing_is_asked_for_by_a_plan(void **state)
 
 	(void)state;
 	env.plan_only = true;
-	env.max_batch = (size_t)1 << 50; /* more than there is anywhere */
+	env.max_batch = (size_t)1 << 40; /* more than there is anywhere */
 	assert_int_equal(model_new_listed(&model, &list, &env, &err), 0);
-	assert_true(model_arena_bytes(model) > (size_t)1 << 50);
+	assert_true(model_arena_bytes(model) > (size_t)1 << 40);
 	assert_null(model->arena);
 	model_free(model);
 	layer_list_release(&list);
@@ -332,6 +332,22 @@ static void a_table_is_shared_but_once(void **state)
 		"{layer: linear, outputs: 5, tie: words.weight}, tanh, "
 		"{layer: linear, outputs: 5, tie: words.weight}]",
 		&env, "layer '3': 'words.weight' is shared by another layer already");
+}
+
+static void sizes_that_would_overflow_are_refused(void **state)
+{
+	struct model_env env = env_of(FEATURES);
+
+	(void)state;
+	env.plan_only = true;
+	env.max_batch = 32;
+	env.input = (struct shape){ .dim = { 1 << 20, 1 }, .rank = 2 };
+	refused("[{layer: linear, outputs: 16777216}, flatten, linear]", &env,
+		"layer '0': 32 samples of [1048576, 16777216] are too much");
+	env.max_batch = 1;
+	refused("[{layer: linear, outputs: 16777216}, flatten, {layer: linear, outputs: "
+		"16777216}]",
+		&env, "layer '2': a 'weight' of [16777216, 17592186044416] is too much");
 }
 
 static const struct model_row *row_named(const struct model *model, const char *name)
@@ -508,6 +524,7 @@ int main(void)
 		cmocka_unit_test(nothing_is_asked_for_by_a_plan),
 		cmocka_unit_test(nothing_comes_between_words_and_their_table),
 		cmocka_unit_test(a_table_is_shared_but_once),
+		cmocka_unit_test(sizes_that_would_overflow_are_refused),
 		cmocka_unit_test(rows_say_what_layers_are_and_cost),
 		cmocka_unit_test(what_is_not_finite_is_found_where_it_begins),
 		cmocka_unit_test(critical_weights_keep_signals_alive_through_twenty_layers),
