@@ -2,10 +2,10 @@
 #include <math.h>
 #include <stdio.h>
 
-#include "cmd/trained.h"
 #include "cmd/cmd.h"
 #include "cmd/job_load.h"
 #include "cmd/output.h"
+#include "cmd/trained.h"
 #include "lib/error.h"
 #include "lib/json.h"
 #include "lib/log.h"

@@ -29,7 +29,7 @@ static void add_tensor(struct model *model, struct stage *stage, size_t i)
 	const struct layer_tensor *wanted = &stage->plan.tensor[i];
 	struct tensor *tensor;
 
-	model->tensors = xrealloc(model->tensors, model->tensor_count + 1, sizeof(*model->tensors));
+	model->tensors = xgrow(model->tensors, model->tensor_count, sizeof(*model->tensors));
 	stage->tensor[i] = model->tensor_count;
 	tensor = &model->tensors[model->tensor_count++];
 	*tensor = (struct tensor){ .shape = wanted->shape,
@@ -70,7 +70,6 @@ static int tie(struct model *model, struct stage *stage, struct error *err)
 
 static int add_tensors(struct model *model, struct stage *stage, struct error *err)
 {
-	stage->first_tensor = model->tensor_count;
 	stage->offset = model->count;
 	if (stage->plan.tied && tie(model, stage, err) < 0)
 		return -1;

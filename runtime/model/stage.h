@@ -20,7 +20,6 @@ struct stage {
 	struct shape input;
 	struct layer_plan plan;
 	size_t inputs, outputs;	      /* per sample */
-	size_t first_tensor;	      /* of those of its own */
 	size_t tensor[LAYER_TENSORS]; /* in the model's list; of plan.tensors */
 	size_t offset, count;	      /* the floats of its own within the blocks */
 	size_t readers;		      /* stages that it feeds */
