@@ -91,9 +91,9 @@ static int take_samples(struct npy_file *x, struct dataset *out, struct error *e
 		return error_set(err, "'%s' has more than %u records", x->path, UINT32_MAX);
 	out->count = x->dim[0];
 	out->shape = sample_shape(x);
-	out->stride = x->width * (x->count / x->dim[0]);
 	if (!floats && !holds_bytes(x))
 		return convert(x, out, err);
+	out->stride = x->width * (x->count / x->dim[0]);
 	if (floats && check_floats(x, (const float *)(const void *)x->elements, err) < 0)
 		return -1;
 	if (floats)

@@ -70,6 +70,7 @@ static void assert_converted(const char *type, const void *elements, size_t leng
 	npy_write("other", type, "3, 1", elements, length);
 	train = format_read("npy", "train.x=other train.y=y", DATA_TRAIN);
 	assert_true(train.floats[0] == 1 && train.floats[1] == 100 && train.floats[2] == -3);
+	assert_true(dataset_bytes(&train) == 3 * 2 * sizeof(float)); /* with the labels */
 	dataset_release(&train);
 }
 
