@@ -69,6 +69,7 @@ tensors() { # FILE: names and shapes
 		- residual: {layers: []}
 		- tahn
 		- {layer: linear, name: abcdefghijklmnopqrstuvwxyz_abcdefghijklmnopqrstuvwxyz}
+		- {layer: batch_norm, momentum: 0}
 	END
 	refused "recipe.yaml:8:13: no layer 'linaer'; did you mean 'linear'?" \
 		"recipe.yaml:9:30: model.layers.1.outputs: 'x' is not a whole number" \
@@ -80,7 +81,8 @@ tensors() { # FILE: names and shapes
 		"recipe.yaml:14:5: model.layers.6: needs a word, a key 'layer' or a key 'residual'" \
 		"recipe.yaml:15:5: model.layers.7.residual.layers: lists no layer" \
 		"recipe.yaml:16:5: no layer 'tahn'; did you mean 'tanh'?" \
-		"recipe.yaml:17:27: model.layers.9.name: 'abcdefghijklmnopqrstuvwxyz_abcdefghijklmnopqrstuvwxyz' is longer than 40 bytes"
+		"recipe.yaml:17:27: model.layers.9.name: 'abcdefghijklmnopqrstuvwxyz_abcdefghijklmnopqrstuvwxyz' is longer than 40 bytes" \
+		"recipe.yaml:18:35: model.layers.10.momentum: '0' is out of range: 1e-06 to 1"
 }
 
 @test "what does not fit the data or the layer before has the place of the layer" {

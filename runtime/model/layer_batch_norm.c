@@ -22,7 +22,7 @@ static const struct opt options[] = {
 	{ "eps", OPT_REAL, offsetof(struct batch_norm_params, eps), "1e-5", "added to the variance",
 	  .min = 1e-12, .max = 1 },
 	{ "momentum", OPT_REAL, offsetof(struct batch_norm_params, momentum), "0.1",
-	  "share of a batch in the running statistics", .min = 0, .max = 1 },
+	  "share of a batch in the running statistics", .min = 1e-6, .max = 1 },
 	{ 0 }
 };
 
