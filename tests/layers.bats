@@ -219,3 +219,16 @@ stem.weight [32, 16]"
 	assert_failure 2
 	assert_output --partial "did you mean 'kaiming'?"
 }
+
+@test "what only the data show is said with the place in the run's recipe" {
+	printf 'data: {format: text, train: text, context: 4}\nmodel: {layers: [linear]}\ntrain: {batch: 1}\n' >recipe.yaml
+	echo 'to be or not to be' >text
+	run ./dstrain check recipe.yaml --set model.layers.0.outputs=7
+	assert_failure 2
+	assert_output "recipe.yaml:2:17: layer '0': 7 outputs are not the same number for each of 4 targets; use model 'gpt' for texts, or begin with 'embedding'"
+	run ./dstrain run recipe.yaml --run-dir run --set model.layers.0.outputs=7
+	assert_failure 1
+	assert_output --regexp "recipe\.yaml:[0-9]+:[0-9]+: layer '0': 7 outputs are not"
+	line=$(grep -oE 'recipe\.yaml:[0-9]+' <<<"$output" | cut -d: -f2)
+	assert_equal "$(sed -n "${line}s/^ *//p" run/recipe.yaml)" "- name: 0"
+}
