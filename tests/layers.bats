@@ -83,6 +83,17 @@ tensors() { # FILE: names and shapes
 		"recipe.yaml:17:27: model.layers.9.name: 'abcdefghijklmnopqrstuvwxyz_abcdefghijklmnopqrstuvwxyz' is longer than 40 bytes"
 }
 
+@test "a block that lists no layer is one problem" {
+	flags=()
+	layers <<-'END'
+		- residual: relu
+		- residual: {layers: relu}
+		- linear
+	END
+	refused "recipe.yaml:8:5: model.layers.0.residual.layers: lists no layer" \
+		"recipe.yaml:9:5: model.layers.1.residual.layers: lists no layer"
+}
+
 @test "what does not fit the data or the layer before has the place of the layer" {
 	block
 	flags=(--set model.layers.2.residual.shortcut.0.outputs=9)

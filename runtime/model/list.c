@@ -177,8 +177,10 @@ static void read_block(struct reading *r, const char *key, struct layer_item *it
 {
 	item->body = read_branch(r, key, item->name, "layers");
 	item->shortcut = read_branch(r, key, item->name, "shortcut");
-	if (item->body->count == 0)
+	if (item->body->count == 0) {
 		problems_add(r->problems, item->place, "%s.layers: lists no layer", key);
+		ignore(r->given, key);
+	}
 }
 
 static void read_layer(struct reading *r, const char *key, struct layer_item *item)
