@@ -129,6 +129,8 @@ tensors() { # FILE: names and shapes
 		"recipe.yaml: missing key 'model.preset' (model)"
 	layers <<<'  []'
 	refused "recipe.yaml:7:3: model.layers: lists no layer"
+	layers <<<'  linear'
+	refused "recipe.yaml:7:3: model.layers: lists no layer"
 }
 
 @test "a preset may have a number of layers" {
