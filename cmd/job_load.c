@@ -160,6 +160,8 @@ static struct place place_of(const struct job_load *load, const char *key)
 struct model *job_load_model(struct job_load *load, const struct dataset *data, size_t ranks)
 {
 	const struct job *job = &load->job;
+	const struct augment_params *augment = &job->feed_params.augment;
+	const char *augmented = augment->crop ? "data.augment.crop" : "data.augment.flip";
 	struct problems *problems = &load->problems;
 	struct model_env env = job_model_env(job, data);
 	struct model *model = NULL;
@@ -172,6 +174,8 @@ struct model *job_load_model(struct job_load *load, const struct dataset *data, 
 		problems_add(problems, place_of(load, "train.batch"),
 			     "train.batch: %zu is more than the %zu training samples",
 			     job->params.batch, data->count);
+	else if (augment_check(augment, &data->shape, &err) < 0)
+		problems_add(problems, place_of(load, augmented), "%s", err.text);
 	else if (job_model_new(&model, job, &env, &err) < 0 && job->layers.count)
 		problems_add_line(problems, err.text);
 	else if (!model)

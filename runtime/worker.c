@@ -163,7 +163,7 @@ static int read_job(struct worker *worker, struct job *job, struct error *err)
 	struct settings given = { 0 }, resolved = { 0 };
 	struct problems problems = { 0 };
 	int status = recipe_parse(&given, worker->plan.recipe, strlen(worker->plan.recipe),
-				  "recipe", &problems, err);
+				  "recipe.yaml", &problems, err);
 
 	if (status == 0) {
 		job_read(job, &given, &resolved, &problems);

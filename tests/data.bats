@@ -92,9 +92,13 @@ print(len(csv) == len(svm) == 100 and all(abs(a - b) < 1e-5 for a, b in zip(csv,
 
 @test "rows have no left and right" {
 	data 'format: synthetic, augment: {flip: yes}' softmax
-	run ./dstrain run recipe.yaml --run-dir run
-	assert_failure
-	assert_output --partial "data.augment is for images, but a sample of these data has 1 dimension"
+	run ./dstrain check recipe.yaml
+	assert_failure 2
+	assert_output "recipe.yaml:1:43: data.augment is for images, but a sample of these data has 1 dimension"
+	run ./dstrain run recipe.yaml --run-dir run --set data.augment.crop=1
+	assert_failure 2
+	assert_output "--set: data.augment is for images, but a sample of these data has 1 dimension"
+	assert [ ! -e run ]
 }
 
 # What is used to compare with other programs.

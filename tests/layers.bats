@@ -85,6 +85,17 @@ tensors() { # FILE: names and shapes
 		"recipe.yaml:18:35: model.layers.10.momentum: '0' is out of range: 1e-06 to 1"
 }
 
+@test "a block that lists no layer is one problem" {
+	flags=()
+	layers <<-'END'
+		- residual: relu
+		- residual: {layers: relu}
+		- linear
+	END
+	refused "recipe.yaml:8:5: model.layers.0.residual.layers: lists no layer" \
+		"recipe.yaml:9:5: model.layers.1.residual.layers: lists no layer"
+}
+
 @test "what does not fit the data or the layer before has the place of the layer" {
 	block
 	flags=(--set model.layers.2.residual.shortcut.0.outputs=9)
@@ -119,6 +130,8 @@ tensors() { # FILE: names and shapes
 	refused "recipe.yaml:7:10: 'model.layers' needs a value" \
 		"recipe.yaml: missing key 'model.preset' (model)"
 	layers <<<'  []'
+	refused "recipe.yaml:7:3: model.layers: lists no layer"
+	layers <<<'  linear'
 	refused "recipe.yaml:7:3: model.layers: lists no layer"
 }
 
@@ -220,4 +233,17 @@ stem.weight [32, 16]"
 	run ./dstrain check recipe.yaml --set model.init=kaming
 	assert_failure 2
 	assert_output --partial "did you mean 'kaiming'?"
+}
+
+@test "what only the data show is said with the place in the run's recipe" {
+	printf 'data: {format: text, train: text, context: 4}\nmodel: {layers: [linear]}\ntrain: {batch: 1}\n' >recipe.yaml
+	echo 'to be or not to be' >text
+	run ./dstrain check recipe.yaml --set model.layers.0.outputs=7
+	assert_failure 2
+	assert_output "recipe.yaml:2:17: layer '0': 7 outputs are not the same number for each of 4 targets; use model 'gpt' for texts, or begin with 'embedding'"
+	run ./dstrain run recipe.yaml --run-dir run --set model.layers.0.outputs=7
+	assert_failure 1
+	assert_output --regexp "recipe\.yaml:[0-9]+:[0-9]+: layer '0': 7 outputs are not"
+	line=$(grep -oE 'recipe\.yaml:[0-9]+' <<<"$output" | cut -d: -f2)
+	assert_equal "$(sed -n "${line}s/^ *//p" run/recipe.yaml)" "- name: 0"
 }

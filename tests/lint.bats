@@ -157,6 +157,13 @@ finds() { # CHECK MESSAGE-LINE
 	assert_line --partial "lib/links.c:2:/* TO""DO: more */"
 }
 
+@test "text: what a merge left" {
+	write man/page "one" "<<<<<<""< HEAD" "two" "=======" ">>>>>>""> main"
+	finds text "man/page:2:<<<<<<""< HEAD (a merge was not finished)"
+	assert_line "man/page:5:>>>>>>""> main (a merge was not finished)"
+	assert_line "lint: 1 checks, 2 problems"
+}
+
 @test "paths: documents name what is here" {
 	write README.md "See lib/links.c, lib/, lib/*.c and runs/NAME; not lib/gone.c or ../elsewhere."
 	finds paths "README.md:1: there is no lib/gone.c"

@@ -146,6 +146,9 @@ static int mark_columns(struct csv *csv, const struct opt_texts *names, enum cel
 	for (size_t i = 0; i < names->count; i++) {
 		if (find_column(csv, names->values[i], first, header, &column, err) < 0)
 			return -1;
+		if (csv->kinds[column] == CELL_LABEL)
+			return error_set(err, "'%s': column '%s' is the label; see data.label",
+					 csv->path, names->values[i]);
 		if (csv->kinds[column] != CELL_NUMBER)
 			return error_set(err, "'%s': column '%s' is used twice", csv->path,
 					 names->values[i]);

@@ -219,7 +219,8 @@ static int load(const void *params_of_format, enum data_part part, uint64_t seed
 	(void)seed;
 	*out = (struct dataset){ 0 };
 	if (params->path[DATA_TEST] && params->test_share > 0)
-		return error_set(err, "data.test and data.test_share exclude each other");
+		return error_set(err, "data.test and data.test_share exclude each other; "
+				      "set data.test_share to 0");
 	if (part == DATA_TEST && !other && params->test_share == 0)
 		return 0;
 	status = text_open(&train, params, DATA_TRAIN, err);

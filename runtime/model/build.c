@@ -239,7 +239,9 @@ int model_set_loss(struct model_builder *builder, const char *loss, struct error
 	assert(entry);
 	model->loss = (const struct loss *)entry;
 	if (outputs % labels != 0)
-		return error_set(err, "%zu outputs are not the same number for each of %zu targets",
+		return error_set(err,
+				 "%zu outputs are not the same number for each of %zu targets; "
+				 "use model 'gpt' for texts, or begin with 'embedding'",
 				 outputs, labels);
 	return model->loss->check(model->env.classes, outputs / labels, err);
 }

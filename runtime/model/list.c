@@ -18,15 +18,17 @@ struct reading {
 	size_t count;
 };
 
-/* A single value is not a list, but how many of them a preset is asked for. */
+/* A single value beside a preset is not a list, but how many of them that is asked for. */
 bool layer_list_given(const struct settings *given, const char *prefix)
 {
-	char *key = xasprintf("%s.layers", prefix);
+	char *key = xasprintf("%s.layers", prefix), *preset_key = xasprintf("%s.preset", prefix);
 	const struct setting *own = settings_find(given, key);
 	bool found = settings_has(given, key);
+	bool counted = own && own->kind == SETTING_SCALAR && settings_has(given, preset_key);
 
+	free(preset_key);
 	free(key);
-	return found && !(own && own->kind == SETTING_SCALAR);
+	return found && !counted;
 }
 
 /* [relu, flatten] -> KEY.0, KEY.1. An empty list stays one. */
@@ -177,8 +179,10 @@ static void read_block(struct reading *r, const char *key, struct layer_item *it
 {
 	item->body = read_branch(r, key, item->name, "layers");
 	item->shortcut = read_branch(r, key, item->name, "shortcut");
-	if (item->body->count == 0)
+	if (item->body->count == 0) {
 		problems_add(r->problems, item->place, "%s.layers: lists no layer", key);
+		ignore(r->given, key);
+	}
 }
 
 static void read_layer(struct reading *r, const char *key, struct layer_item *item)

@@ -229,7 +229,8 @@ static void columns_of_words_exist_and_are_used_once(void **state)
 	refuses_text("a,b,c\n1,x,0\n", "categorical=d", "'rows.csv' has no column 'd' among its 3");
 	refuses_text("a,b,c\n1,x,0\n", "categorical=b text=2",
 		     "'rows.csv': column '2' is used twice");
-	refuses_text("a,b,c\n1,x,0\n", "text=c", "'rows.csv': column 'c' is used twice");
+	refuses_text("a,b,c\n1,x,0\n", "text=c",
+		     "'rows.csv': column 'c' is the label; see data.label");
 	refuses_text("a,b\n?!,0\n--,1\n", "text=a", "'rows.csv' has no word in any of its columns");
 }
 

@@ -189,8 +189,9 @@ static void the_end_of_a_text_may_be_held_out(void **state)
 	assert_int_equal(test.vocabulary, 7);
 	dataset_release(&train);
 	dataset_release(&test);
-	format_refuses("text", TEXT "test=text test_share=0.5", DATA_TRAIN,
-		       "data.test and data.test_share exclude each other");
+	format_refuses(
+		"text", TEXT "test=text test_share=0.5", DATA_TRAIN,
+		"data.test and data.test_share exclude each other; set data.test_share to 0");
 	write_text("other", "to\nbee\nor a bee");
 	format_refuses("text", TEXT "test=other context=2", DATA_TEST,
 		       "other:1: character 10 does not occur in the training text");
