@@ -1,6 +1,7 @@
-"""One of the trainings of tests/bench/curves in PyTorch: torch_train.py SETTINGS THREADS SEED
+"""One of the trainings of tests/bench/curves in PyTorch: torch_train.py SETTINGS THREADS SEED [START]
 
-SETTINGS is JSON (see curves). Prints a line of JSON for each evaluation.
+SETTINGS is JSON (see curves). Prints a line of JSON for each evaluation. With START it does not train, but
+writes the weights that training would begin with there, as safetensors.
 """
 import gzip
 import json
@@ -15,6 +16,7 @@ from torch.nn import functional as f
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "torch"))
 
+import checkpoint  # noqa: E402
 import modules  # noqa: E402
 
 
@@ -145,6 +147,9 @@ def main():
     torch.set_num_threads(threads)
     torch.manual_seed(seed)
     data = (Text if settings["model"]["preset"] == "gpt" else Images)(settings)
+    if len(sys.argv) > 4:
+        checkpoint.save(sys.argv[4], data.model.state_dict())
+        return
     optimizer = optimizer_of(settings, data.model)
     steps = settings["steps"] or settings["epochs"] * data.steps_per_epoch
     began, step = time.perf_counter(), 0
