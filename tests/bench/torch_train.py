@@ -35,7 +35,7 @@ def cifar(paths):
 def standardised(train, test):
     channels = train.float().div(255).transpose(0, 1).flatten(1)
     mean, deviation = channels.mean(1)[:, None, None], channels.std(1, unbiased=False)[:, None, None]
-    return [(x.float() / 255 - mean) / deviation for x in (train, test)]
+    return [(x.float() / 255 - mean) / deviation for x in (train, test)], -mean / deviation
 
 
 def images(settings):
@@ -46,16 +46,16 @@ def images(settings):
     else:
         (train, y0), (test, y1) = cifar(data["train"]), cifar(data["test"])
         x, y = (train, test), (y0, y1)
-    train, test = standardised(*x)
-    return (train, y[0]), (test, y[1])
+    (train, test), black = standardised(*x)
+    return (train, y[0]), (test, y[1]), black
 
 
-def changed(settings, x):
-    """A crop of the padded image, and left and right exchanged in half of the images."""
+def changed(settings, x, black):
+    """A crop of the image in a black frame, and left and right exchanged in half of the images."""
     data = settings["data"]
     if data.get("augment.crop"):
         size, room = x.shape[-1], data["augment.crop"]
-        padded = f.pad(x, (room,) * 4)
+        padded = f.pad(x - black, (room,) * 4) + black
         at = torch.randint(0, 2 * room + 1, (2, len(x)))
         x = torch.stack([image[:, i:i + size, j:j + size] for image, i, j in zip(padded, *at.tolist())])
     if data.get("augment.flip"):
@@ -66,7 +66,7 @@ def changed(settings, x):
 class Images:
     def __init__(self, settings):
         self.settings, self.batch = settings, settings["batch"]
-        (self.x, self.y), self.test = images(settings)
+        (self.x, self.y), self.test, self.black = images(settings)
         self.steps_per_epoch = len(self.x) // self.batch
         sizes = {"channels": self.x.shape[1]}
         self.model = modules.make(settings["model"]["preset"], **sizes)
@@ -75,7 +75,7 @@ class Images:
         order = torch.randperm(len(self.x))
         for at in range(self.steps_per_epoch):
             index = order[at * self.batch:(at + 1) * self.batch]
-            yield changed(self.settings, self.x[index]), self.y[index]
+            yield changed(self.settings, self.x[index], self.black), self.y[index]
 
     def tests(self):
         x, y = self.test
