@@ -40,7 +40,7 @@ int gettimeofday(struct timeval *restrict now, void *restrict zone)
 
 	(void)zone;
 	clock_gettime(CLOCK_REALTIME, &exact);
-	*now = (struct timeval){.tv_sec = exact.tv_sec, .tv_usec = exact.tv_nsec / 1000};
+	*now = (struct timeval){ .tv_sec = exact.tv_sec, .tv_usec = exact.tv_nsec / 1000 };
 	return 0;
 }
 

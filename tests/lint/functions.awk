@@ -5,9 +5,9 @@ BEGIN {
 	rule("malloc calloc realloc strdup strndup asprintf posix_memalign aligned_alloc",
 	     "^lib/memory\\.c$", "use lib/memory.h")
 	rule("strtol strtoul strtoll strtoull strtod strtof atoi atol atoll atof",
-	     "^lib/units\\.c$", "use lib/units.h")
+	     "^(lib/units|tests/wall_clock)\\.c$", "use lib/units.h")
 	rule("clock_gettime gettimeofday time clock sleep usleep nanosleep clock_nanosleep",
-	     "^lib/clock\\.c$", "use lib/clock.h")
+	     "^(lib/clock|tests/wall_clock)\\.c$", "use lib/clock.h")
 	rule("rand srand random srandom drand48", "^$", "use runtime/rng.h")
 	rule("sprintf vsprintf strcpy strncpy strcat strncat gets strtok tmpnam mktemp alloca",
 	     "^$", "use a bounded form")
