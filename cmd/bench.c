@@ -58,10 +58,8 @@ static void print_head(const struct bench *bench)
 	fflush(stdout);
 }
 
-static void take_row(void *arg, const struct control_row *row)
+static void keep_row(struct bench *bench, const struct control_row *row)
 {
-	struct bench *bench = arg;
-
 	bench->rows = xrealloc(bench->rows, bench->row_count + 1, sizeof(*bench->rows));
 	bench->rows[bench->row_count++] = *row;
 	if (bench->train.flags->json)
@@ -73,6 +71,16 @@ static void take_row(void *arg, const struct control_row *row)
 	       algbw(row), algbw(row) * bench_kind_bus(bench->kind, bench->world),
 	       (unsigned long long)row->wrong);
 	fflush(stdout);
+}
+
+static int take_row(void *arg, const struct control_frame *frame, struct error *err)
+{
+	struct control_row row;
+
+	if (control_get_row(&row, frame, err) < 0)
+		return -1;
+	keep_row(arg, &row);
+	return 0;
 }
 
 static struct json *row_json(const struct bench *bench, const struct control_row *row)
@@ -178,8 +186,8 @@ static int measure(struct bench *bench, struct error *err)
 		.threads = PART_AS(&bench->load.job.transport, struct transport)->threads,
 		.fanout = flags->fanout,
 		.bench = &sizes,
-		.row = take_row,
-		.row_arg = bench,
+		.measured = take_row,
+		.measured_arg = bench,
 	};
 	enum supervise_end end;
 

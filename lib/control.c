@@ -73,6 +73,8 @@ void control_put_plan(struct buf *out, const struct control_plan *plan)
 	wire_put_u64(&p, plan->bench.last_bytes);
 	wire_put_u64(&p, plan->bench.factor);
 	wire_put_u64(&p, plan->bench.iterations);
+	wire_put_text(&p, plan->probe);
+	wire_put_text(&p, plan->plan);
 	put_payload(out, CONTROL_PLAN, plan->first_rank, &p);
 }
 
@@ -204,6 +206,14 @@ void control_put_row(struct buf *out, unsigned rank, const struct control_row *r
 	put_payload(out, CONTROL_ROW, rank, &p);
 }
 
+void control_put_survey(struct buf *out, unsigned rank, const char *text)
+{
+	struct buf p = { 0 };
+
+	wire_put_text(&p, text);
+	put_payload(out, CONTROL_SURVEY, rank, &p);
+}
+
 static struct wire reader_of(const struct control_frame *frame)
 {
 	return wire_reader(frame->payload, frame->length);
@@ -284,6 +294,8 @@ int control_get_plan(struct control_plan *out, const struct control_frame *frame
 	plan.bench.last_bytes = wire_get_u64(&wire);
 	plan.bench.factor = wire_get_u64(&wire);
 	plan.bench.iterations = wire_get_u64(&wire);
+	plan.probe = wire_get_text(&wire);
+	plan.plan = wire_get_text(&wire);
 	if (check_end(&wire, frame, err) < 0) {
 		control_plan_release(&plan);
 		return -1;
@@ -466,6 +478,19 @@ int control_get_row(struct control_row *out, const struct control_frame *frame, 
 	return 0;
 }
 
+int control_get_survey(char **out, const struct control_frame *frame, struct error *err)
+{
+	struct wire wire = reader_of(frame);
+	char *text = wire_get_text(&wire);
+
+	if (check_end(&wire, frame, err) < 0) {
+		free(text);
+		return -1;
+	}
+	*out = text;
+	return 0;
+}
+
 void control_hello_release(struct control_hello *hello)
 {
 	free(hello->release);
@@ -490,6 +515,8 @@ void control_plan_release(struct control_plan *plan)
 	free(plan->data_addr);
 	free(plan->cache_dir);
 	free(plan->bench.collective);
+	free(plan->probe);
+	free(plan->plan);
 	*plan = (struct control_plan){ 0 };
 }
 

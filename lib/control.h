@@ -34,6 +34,7 @@ enum control_type {
 	CONTROL_FAILED,	   /* struct control_failure */
 	CONTROL_BEAT,	   /* worker's carries struct control_beat; the orchestrator's is empty */
 	CONTROL_ROW,	   /* struct control_row, of a bench; from rank 0 */
+	CONTROL_SURVEY,	   /* text: what a probe knows by now, as JSON; from rank 0 */
 
 	/* orchestrator to worker */
 	CONTROL_PLAN,  /* struct control_plan */
@@ -86,6 +87,8 @@ struct control_plan {
 	uint32_t files;
 	bool loopback_allowed; /* all ranks are on one machine */
 	struct control_bench bench;
+	char *probe; /* JSON: measure the links instead of training; "": do not */
+	char *plan;  /* JSON: who synchronises with whom, and on which links; "": nobody knows */
 };
 
 struct control_address {
@@ -152,6 +155,7 @@ void control_put_file(struct buf *out, unsigned rank, uint64_t step, const char 
 void control_put_failure(struct buf *out, unsigned rank, const struct control_failure *failure);
 void control_put_beat(struct buf *out, const struct control_beat *beat);
 void control_put_row(struct buf *out, unsigned rank, const struct control_row *row);
+void control_put_survey(struct buf *out, unsigned rank, const char *text);
 
 /* Payloads back to structs; -1 and err if the payload is malformed, nothing is owned then. */
 int control_get_hello(struct control_hello *out, const struct control_frame *frame,
@@ -174,6 +178,7 @@ int control_get_failure(struct control_failure *out, const struct control_frame 
 int control_get_beat(struct control_beat *out, const struct control_frame *frame,
 		     struct error *err);
 int control_get_row(struct control_row *out, const struct control_frame *frame, struct error *err);
+int control_get_survey(char **out, const struct control_frame *frame, struct error *err);
 
 void control_hello_release(struct control_hello *hello);
 void control_plan_release(struct control_plan *plan); /* wipes the key */

@@ -257,6 +257,8 @@ static int make_plan(struct start *start, struct error *err)
 		plan->bench = *launch->bench;
 	else
 		plan->bench.collective = text_or_empty(NULL);
+	plan->probe = text_or_empty(launch->probe);
+	plan->plan = text_or_empty(launch->plan);
 	if (random_bytes(&mark, sizeof(mark), err) < 0 ||
 	    random_bytes(plan->key, sizeof(plan->key), err) < 0)
 		return -1;
@@ -299,8 +301,8 @@ static enum supervise_end run(struct start *start, struct error *err)
 					 .post = launch->post,
 					 .begun = launch->begun,
 					 .begun_arg = launch->begun_arg,
-					 .row = launch->row,
-					 .row_arg = launch->row_arg };
+					 .measured = launch->measured,
+					 .measured_arg = launch->measured_arg };
 	enum supervise_end end = SUPERVISE_FAILED;
 
 	start->pulse = supervision.pulse = pulse_new(start->channels, &start->channel_count, err);

@@ -29,9 +29,11 @@ struct launch {
 	struct collect *collect;
 	const char *restore_dir; /* NULL: from the beginning */
 	const struct manifest *restore;
-	const struct control_bench *bench; /* NULL: train; else without the four before */
-	supervise_row *row;		   /* as of struct supervise, with its argument */
-	void *row_arg;
+	const struct control_bench *bench; /* NULL: none; else without the four before */
+	const char *probe;		   /* as of struct control_plan; NULL: none; as a bench */
+	const char *plan;		   /* as of struct control_plan; NULL: none */
+	supervise_measured *measured;	   /* as of struct supervise, with its argument */
+	void *measured_arg;
 	double grace_s; /* this and the next three as of struct supervise */
 	struct post *post;
 	void (*begun)(void *arg);

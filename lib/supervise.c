@@ -192,7 +192,7 @@ static int take_ready(struct watch *w, struct seat *seat, const struct control_f
 		return seat->ready ? error_set(err, "rank %u is ready twice", frame->rank) : -1;
 	seat->ready = true;
 	if (++w->ready == w->s->world) {
-		if (!w->s->row)
+		if (!w->s->measured)
 			begin_training(w, &ready);
 		w->started =
 			!w->s->restore || restore_send(w->s->channels, w->s->world, w->s->pulse,
@@ -255,26 +255,17 @@ static int take_files_end(struct watch *w, const struct control_frame *frame, st
 	return 0;
 }
 
-static int take_row(struct watch *w, const struct control_frame *frame, struct error *err)
-{
-	struct control_row row;
-
-	if (control_get_row(&row, frame, err) < 0)
-		return -1;
-	w->s->row(w->s->row_arg, &row);
-	return 0;
-}
-
-/* A training has no rows, and a bench nothing else. */
+/* Who trains says nothing of measurements, and who measures nothing else. */
 static bool is_expected(const struct watch *w, enum control_type type)
 {
 	switch (type) {
-	case CONTROL_ROW: return w->s->row != NULL;
+	case CONTROL_ROW:
+	case CONTROL_SURVEY: return w->s->measured != NULL;
 	case CONTROL_STEP:
 	case CONTROL_EVAL:
 	case CONTROL_FILE:
 	case CONTROL_FILES_END:
-	case CONTROL_HELD: return w->s->row == NULL;
+	case CONTROL_HELD: return w->s->measured == NULL;
 	default: return true;
 	}
 }
@@ -343,7 +334,8 @@ static int take(struct watch *w, struct channel *channel, const struct control_f
 	case CONTROL_FILES_END: return take_files_end(w, frame, err);
 	case CONTROL_HELD: return take_held(w, seat, frame, err);
 	case CONTROL_FAILED: return take_failed(w, channel, frame, err);
-	case CONTROL_ROW: return take_row(w, frame, err);
+	case CONTROL_ROW:
+	case CONTROL_SURVEY: return w->s->measured(w->s->measured_arg, frame, err);
 	case CONTROL_BEAT: return control_get_beat(&channel->beat, frame, err);
 	case CONTROL_DONE:
 		w->done += !seat->done;
@@ -400,10 +392,10 @@ static void check_life(struct watch *w, struct channel *channel)
 	w->failed = w->polled - BLAME_S; /* no better explanation will come */
 }
 
-/* By a signal, or by somebody who asks by way of the post. A bench has nothing to save. */
+/* By a signal, or by somebody who asks by way of the post. A measurement has nothing to save. */
 static void heed_halt(struct watch *w)
 {
-	halt_take_signal(&w->halt, w->started && !w->s->row);
+	halt_take_signal(&w->halt, w->started && !w->s->measured);
 	if (w->halt.holding && !w->holding)
 		tell_all(w, CONTROL_HOLD);
 	w->holding = w->halt.holding;
@@ -568,7 +560,7 @@ static enum supervise_end watch(struct watch *w, struct error *err)
 		if (w->broken || (w->failed != 0 && clock_now() >= w->failed + BLAME_S))
 			return blame(w, err);
 	}
-	if (w->s->row)
+	if (w->s->measured)
 		return SUPERVISE_DONE;
 	totals = progress_totals(w->s->progress);
 	return w->holding && totals.step < totals.steps ? SUPERVISE_STOPPED : SUPERVISE_DONE;

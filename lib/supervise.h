@@ -10,7 +10,7 @@
 struct channel;
 struct collect;
 struct control_plan;
-struct control_row;
+struct control_frame;
 struct error;
 struct manifest;
 struct post;
@@ -25,8 +25,8 @@ enum supervise_end {
 	SUPERVISE_LOST,	   /* a rank or host went away */
 };
 
-/* Told of a bench as it is measured. */
-typedef void supervise_row(void *arg, const struct control_row *row);
+/* Takes a ROW or SURVEY frame: what a bench or a probe has measured. */
+typedef int supervise_measured(void *arg, const struct control_frame *frame, struct error *err);
 
 struct supervise {
 	struct channel *channels; /* [count], in rank order */
@@ -42,8 +42,8 @@ struct supervise {
 	struct collect *collect;
 	const char *restore_dir;	/* a checkpoint's directory, or NULL */
 	const struct manifest *restore; /* its manifest */
-	supervise_row *row;		/* of a bench, then the four before are NULL; or NULL */
-	void *row_arg;
+	supervise_measured *measured;	/* then the four before are NULL; NULL: train */
+	void *measured_arg;
 	double grace_s;		  /* for a checkpoint and the end, once a stop was asked for */
 	struct post *post;	  /* NULL: nobody can ask */
 	void (*begun)(void *arg); /* called once, when training begins; may be NULL */

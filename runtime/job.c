@@ -176,6 +176,14 @@ int job_model_new(struct model **out, const struct job *job, const struct model_
 				 : model_new(out, &job->model, env, err);
 }
 
+bool job_wants_plan(const struct job *job)
+{
+	const struct sync_strategy *strategy = PART_AS(&job->sync, struct sync_strategy);
+
+	return strategy->chosen_by_plan ||
+	       (strategy->wants_plan && strategy->wants_plan(job->sync.params));
+}
+
 struct job_memory job_memory(const struct job *job, const struct model *model)
 {
 	const struct optimizer *optimizer = PART_AS(&job->optimizer, struct optimizer);

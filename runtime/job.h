@@ -2,6 +2,7 @@
 #ifndef DSTRAIN_RUNTIME_JOB_H
 #define DSTRAIN_RUNTIME_JOB_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "lib/opt.h"
@@ -77,6 +78,9 @@ void job_expand(struct settings *given);
 struct model_env job_model_env(const struct job *job, const struct dataset *dataset);
 int job_model_new(struct model **out, const struct job *job, const struct model_env *env,
 		  struct error *err);
+
+/* Whether this job goes better with a plan of who synchronises with whom. */
+bool job_wants_plan(const struct job *job);
 
 /* Bytes that one rank holds beside its samples. */
 struct job_memory {

@@ -16,13 +16,15 @@
 struct error;
 struct exchange;
 struct net;
+struct plan;
 struct sync;
 
 /* What a strategy may use. Borrowed until fini. */
 struct sync_env {
 	struct exchange *exchange;
 	struct net *net;	   /* for unsolicited messages (net_tell) */
-	const struct group *world; /* all ranks */
+	const struct group *world; /* all ranks, in the order of the plan if it has one for them */
+	const struct plan *plan;   /* who synchronises with whom; NULL: none was made */
 	size_t count;		   /* parameters */
 	uint64_t seed;
 };
@@ -36,8 +38,11 @@ struct sync_array {
 
 struct sync_strategy {
 	struct entry entry;
-	size_t state_size; /* the framework allocates the state zeroed and frees it */
-	bool replicated;   /* after every step all ranks hold the same weights and slots */
+	size_t state_size;   /* the framework allocates the state zeroed and frees it */
+	bool replicated;     /* after every step all ranks hold the same weights and slots */
+	bool chosen_by_plan; /* no strategy itself: the plan says which */
+	/* Optional: whether sync_env.plan makes a difference with these params. */
+	bool (*wants_plan)(const void *params);
 
 	int (*init)(void *state, const void *params, const struct sync_env *env, struct error *err);
 	/* Optional. After backward, on the communication thread, once per bucket and in the same
@@ -45,6 +50,9 @@ struct sync_strategy {
 	 * divided by the samples of all ranks, so that the sum over ranks is the batch's mean. */
 	int (*gradients)(void *state, size_t step, size_t offset, float *grad, size_t count,
 			 struct error *err);
+	/* Optional. On the communication thread, from before forward of a step until
+	 * sync_gradients returns: the weights that the step begins with, to be read alone. */
+	int (*average)(void *state, size_t step, const float *weight, struct error *err);
 	/* Optional. After the optimizer's update, on the training thread: all parameters. */
 	int (*weights)(void *state, size_t step, float *weight, struct error *err);
 	/* Optional. An unsolicited message of a peer, on the progress thread; must not block. */

@@ -26,7 +26,7 @@ BEGIN {
 	for (i in list)
 		orchestrator[list[i]] = 1
 	# Computed from their arguments alone.
-	pure = "^lib/(groups|cost|plan)\\.[ch]$"
+	pure = "^lib/(links|(flow|survey|groups|cost|plan)(_[a-z_]*)?)\\.[ch]$"
 	io = "^(unistd|fcntl|poll|sys/.*|netinet/.*)\\.h$|^lib/(file|log|ssh|process|clock)\\.h$"
 	standard = " assert complex ctype errno fenv float inttypes iso646 limits locale math setjmp " \
 		"signal stdalign stdarg stdatomic stdbool stddef stdint stdio stdlib stdnoreturn " \

@@ -77,7 +77,9 @@ static void put_plan(struct buf *out)
 				     .digests = digests,
 				     .files = 2,
 				     .loopback_allowed = true,
-				     .bench = { collective, 4096, 1 << 20, 4, 7 } };
+				     .bench = { collective, 4096, 1 << 20, 4, 7 },
+				     .probe = address,
+				     .plan = recipe };
 
 	memset(plan.key, 0xa5, sizeof(plan.key));
 	control_put_plan(out, &plan);
@@ -85,6 +87,7 @@ static void put_plan(struct buf *out)
 
 static int get_plan(const struct control_frame *frame, struct error *err)
 {
+	static const uint64_t sizes[] = { 4096, 1 << 20, 4, 7 };
 	struct control_plan plan;
 
 	if (control_get_plan(&plan, frame, err) < 0)
@@ -92,18 +95,15 @@ static int get_plan(const struct control_frame *frame, struct error *err)
 	assert_int_equal(frame->rank, 6);
 	assert_string_equal(plan.recipe, recipe);
 	assert_true(plan.job == UINT64_MAX && plan.start_step == 9);
-	assert_true(plan.view == 1 && plan.world == 8 && plan.first_rank == 6 && plan.ranks == 2);
-	assert_int_equal(plan.key[0], 0xa5);
-	assert_int_equal(plan.key[CONTROL_KEY_BYTES - 1], 0xa5);
-	assert_string_equal(plan.network, "");
-	assert_string_equal(plan.data_addr, address);
-	assert_int_equal(plan.files, 2);
-	assert_string_equal(plan.paths[1], labels);
+	assert_true(plan.view == 1 && plan.world == 8 && plan.first_rank == 6 && plan.ranks == 2 &&
+		    plan.loopback_allowed);
+	assert_true(plan.key[0] == 0xa5 && plan.key[CONTROL_KEY_BYTES - 1] == 0xa5);
+	assert_true(plan.network[0] == '\0' && strcmp(plan.data_addr, address) == 0);
+	assert_true(plan.files == 2 && strcmp(plan.paths[1], labels) == 0);
 	assert_string_equal(plan.digests[0], digest);
-	assert_true(plan.loopback_allowed);
 	assert_string_equal(plan.bench.collective, collective);
-	assert_true(plan.bench.first_bytes == 4096 && plan.bench.last_bytes == 1 << 20);
-	assert_true(plan.bench.factor == 4 && plan.bench.iterations == 7);
+	assert_memory_equal(&plan.bench.first_bytes, sizes, sizeof(sizes));
+	assert_true(strcmp(plan.probe, address) == 0 && strcmp(plan.plan, recipe) == 0);
 	control_plan_release(&plan);
 	for (size_t i = 0; i < sizeof(plan.key); i++)
 		assert_int_equal(plan.key[i], 0);

@@ -1,0 +1,70 @@
+/*
+ * From links to what every rank does: candidates, each with its predicted seconds per step, and the
+ * best of them. Pure but for printing; JSON as in plan.json.
+ */
+#ifndef DSTRAIN_LIB_PLAN_H
+#define DSTRAIN_LIB_PLAN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "lib/groups.h"
+
+struct buf;
+struct error;
+struct json;
+struct links;
+
+enum plan_kind {
+	PLAN_RING,	       /* bsp on a ring of all ranks, in a given or in the best order */
+	PLAN_HALVING_DOUBLING, /* bsp; ranks in the best order */
+	PLAN_TREE,
+	PLAN_HIERARCHICAL, /* bsp; within groups, then across them */
+	PLAN_DS_SYNC	   /* weights averaged in groups that change from step to step */
+};
+
+struct plan {
+	enum plan_kind kind;
+	char *name;		  /* "ring, given order", "ds_sync 2x2x2, rack-major"; owned */
+	struct schedule schedule; /* of bsp one phase: the ring's order as one group, or, if
+				   * hierarchical, its groups */
+	double step_s, compute_s,
+		comm_s;		  /* predicted; comm_s is exposed or not, step_s has what is */
+	int exact_after;	  /* steps; 1 for bsp; 0: never */
+	double contraction_per_s; /* ln of the distance from the mean, lost each second; INFINITY:
+				   * exact in every step */
+	char *bottleneck;	  /* "rack1.up, 200 Mbit/s, crossed by 2 flows"; owned */
+};
+
+struct plan_env {
+	const struct links *links;
+	const int *host_of; /* [world] */
+	int world;
+	double bytes;	  /* of the parameters */
+	double compute_s; /* of a step without communication; NAN: that of the slowest host in
+			     links, or 0 */
+	double bsp_overlap, ds_overlap; /* the part of compute_s that communication hides behind */
+	int consensus_period; /* steps within which averages are exact, where that can be */
+	bool momentum;	      /* ds_sync averages it, too: twice the bytes */
+	double search_s; /* seconds of local search at most; 0: enumeration alone. A search that
+			  * ends by itself is the same every time */
+	uint64_t seed;
+};
+
+/* Sorted by step_s; never empty. The first is the choice: a flat ring unless something else is
+ * better by 5 %, ties to the shorter period. */
+struct plan_list {
+	struct plan *plans;
+	size_t count;
+};
+int plan_build(struct plan_list *out, const struct plan_env *env, struct error *err);
+void plan_list_release(struct plan_list *list);
+
+const char *plan_kind_name(enum plan_kind kind);
+struct json *plan_json(const struct plan *plan);
+int plan_from_json(struct plan *out, const struct json *json, struct error *err);
+void plan_copy(struct plan *to, const struct plan *from);
+void plan_release(struct plan *plan);
+
+#endif
