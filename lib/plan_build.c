@@ -103,7 +103,7 @@ static void search_ring(struct plan_draft *draft)
 				      .seed = draft->env->seed };
 	double left = draft->deadline - clock_now();
 
-	plan_greedy_order(greedy, draft->cost.links, draft->cost.host_of, world);
+	plan_greedy_order(greedy, draft->cost.links, draft->rates, draft->cost.host_of, world);
 	memcpy(best, draft->orders[ORDER_GIVEN].ranks, bytes);
 	if (ring_seconds(draft, draft->layout.major) < ring_seconds(draft, best))
 		memcpy(best, draft->layout.major, bytes);
@@ -112,7 +112,10 @@ static void search_ring(struct plan_draft *draft)
 	search.deadline = clock_now() + left * RING_PART;
 	plan_search_run(&search);
 	free(greedy);
-	draft->orders[ORDER_BEST] = (struct plan_order){ "searched order", best };
+	draft->orders[ORDER_BEST] = (struct plan_order){
+		memcmp(best, draft->layout.major, bytes) == 0 ? "rack-major" : "searched order",
+		best
+	};
 }
 
 static void find_orders(struct plan_draft *draft)
@@ -295,10 +298,10 @@ static double compute_of(const struct plan_env *env)
  * What is not known cannot be planned with: such a pair counts as the slowest that is known. False:
  * nothing is known, although there are several hosts.
  */
-static bool complete(struct links *links, const struct plan_env *env)
+static bool complete(struct links *links, double *rates, const struct plan_env *env)
 {
 	size_t n = env->links->hosts, unknown = 0;
-	double slowest = INFINITY, *rates = plan_rates(env->links);
+	double slowest = INFINITY;
 	bool *here = xcalloc(n, sizeof(*here));
 
 	for (int i = 0; i < env->world; i++)
@@ -311,8 +314,7 @@ static bool complete(struct links *links, const struct plan_env *env)
 		}
 	for (size_t i = 0; i < n * n; i++)
 		if (isnan(rates[i]))
-			links->pairs[i].bytes_per_s = slowest;
-	free(rates);
+			links->pairs[i].bytes_per_s = rates[i] = slowest;
 	free(here);
 	return unknown == 0 || isfinite(slowest);
 }
@@ -325,14 +327,16 @@ int plan_build(struct plan_list *out, const struct plan_env *env, struct error *
 					      .host_of = env->host_of,
 					      .world = env->world,
 					      .bytes = env->bytes },
+				    .rates = plan_rates(env->links),
 				    .compute_s = compute_of(env),
 				    .deadline = clock_now() + env->search_s,
 				    .out = out };
 
 	assert(env->world > 0);
 	*out = (struct plan_list){ 0 };
-	if (!complete(&links, env)) {
+	if (!complete(&links, draft.rates, env)) {
 		links_release(&links);
+		free(draft.rates);
 		return error_set(err, "no rate between two of the hosts is known; measure them "
 				      "with `dstrain probe`");
 	}
@@ -349,6 +353,7 @@ int plan_build(struct plan_list *out, const struct plan_env *env, struct error *
 	rank_plans(out);
 	free(draft.orders[ORDER_GIVEN].ranks);
 	free(draft.orders[ORDER_BEST].ranks);
+	free(draft.rates);
 	plan_layout_release(&draft.layout);
 	flow_net_free(draft.cost.net);
 	links_release(&links);

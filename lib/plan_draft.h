@@ -16,6 +16,7 @@ enum plan_order_name { ORDER_GIVEN, ORDER_MAJOR, ORDER_INTERLEAVED, ORDER_BEST, 
 struct plan_draft {
 	const struct plan_env *env;
 	struct cost_env cost; /* of the parameters */
+	double *rates;	      /* of plan_rates */
 	struct plan_layout layout;
 	struct plan_order orders[ORDERS];
 	double compute_s, deadline;

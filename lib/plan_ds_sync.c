@@ -296,13 +296,23 @@ static bool is_prime(int n)
 	return true;
 }
 
+/* The search for a ring may have come back with an order that was there before. */
+static bool is_repeated(const struct plan_order *orders, size_t order, int world)
+{
+	for (size_t o = 0; o < order; o++)
+		if (orders[o].ranks &&
+		    memcmp(orders[o].ranks, orders[order].ranks, (size_t)world * sizeof(int)) == 0)
+			return true;
+	return false;
+}
+
 static void consider_order(struct choice *choice, size_t order)
 {
 	bool exact = !is_prime(choice->env.world) && choice->draft->env->consensus_period > 1;
 	double seconds[AXES];
 
 	choice->order = &choice->draft->orders[order];
-	if (!choice->order->ranks)
+	if (!choice->order->ranks || is_repeated(choice->draft->orders, order, choice->env.world))
 		return;
 	choice->plain = &choice->slots[2 * order];
 	choice->repeated = choice->plain + 1;

@@ -229,25 +229,36 @@ void plan_layout_release(struct plan_layout *layout)
 	*layout = (struct plan_layout){ 0 };
 }
 
+/* Only the members of both sides are looked at: often it is one of the two. */
+static void limit_rates(double *rates, const struct link_segment *segment, size_t hosts, size_t *to)
+{
+	size_t count = 0;
+
+	for (size_t h = 0; h < hosts; h++)
+		if (segment->to[h])
+			to[count++] = h;
+	for (size_t from = 0; from < hosts; from++)
+		for (size_t i = 0; segment->from[from] && i < count; i++) {
+			double *rate = &rates[from * hosts + to[i]];
+
+			if (from != to[i])
+				*rate = fmin(*rate, segment->bytes_per_s);
+		}
+}
+
 double *plan_rates(const struct links *links)
 {
-	size_t n = links->hosts;
+	size_t n = links->hosts, *to = xcalloc(n, sizeof(*to));
 	double *rates = xcalloc(n * n, sizeof(*rates));
 
 	for (size_t i = 0; i < n * n; i++)
 		rates[i] = links->pairs[i].bytes_per_s;
-	for (size_t s = 0; s < links->segment_count; s++) {
-		const struct link_segment *segment = &links->segments[s];
-
-		for (size_t from = 0; from < n; from++)
-			for (size_t to = 0; segment->from[from] && to < n; to++)
-				if (link_crosses(segment, from, to))
-					rates[from * n + to] =
-						fmin(rates[from * n + to], segment->bytes_per_s);
-	}
+	for (size_t s = 0; s < links->segment_count; s++)
+		limit_rates(rates, &links->segments[s], n, to);
 	for (size_t h = 0; h < n; h++)
 		if (isnan(rates[h * n + h]))
 			rates[h * n + h] = INFINITY; /* within a host: as good as it gets */
+	free(to);
 	return rates;
 }
 
@@ -266,10 +277,9 @@ static bool is_better_hop(const struct links *links, const double *rates, int fr
 	return rtt < least;
 }
 
-void plan_greedy_order(int *order, const struct links *links, const int *host_of, int world)
+void plan_greedy_order(int *order, const struct links *links, const double *rates,
+		       const int *host_of, int world)
 {
-	double *rates = plan_rates(links);
-
 	for (int i = 0; i < world; i++)
 		order[i] = i;
 	for (int i = 0; i + 2 < world; i++) {
@@ -282,5 +292,4 @@ void plan_greedy_order(int *order, const struct links *links, const int *host_of
 		order[i + 1] = order[best];
 		order[best] = kept;
 	}
-	free(rates);
 }

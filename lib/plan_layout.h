@@ -29,6 +29,7 @@ double *plan_rates(const struct links *links);
 
 /* A ring that begins with rank 0 and always goes on to the rank that the fastest way leads to, the
  * nearest of those about as fast. */
-void plan_greedy_order(int *order, const struct links *links, const int *host_of, int world);
+void plan_greedy_order(int *order, const struct links *links, const double *rates,
+		       const int *host_of, int world);
 
 #endif

@@ -62,28 +62,33 @@ static void change(const struct plan_search *search, int *order, uint64_t number
 	}
 }
 
+/* What is as good is gone on from, but not taken: an order that wins nothing stays as it is. */
 double plan_search_run(struct plan_search *search)
 {
 	int world = search->world, patience = 500 + (world < 64 ? 60 * world : 4000), tried = 0;
 	size_t bytes = (size_t)world * sizeof(int);
-	int *order = xmalloc(bytes);
+	int *now = xmalloc(bytes), *next = xmalloc(bytes);
 	double best = search->seconds(search->arg, search->order);
 
+	memcpy(now, search->order, bytes);
 	for (uint64_t number = 0; world > 2 && tried < patience; number++, tried++) {
 		double seconds;
 
 		if (clock_now() >= search->deadline)
 			break;
-		memcpy(order, search->order, bytes);
-		change(search, order, number);
-		seconds = search->seconds(search->arg, order);
+		memcpy(next, now, bytes);
+		change(search, next, number);
+		seconds = search->seconds(search->arg, next);
 		if (seconds > best)
 			continue;
-		if (seconds < best * (1 - LEAST))
-			tried = 0;
+		memcpy(now, next, bytes);
+		if (seconds >= best * (1 - LEAST))
+			continue;
 		best = seconds;
-		memcpy(search->order, order, bytes);
+		tried = 0;
+		memcpy(search->order, next, bytes);
 	}
-	free(order);
+	free(now);
+	free(next);
 	return best;
 }
