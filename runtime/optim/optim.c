@@ -25,7 +25,7 @@ struct piece {
 struct optim {
 	struct optim_env env;
 	const struct optimizer *optimizer;
-	const struct schedule *schedule;
+	const struct lr_schedule *schedule;
 	float *slot[OPTIM_SLOTS]; /* [parameters], owned; NULL: not used */
 	struct piece *pieces;	  /* of all that is trained; owned */
 	size_t piece_count;
@@ -105,7 +105,7 @@ struct optim *optim_new(const struct optim_env *env)
 
 	optim->env = *env;
 	optim->optimizer = PART_AS(env->optimizer, struct optimizer);
-	optim->schedule = PART_AS(env->schedule, struct schedule);
+	optim->schedule = PART_AS(env->schedule, struct lr_schedule);
 	for (size_t i = 0; i < env->tensor_count; i++)
 		count = env->tensors[i].offset + env->tensors[i].count;
 	for (size_t i = 0; i < OPTIM_SLOTS; i++)

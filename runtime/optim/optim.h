@@ -38,7 +38,7 @@ struct optimizer {
 	optim_pass *update;
 };
 
-struct schedule {
+struct lr_schedule {
 	struct entry entry;
 	/* The factor on lr at a step from 0 to steps-1, warm-up apart. */
 	double (*factor)(const void *params, size_t step, size_t steps);
