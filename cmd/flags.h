@@ -29,6 +29,7 @@ enum flag_set {
 	FLAG_RECIPE = 1 << 15,
 	FLAG_DATA = 1 << 16,
 	FLAG_SAMPLE = 1 << 17,
+	FLAG_PROBE = 1 << 20,
 };
 
 /* What was given, or the defaults. Texts that were not given are NULL. */
@@ -39,6 +40,10 @@ struct flags {
 	size_t set_count;
 
 	char *hosts, *run_dir, *recipe, *data, *prompt;
+	char *save, *against;
+	size_t probe_bytes, concurrent;
+	double probe_s;
+	bool pairs_only, ssh_only;
 	size_t fanout;
 	size_t tokens, top_k, seed;
 	double temperature;
