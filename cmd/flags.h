@@ -30,6 +30,7 @@ enum flag_set {
 	FLAG_DATA = 1 << 16,
 	FLAG_SAMPLE = 1 << 17,
 	FLAG_PROBE = 1 << 20,
+	FLAG_EMULATE = 1 << 21,
 };
 
 /* What was given, or the defaults. Texts that were not given are NULL. */
@@ -39,7 +40,7 @@ struct flags {
 	const char **set; /* KEY=VALUE in order, from argv */
 	size_t set_count;
 
-	char *hosts, *run_dir, *recipe, *data, *prompt;
+	char *hosts, *run_dir, *recipe, *data, *prompt, *emulate;
 	char *save, *against;
 	size_t probe_bytes, concurrent;
 	double probe_s;
