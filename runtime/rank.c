@@ -6,6 +6,7 @@
 
 #include "lib/control.h"
 #include "lib/error.h"
+#include "lib/groups.h"
 #include "lib/limit.h"
 #include "lib/log.h"
 #include "lib/memory.h"
@@ -32,6 +33,8 @@ struct parts {
 	struct exchange *exchange;
 	struct coll_cost cost;
 	int *ranks;
+	struct partition by_host;
+	float *slots[OPTIM_SLOTS];
 };
 
 static size_t ranks_here(const struct rank *rank)
@@ -176,11 +179,18 @@ static int build_sync(struct rank *rank, struct parts *parts, struct error *err)
 	struct sync_env env = { .net = parts->net,
 				.world = &loop->world,
 				.count = model_count(loop->model),
-				.seed = job->params.seed };
+				.seed = job->params.seed,
+				.slots = parts->slots };
+	const char *name;
+	float *slot;
 
 	loop->net = parts->net;
 	parts->ranks = xcalloc(rank->env->plan->world, sizeof(*parts->ranks));
 	loop->world = group_world(parts->ranks, (int)rank->env->plan->world, (int)rank->rank);
+	group_by_host(&parts->by_host, &loop->world, parts->net);
+	loop->world.parts = &parts->by_host;
+	while ((slot = optim_slot(loop->optim, env.slot_count, &name)))
+		parts->slots[env.slot_count++] = slot;
 	env.exchange = parts->exchange = exchange_new(&exchange);
 	if (sync_new(&loop->sync, &job->sync, &job->sync_params, &env, err) < 0)
 		return -1;
@@ -255,6 +265,7 @@ static void parts_release(struct parts *parts)
 	shard_free(loop->shard);
 	free(loop->weight);
 	free(loop->grad);
+	partition_release(&parts->by_host);
 	free(parts->ranks);
 	team_free(parts->team);
 }

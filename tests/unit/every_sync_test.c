@@ -71,7 +71,7 @@ static void train_step(struct sync *sync, size_t step, float *weight, float *gra
 {
 	struct error err;
 
-	sync_step(sync, step, grad);
+	sync_step(sync, step, weight, grad);
 	sync_ready(sync, 200, COUNT - 200);
 	sync_ready(sync, 0, 200);
 	cluster_must(sync_gradients(sync, &err), &err);
@@ -100,7 +100,9 @@ static void train_body(int rank, struct net *net, void *arg)
 	struct group world = group_world(ranks, net_world(net), rank);
 	struct exchange_env exchange_env = { net, run->compressor, run->algorithm, 42, COUNT };
 	struct exchange *exchange = exchange_new(&exchange_env);
-	struct sync_env env = { exchange, net, &world, COUNT, 42 };
+	struct sync_env env = {
+		.exchange = exchange, .net = net, .world = &world, .count = COUNT, .seed = 42
+	};
 	struct sync_params params = { .bucket_bytes = 100 * sizeof(float) };
 	float weight[COUNT] = { 0 }, grad[COUNT], solution[COUNT];
 	struct sync *sync = NULL;
