@@ -112,6 +112,21 @@ static bool names_a_directory(const char *name)
 	return true;
 }
 
+/* Weights lose for good what a compressor leaves out of them. */
+static void check_compressor(const struct job *job, const struct settings *resolved,
+			     struct problems *problems)
+{
+	const struct setting *where = settings_find(resolved, "compress.scheme");
+
+	if (!job->sync.entry || !job->compressor.entry ||
+	    !PART_AS(&job->sync, struct sync_strategy)->exact ||
+	    PART_AS(&job->compressor, struct compressor)->payload == PAYLOAD_SUMS)
+		return;
+	problems_add(problems, where->value_place,
+		     "compress.scheme: '%s' would spoil the weights that '%s' averages; use none",
+		     job->compressor.entry->name, job->sync.entry->name);
+}
+
 static void check_values(const struct job *job, const struct settings *resolved,
 			 struct problems *problems)
 {
@@ -121,6 +136,7 @@ static void check_values(const struct job *job, const struct settings *resolved,
 	if (!names_a_directory(name))
 		problems_add(problems, where->value_place,
 			     "name: '%s' cannot be the name of a directory", name ? name : "");
+	check_compressor(job, resolved, problems);
 	where = settings_find(resolved, "transport.port");
 	if (job->params.port && check_port_range(job->params.port) < 0)
 		problems_add(problems, where->value_place,

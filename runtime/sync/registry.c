@@ -3,7 +3,8 @@
 
 #define STRATEGIES(X) \
 	X(bsp)        \
-	X(local_sgd)
+	X(local_sgd)  \
+	X(ds_sync)
 
 #define DECLARE(name) extern const struct sync_strategy sync_##name;
 #define ENTRY(name)   &sync_##name.entry,
