@@ -129,31 +129,68 @@ static int common_divisor(int a, int b)
 	return b == 0 ? a : common_divisor(b, a % b);
 }
 
+/* Pairs of ranks that are together in both. */
+static int shared_pairs(const struct partition *a, const struct partition *b, int world)
+{
+	int *group_of = xcalloc((size_t)world, sizeof(*group_of)), pairs = 0;
+	const int *group = a->ranks;
+
+	for (int g = 0; g < a->groups; group += a->sizes[g++])
+		for (int i = 0; i < a->sizes[g]; i++)
+			group_of[group[i]] = g;
+	group = b->ranks;
+	for (int g = 0; g < b->groups; group += b->sizes[g++])
+		for (int i = 0; i < b->sizes[g]; i++)
+			for (int j = 0; j < i; j++)
+				pairs += group_of[group[i]] == group_of[group[j]];
+	free(group_of);
+	return pairs;
+}
+
+/* Places `stride` apart follow each other, from `start`; cut into groups. */
+static struct partition strided(int world, const int *order, int size, int stride, int start)
+{
+	int *layout = xcalloc((size_t)world, sizeof(*layout));
+	struct partition partition;
+
+	for (int i = 0; i < world; i++) {
+		int place = (int)(((long long)i * stride + start) % world);
+
+		layout[i] = order ? order[place] : place;
+	}
+	partition = cut(world, layout, size);
+	free(layout);
+	return partition;
+}
+
 /*
  * Phase p takes the places a stride of size^p apart, as if they were digits: what a rank heard in
- * one phase goes to others that heard nothing of it. The first place moves on, too, so that it is
- * not the same rank that is left over.
+ * one phase goes to others that heard nothing of it. It starts where the fewest pairs meet again.
  */
 struct schedule schedule_rotating(int world, const int *order, int size, int phases)
 {
 	struct schedule schedule = schedule_of(world, phases);
-	int *layout = xcalloc((size_t)world, sizeof(*layout));
 	int power = 1;
 
 	for (int p = 0; p < phases; p++) {
-		int stride = power % world;
+		int stride = power % world, least = INT_MAX;
 
 		while (common_divisor(world, stride) != 1)
 			stride = (stride + 1) % world;
-		for (int i = 0; i < world; i++) {
-			int place = (int)(((long long)i * stride + p) % world);
+		for (int start = 0; start < size && start < world && least > 0; start++) {
+			struct partition phase = strided(world, order, size, stride, start);
+			int pairs = p ? shared_pairs(&schedule.phase[p - 1], &phase, world) : 0;
 
-			layout[i] = order ? order[place] : place;
+			if (pairs < least) {
+				partition_release(&schedule.phase[p]);
+				schedule.phase[p] = phase;
+				least = pairs;
+			} else {
+				partition_release(&phase);
+			}
 		}
-		schedule.phase[p] = cut(world, layout, size);
 		power = (int)((long long)power * size % world);
 	}
-	free(layout);
 	return schedule;
 }
 

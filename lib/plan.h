@@ -34,6 +34,7 @@ struct plan {
 	int exact_after;	  /* steps; 1 for bsp; 0: never */
 	double contraction_per_s; /* ln of the distance from the mean, lost each second; INFINITY:
 				   * exact in every step */
+	double bytes_sent;	  /* by a rank in a step, at most; the mean of the phases */
 	char *bottleneck;	  /* "rack1.up, 200 Mbit/s, crossed by 2 flows"; owned */
 };
 
@@ -60,6 +61,10 @@ struct plan_list {
 };
 int plan_build(struct plan_list *out, const struct plan_env *env, struct error *err);
 void plan_list_release(struct plan_list *list);
+
+/* What no grouping cures, in a sentence: a host that computes, sends or receives much more slowly
+ * than the others. NULL: there is none. Caller frees. */
+char *plan_advice(const struct plan_env *env);
 
 const char *plan_kind_name(enum plan_kind kind);
 struct json *plan_json(const struct plan *plan);

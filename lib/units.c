@@ -145,6 +145,18 @@ char *units_show_rate(char *out, size_t size, double bytes_per_s)
 	return show(out, size, bytes_per_s, 1000, names);
 }
 
+char *units_show_bits(char *out, size_t size, double bytes_per_s)
+{
+	static const char *const names[] = { "bit/s", "kbit/s", "Mbit/s", "Gbit/s", "Tbit/s" };
+	double bits = bytes_per_s * 8;
+	size_t i = 0;
+
+	for (; bits >= 999.5 && i < 4; i++)
+		bits /= 1000;
+	snprintf(out, size, "%.3g %s", bits, names[i]);
+	return out;
+}
+
 char *units_show_seconds(char *out, size_t size, double seconds)
 {
 	unsigned long whole = (unsigned long)(seconds + 0.5);

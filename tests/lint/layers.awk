@@ -107,7 +107,8 @@ match($0, /^[ \t]*#[ \t]*include[ \t]*["<][^">]+[">]/) {
 	target = substr($0, RSTART, RLENGTH)
 	quoted = target ~ /"/
 	gsub(/^[^"<]*["<]|[">]$/, "", target)
-	if (FILENAME ~ pure && target ~ io)
+	# A search looks at the clock to end in time.
+	if (FILENAME ~ pure && target ~ io && !(FILENAME ~ /plan_/ && target ~ /clock/))
 		complain("a pure module does no input or output: '" target "'")
 	if (quoted)
 		project(target)
