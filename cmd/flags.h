@@ -30,6 +30,7 @@ enum flag_set {
 	FLAG_DATA = 1 << 16,
 	FLAG_SAMPLE = 1 << 17,
 	FLAG_LINKS = 1 << 18,
+	FLAG_PROBE = 1 << 20,
 };
 
 /* What was given, or the defaults. Texts that were not given are NULL. */
@@ -40,6 +41,10 @@ struct flags {
 	size_t set_count;
 
 	char *hosts, *run_dir, *recipe, *data, *prompt, *links;
+	char *save, *against;
+	size_t probe_bytes, concurrent;
+	double probe_s;
+	bool pairs_only, ssh_only;
 	size_t fanout;
 	size_t tokens, top_k, seed;
 	double temperature;

@@ -9,6 +9,7 @@
 #include "cmd/cmd.h"
 #include "cmd/job_load.h"
 #include "cmd/train.h"
+#include "cmd/train_probe.h"
 #include "lib/error.h"
 #include "lib/file.h"
 #include "lib/json.h"
@@ -225,9 +226,10 @@ static int write_files(const struct train *train, struct error *err)
 int train_plan_make(struct train *train)
 {
 	struct error err;
-	int status;
+	int status = train->plan.source == TRAIN_LINKS_PROBE ? train_probe(train) : EXIT_DONE;
 
-	status = train_plan_choose(train);
+	if (status == EXIT_DONE)
+		status = train_plan_choose(train);
 	if (status != EXIT_DONE || train->plan.source == TRAIN_LINKS_NONE)
 		return status;
 	return write_files(train, &err) < 0 ? fail(EXIT_FAILED, &err) : EXIT_DONE;

@@ -35,6 +35,7 @@
 #include "runtime/device/cpu.h"
 #include "runtime/job.h"
 #include "runtime/outbox.h"
+#include "runtime/probe.h"
 #include "runtime/rank.h"
 
 #define ALONE_S 10.0 /* without a word from the orchestrator: it is gone, or cannot be reached */
@@ -236,13 +237,13 @@ static int listen_all(struct worker *worker, const struct job *job, struct error
 	return status;
 }
 
-/* None for a bench. */
+/* None for what only measures. */
 static int load_data(const struct worker *worker, const struct job *job, struct dataset *train,
 		     struct dataset *test, struct error *err)
 {
 	const struct data_format *format = PART_AS(&job->data, struct data_format);
 
-	if (worker->plan.bench.collective[0])
+	if (worker->plan.bench.collective[0] || worker->plan.probe[0])
 		return 0;
 	if (format->load(job->data.params, DATA_TRAIN, job->params.seed, train, err) < 0)
 		return -1;
@@ -277,7 +278,9 @@ static struct net_peer *wait_peers(struct worker *worker)
 static void run_ranks(struct worker *worker, struct rank_env *env)
 {
 	const struct transport *transport = PART_AS(&env->job->transport, struct transport);
-	void *(*rank_life)(void *) = worker->plan.bench.collective[0] ? bench_main : rank_main;
+	void *(*rank_life)(void *) = worker->plan.bench.collective[0] ? bench_main
+				     : worker->plan.probe[0]	      ? probe_main
+								      : rank_main;
 	uint32_t started = 0;
 	int problem = 0;
 
