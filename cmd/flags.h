@@ -30,6 +30,7 @@ enum flag_set {
 	FLAG_DATA = 1 << 16,
 	FLAG_SAMPLE = 1 << 17,
 	FLAG_LINKS = 1 << 18,
+	FLAG_EMULATE = 1 << 19,
 	FLAG_PROBE = 1 << 20,
 };
 
@@ -40,7 +41,7 @@ struct flags {
 	const char **set; /* KEY=VALUE in order, from argv */
 	size_t set_count;
 
-	char *hosts, *run_dir, *recipe, *data, *prompt, *links;
+	char *hosts, *run_dir, *recipe, *data, *prompt, *emulate, *links;
 	char *save, *against;
 	size_t probe_bytes, concurrent;
 	double probe_s;
