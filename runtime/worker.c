@@ -34,6 +34,7 @@
 #include "runtime/device/cpu.h"
 #include "runtime/job.h"
 #include "runtime/outbox.h"
+#include "runtime/probe.h"
 #include "runtime/rank.h"
 #include "runtime/transport/emulate.h"
 
@@ -231,13 +232,13 @@ static int listen_all(struct worker *worker, const struct job *job, struct error
 	return status;
 }
 
-/* None for a bench. */
+/* None for what only measures. */
 static int load_data(const struct worker *worker, const struct job *job, struct dataset *train,
 		     struct dataset *test, struct error *err)
 {
 	const struct data_format *format = PART_AS(&job->data, struct data_format);
 
-	if (worker->plan.bench.collective[0])
+	if (worker->plan.bench.collective[0] || worker->plan.probe[0])
 		return 0;
 	if (format->load(job->data.params, DATA_TRAIN, job->params.seed, train, err) < 0)
 		return -1;
@@ -291,7 +292,9 @@ static int make_hub(struct rank_env *env, struct emulator **emulator, struct err
 /* Until all have ended. */
 static void run_threads(struct worker *worker, struct rank_env *env)
 {
-	void *(*rank_life)(void *) = worker->plan.bench.collective[0] ? bench_main : rank_main;
+	void *(*rank_life)(void *) = worker->plan.bench.collective[0] ? bench_main
+				     : worker->plan.probe[0]	      ? probe_main
+								      : rank_main;
 	uint32_t started = 0;
 	int problem = 0;
 
