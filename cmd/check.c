@@ -205,7 +205,7 @@ const struct command check_command = {
 	.least = 1,
 	.most = 1,
 	.operand_kind = OPERAND_FILE,
-	.flags = FLAG_HOSTS | FLAG_SET | FLAG_PRINT | FLAG_JSON,
+	.flags = FLAG_HOSTS | FLAG_EMULATE | FLAG_SET | FLAG_PRINT | FLAG_JSON,
 	.summary = "Say what is wrong with a recipe, all at once",
 	.details =
 		"Starts nothing and connects to nothing. Of a good recipe, shows the layers of the "
