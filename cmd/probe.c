@@ -310,7 +310,8 @@ static int run(const struct flags *flags)
 const struct command probe_command = {
 	.name = "probe",
 	.operands = "",
-	.flags = FLAG_HOSTS | FLAG_PROBE | FLAG_SET | FLAG_FANOUT | FLAG_DRY_RUN | FLAG_JSON,
+	.flags = FLAG_HOSTS | FLAG_EMULATE | FLAG_PROBE | FLAG_SET | FLAG_FANOUT | FLAG_DRY_RUN |
+		 FLAG_JSON,
 	.summary = "Measure the links between hosts, and what flows share",
 	.details = "Starts a worker on every host, connects them as a run would, and measures the "
 		   "round trip and the rate from each host to each other one; then sends chosen "
