@@ -26,6 +26,10 @@ static const struct flag table[] = {
 	{ FLAG_SET,
 	  { "set", OPT_TEXT, TO(set), "", "give a key of the recipe another value; repeatable" },
 	  "KEY=VALUE" },
+	{ FLAG_EMULATE,
+	  { "emulate", OPT_TEXT, TO(emulate), "",
+	    "act out a network on this machine: a topology, links.json or rates" },
+	  "FILE" },
 	{ FLAG_RUN_DIR,
 	  { "run-dir", OPT_TEXT, TO(run_dir), "", "directory of the run; default: runs/NAME" },
 	  "DIR" },
@@ -126,6 +130,12 @@ const struct flag *flags_next(const struct command *command, const struct flag *
 	return NULL;
 }
 
+/* As messages name it. Caller frees. */
+static char *name_of(const struct flag *flag)
+{
+	return xasprintf("--%s", flag->opt.key);
+}
+
 static void report_unknown(struct reading *r, const char *name)
 {
 	const char *names[ARRAY_SIZE(table)];
@@ -146,6 +156,7 @@ static void report_unknown(struct reading *r, const char *name)
 static void give(struct reading *r, const struct flag *flag, const char *value)
 {
 	struct setting *entry;
+	char *key;
 
 	if (!value && flag->opt.type == OPT_BOOL)
 		value = "yes";
@@ -162,9 +173,11 @@ static void give(struct reading *r, const struct flag *flag, const char *value)
 		r->flags->set[r->flags->set_count++] = value;
 		return;
 	}
-	settings_remove(&r->given, flag->opt.key);
-	entry = settings_add(&r->given, flag->opt.key, SETTING_SCALAR, place);
+	key = name_of(flag);
+	settings_remove(&r->given, key);
+	entry = settings_add(&r->given, key, SETTING_SCALAR, place);
 	setting_add_value(entry, value, strlen(value));
+	free(key);
 }
 
 static void read_long(struct reading *r, const char *text)
@@ -246,9 +259,12 @@ int flags_read(struct flags *flags, const struct command *command, int argc, cha
 	read_words(&r);
 	for (const struct flag *f = NULL; (f = flags_next(command, f));) {
 		struct opt rows[] = { f->opt, { 0 } };
+		char *key = name_of(f);
 
+		rows[0].key = key;
 		if (f->member != FLAG_SET)
 			opt_read(rows, &r.given, "", flags, &resolved, &r.problems);
+		free(key);
 	}
 	check_operands(&r);
 	count = r.problems.count;

@@ -29,6 +29,7 @@ enum flag_set {
 	FLAG_RECIPE = 1 << 15,
 	FLAG_DATA = 1 << 16,
 	FLAG_SAMPLE = 1 << 17,
+	FLAG_EMULATE = 1 << 21,
 };
 
 /* What was given, or the defaults. Texts that were not given are NULL. */
@@ -38,7 +39,7 @@ struct flags {
 	const char **set; /* KEY=VALUE in order, from argv */
 	size_t set_count;
 
-	char *hosts, *run_dir, *recipe, *data, *prompt;
+	char *hosts, *run_dir, *recipe, *data, *prompt, *emulate;
 	size_t fanout;
 	size_t tokens, top_k, seed;
 	double temperature;

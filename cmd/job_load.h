@@ -18,13 +18,14 @@ struct job_load {
 	struct job job;
 	struct problems problems; /* what is wrong, in the order of the lines */
 	double sample_bytes;	  /* of all training samples; set by job_load_model */
+	size_t room;		  /* ranks of the emulated network; 0: none */
 };
 
 /*
- * Reads the recipe at `path`, then --set, --hosts and --data, and judges it all: keys, values, data
- * files. Returns 0, or -1 with at least one problem (a file that cannot be read is one, too).
- * `load` must be zeroed but for `trained`, and is releasable whatever happened. Borrows `path` and
- * `flags`.
+ * Reads the recipe at `path`, then --set, --emulate, --hosts and --data, and judges it all: keys,
+ * values, files. Returns 0, or -1 with at least one problem (a file that cannot be read is one,
+ * too). `load` must be zeroed but for `trained`, and is releasable whatever happened. Borrows
+ * `path` and `flags`.
  */
 int job_load(struct job_load *load, const char *path, const struct flags *flags);
 /* The same from text; `name` stands for the file, and is borrowed. */

@@ -103,10 +103,14 @@ static int go_on(struct train *train)
 static int find_checkpoint(struct train *train, struct error *err)
 {
 	char *checkpoints = rundir_file(&train->rundir, "checkpoints");
+	struct error why;
 
-	train->restore_dir = collect_newest(checkpoints, &train->restore, err);
+	train->restore_dir = collect_newest(checkpoints, &train->restore, &why);
 	free(checkpoints);
-	return train->restore_dir ? 0 : -1;
+	if (train->restore_dir)
+		return 0;
+	return error_set(err, "%s; to start anew: dstrain run %s/recipe.yaml --run-dir ANOTHER",
+			 why.text, train->rundir.path);
 }
 
 static int start(struct train *train)

@@ -75,8 +75,8 @@ const struct command run_command = {
 	.least = 1,
 	.most = 1,
 	.operand_kind = OPERAND_FILE,
-	.flags = FLAG_HOSTS | FLAG_SET | FLAG_RUN_DIR | FLAG_FANOUT | FLAG_DRY_RUN | FLAG_JSON |
-		 FLAG_GRACE | FLAG_DETACH,
+	.flags = FLAG_HOSTS | FLAG_EMULATE | FLAG_SET | FLAG_RUN_DIR | FLAG_FANOUT | FLAG_DRY_RUN |
+		 FLAG_JSON | FLAG_GRACE | FLAG_DETACH,
 	.summary = "Train what a recipe says",
 	.details =
 		"Copies itself and the data to the hosts where they lack it, starts a worker per "

@@ -296,11 +296,11 @@ static bool is_prime(int n)
 	return true;
 }
 
-/* The search for a ring may have come back with an order that was there before. */
+/* The same order may go by several names: that of racks is preferred, then the first. */
 static bool is_repeated(const struct plan_order *orders, size_t order, int world)
 {
-	for (size_t o = 0; o < order; o++)
-		if (orders[o].ranks &&
+	for (size_t o = 0; o < ORDERS && order != ORDER_MAJOR; o++)
+		if (orders[o].ranks && (o < order || o == ORDER_MAJOR) &&
 		    memcmp(orders[o].ranks, orders[order].ranks, (size_t)world * sizeof(int)) == 0)
 			return true;
 	return false;

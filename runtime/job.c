@@ -53,6 +53,10 @@ static const struct opt transport_options[] = {
 	  .max = 86400 },
 	{ "port", OPT_TEXT, ROW(port), "0",
 	  "a worker's listening port: 0 (any), one, or a range such as 40000-40100" },
+	{ "emulate", OPT_PATH, ROW(emulate), "",
+	  "file of links to emulate between the ranks: topology, links.json or table of rates" },
+	{ "emulate_rtt", OPT_PATH, ROW(emulate_rtt), "",
+	  "file of round trips beside a table of rates" },
 	{ 0 }
 };
 
@@ -127,6 +131,23 @@ static void check_compressor(const struct job *job, const struct settings *resol
 		     job->compressor.entry->name, job->sync.entry->name);
 }
 
+static void check_emulation(const struct job *job, const struct settings *resolved,
+			    struct problems *problems)
+{
+	const struct setting *where = settings_find(resolved, "transport.emulate");
+	const struct transport *transport = PART_AS(&job->transport, struct transport);
+
+	if (job->params.emulate && job->transport.entry && !transport->threads)
+		problems_add(problems, where->value_place,
+			     "transport.emulate: links are emulated between threads of one "
+			     "process; use transport.name: inproc");
+	where = settings_find(resolved, "transport.emulate_rtt");
+	if (job->params.emulate_rtt && !job->params.emulate)
+		problems_add(problems, where->value_place,
+			     "transport.emulate_rtt: there is no transport.emulate that it goes "
+			     "with");
+}
+
 static void check_values(const struct job *job, const struct settings *resolved,
 			 struct problems *problems)
 {
@@ -143,6 +164,7 @@ static void check_values(const struct job *job, const struct settings *resolved,
 			     "transport.port: '%s' is neither a port nor a range such as "
 			     "40000-40100",
 			     job->params.port);
+	check_emulation(job, resolved, problems);
 }
 
 void job_expand(struct settings *given)

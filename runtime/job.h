@@ -30,6 +30,7 @@ struct job_params {
 	size_t checkpoint_every, checkpoint_keep; /* steps; how many */
 	double timeout_s;			  /* of one wait on the data plane */
 	char *port;				  /* "0", "40000" or "40000-40100" */
+	char *emulate, *emulate_rtt;		  /* files of links between ranks; NULL: none */
 };
 
 /* Beside a preset's options, or the layers. */

@@ -35,6 +35,7 @@
 #include "runtime/job.h"
 #include "runtime/outbox.h"
 #include "runtime/rank.h"
+#include "runtime/transport/emulate.h"
 
 #define ALONE_S 10.0 /* without a word from the orchestrator: it is gone, or cannot be reached */
 
@@ -268,15 +269,32 @@ static struct net_peer *wait_peers(struct worker *worker)
 	return peers;
 }
 
-static void run_ranks(struct worker *worker, struct rank_env *env)
+/* What ranks that are threads of this process share, with the links that the recipe wants between
+ * them. */
+static int make_hub(struct rank_env *env, struct emulator **emulator, struct error *err)
 {
-	const struct transport *transport = PART_AS(&env->job->transport, struct transport);
+	const struct job_params *params = &env->job->params;
+	int world = (int)env->plan->world;
+
+	if (!PART_AS(&env->job->transport, struct transport)->threads)
+		return 0;
+	if (params->emulate) {
+		*emulator = emulator_new(params->emulate, params->emulate_rtt, world, err);
+		if (!*emulator)
+			return error_prefix(err, "transport.emulate");
+	}
+	env->hub = net_hub_new(world);
+	net_hub_emulate(env->hub, *emulator);
+	return 0;
+}
+
+/* Until all have ended. */
+static void run_threads(struct worker *worker, struct rank_env *env)
+{
 	void *(*rank_life)(void *) = worker->plan.bench.collective[0] ? bench_main : rank_main;
 	uint32_t started = 0;
 	int problem = 0;
 
-	if (transport->threads)
-		env->hub = net_hub_new((int)worker->plan.world);
 	while (started < worker->plan.ranks && problem == 0) {
 		struct rank *rank = &worker->ranks[started];
 
@@ -288,8 +306,20 @@ static void run_ranks(struct worker *worker, struct rank_env *env)
 		send_failure(worker, "cannot start a thread for each rank");
 	while (started > 0)
 		pthread_join(worker->ranks[--started].thread, NULL);
+}
+
+static void run_ranks(struct worker *worker, struct rank_env *env)
+{
+	struct emulator *emulator = NULL;
+	struct error err;
+
+	if (make_hub(env, &emulator, &err) < 0)
+		send_failure(worker, err.text);
+	else
+		run_threads(worker, env);
 	if (env->hub)
 		net_hub_free(env->hub);
+	emulator_free(emulator);
 }
 
 /* From the plan to the end of all ranks. */

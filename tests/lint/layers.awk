@@ -17,6 +17,7 @@ BEGIN {
 	may["metrics"] = "model/batch outbox sync/sync transport/transport"
 	may["bench"] = "coll coll_measure job outbox rank transport/transport"
 	may["feed"] = "data/ model/batch"
+	may["frozen"] = "data/ device/ job model/model weights"
 	may["evaluate"] = may["generate"] = may["job"] = may["loop"] = may["rank"] = may["worker"] = "*"
 	# Everyone may draw random numbers and cut slices.
 	free = " rng slice "

@@ -25,13 +25,6 @@ struct outcome {
 	int status;
 };
 
-static void write_text(const char *name, const char *text)
-{
-	struct error err;
-
-	assert_int_equal(file_write(name, text, strlen(text), &err), 0);
-}
-
 static void load(struct outcome *o, const char *path, const char *rtt_path)
 {
 	*o = (struct outcome){ 0 };
