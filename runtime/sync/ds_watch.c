@@ -25,7 +25,7 @@ enum {
 	STRIKES = 3, /* windows in a row that a change has to last */
 	DWELL = 6    /* windows from one change of groups to the next */
 };
-static const double NEWEST = 0.5; /* weight of a window in the average over windows */
+static const double NEWEST = 0.7; /* weight of a window in the average over windows */
 static const double DRIFT = 0.6;  /* that part of a rate, or its inverse, is a change */
 static const double WORTH = 0.95; /* other groups have to take less than that part of the time */
 static const double LEAST = 0.02; /* of its measured rate no segment is taken to have less */
