@@ -1,9 +1,10 @@
 /*
  * Whether links still carry what they did. A group that averages as fast as the model of its links
  * predicts shows that all segments on its way are as good as they were; so a segment is at least as
- * good as the best of the groups that crossed it. How far reality is from the model is found in the
- * first windows, and what slows everybody down, such as processors, changes nothing: only a segment
- * that has changed in comparison with the others, and stays so, is taken to be another one.
+ * good as the best of the groups that crossed it, and one that all of these were slow on carries
+ * just what they carried together. How far reality is from the model is found in the first windows,
+ * and what slows everybody down, such as processors, changes nothing: only a segment that has
+ * changed in comparison with the others, and stays so, is taken to be another one.
  */
 #include "runtime/sync/ds_watch.h"
 
@@ -23,18 +24,25 @@
 enum {
 	BASE = 2,    /* windows that tell what is usual */
 	STRIKES = 3, /* windows in a row that a change has to last */
-	DWELL = 6    /* windows from one change of groups to the next */
+	DWELL = 6,   /* windows from one change of groups to the next, twice as many each time, */
+	LONGEST = 4  /* but not more than so many times */
 };
 static const double NEWEST = 0.7; /* weight of a window in the average over windows */
 static const double DRIFT = 0.6;  /* that part of a rate, or its inverse, is a change */
 static const double WORTH = 0.95; /* other groups have to take less than that part of the time */
 static const double LEAST = 0.02; /* of its measured rate no segment is taken to have less */
 
-/* What is known of a segment. Speeds are parts of what the model predicts. */
+/* What is known of a segment: averages over windows. */
 struct opinion {
-	double speed; /* now: an average over windows */
-	double usual; /* what it was when its part was as in `parts` first */
+	double speed; /* of the best group that crosses it, as a part of what the model predicts */
+	double carried; /* bytes per second at the same time */
+	double usual;	/* speed while it was as measured; 0: it has not been */
 	int windows, strikes;
+};
+
+/* What a window shows of a segment; zero: nothing. */
+struct sight {
+	double speed, carried;
 };
 
 struct ds_watch {
@@ -44,6 +52,7 @@ struct ds_watch {
 	struct opinion *opinions; /* [segments] */
 	float *parts;		  /* [segments] of the measured rate, that groups are made for */
 	int dwell;		  /* windows before groups may change again */
+	int changes;		  /* of the groups */
 };
 
 struct ds_watch *ds_watch_new(const struct ds_watch_env *env)
@@ -129,12 +138,14 @@ static void rings_release(struct rings *rings)
 	free(rings->finish);
 }
 
-static bool crosses(const struct link_segment *segment, const struct flow *ring)
+/* How often a ring crosses a segment. */
+static int crossings(const struct link_segment *segment, const struct flow *ring)
 {
+	int count = 0;
+
 	for (size_t i = 0; i < ring->count; i++)
-		if (link_crosses(segment, ring->hops[i].from, ring->hops[i].to))
-			return true;
-	return false;
+		count += link_crosses(segment, ring->hops[i].from, ring->hops[i].to);
+	return count;
 }
 
 /* Who comes last to an average waits for nobody: what he needed is what the average takes. */
@@ -163,58 +174,107 @@ static double needed(const struct ds_window *window, const struct schedule *sche
 	return middle;
 }
 
-/* best[segments]: the greatest speed of a group that crossed a segment in this phase, if it is
- * more than what stands there. */
+/* What this phase shows of a segment, given what its groups needed. */
+static struct sight look_at(const struct link_segment *segment, const struct rings *rings,
+			    const double *seconds, int groups)
+{
+	struct sight sight = { 0 };
+
+	for (int g = 0; g < groups; g++) {
+		int times = crossings(segment, &rings->flows[g]);
+
+		if (times == 0 || !(seconds[g] > 0))
+			continue;
+		sight.speed = fmax(sight.speed, rings->finish[g] / seconds[g]);
+		sight.carried += times * rings->flows[g].bytes / seconds[g];
+	}
+	return sight;
+}
+
+/* Adds what a phase shows to sights[segments]. */
 static void take_phase(const struct ds_watch *watch, const struct schedule *schedule, int phase,
-		       const struct ds_window *window, double *best)
+		       const struct ds_window *window, struct sight *sights)
 {
 	const struct partition *partition = &schedule->phase[phase];
 	struct rings rings = rings_of(watch, partition);
+	double *seconds = xcalloc((size_t)partition->groups, sizeof(*seconds));
 	const int *ranks = partition->ranks;
 
-	for (int g = 0; g < partition->groups; ranks += partition->sizes[g++]) {
-		double seconds = needed(window, schedule, phase, ranks, partition->sizes[g]);
+	for (int g = 0; g < partition->groups; ranks += partition->sizes[g++])
+		seconds[g] = needed(window, schedule, phase, ranks, partition->sizes[g]);
+	for (size_t i = 0; i < watch->segments; i++) {
+		struct sight sight =
+			look_at(&watch->env.links->segments[i], &rings, seconds, partition->groups);
 
-		for (size_t i = 0; i < watch->segments && seconds > 0; i++)
-			if (crosses(&watch->env.links->segments[i], &rings.flows[g]))
-				best[i] = fmax(best[i], rings.finish[g] / seconds);
+		sights[i].speed = fmax(sights[i].speed, sight.speed);
+		sights[i].carried = fmax(sights[i].carried, sight.carried);
 	}
+	free(seconds);
 	rings_release(&rings);
 }
 
-static void form_opinions(struct ds_watch *watch, const double *best)
+static void form_opinions(struct ds_watch *watch, const struct sight *sights)
 {
 	for (size_t i = 0; i < watch->segments; i++) {
 		struct opinion *opinion = &watch->opinions[i];
 
-		if (best[i] <= 0)
+		if (sights[i].speed <= 0)
 			continue;
-		if (opinion->windows++ == 0)
-			opinion->speed = best[i];
-		opinion->speed += NEWEST * (best[i] - opinion->speed);
-		if (opinion->windows == BASE)
-			opinion->usual = opinion->speed / (double)watch->parts[i];
+		if (opinion->windows++ == 0) {
+			opinion->speed = sights[i].speed;
+			opinion->carried = sights[i].carried;
+		}
+		opinion->speed += NEWEST * (sights[i].speed - opinion->speed);
+		opinion->carried += NEWEST * (sights[i].carried - opinion->carried);
+		if (opinion->windows == BASE && watch->parts[i] >= 1)
+			opinion->usual = opinion->speed;
 	}
 }
 
-/* What of its measured rate each segment has: others are the measure. 0: nobody knows. */
-static void compare_segments(const struct ds_watch *watch, double *parts)
+/* Of the segments for which there is one. */
+static double median_of(const struct ds_watch *watch, double (*of)(const struct opinion *))
 {
-	double *known = xcalloc(watch->segments, sizeof(*known)), middle;
+	double *known = xcalloc(watch->segments, sizeof(*known)), middle = 1;
 	size_t count = 0;
 
 	for (size_t i = 0; i < watch->segments; i++) {
-		const struct opinion *opinion = &watch->opinions[i];
-
-		parts[i] = opinion->windows >= BASE ? opinion->speed / opinion->usual : 0;
-		if (parts[i] > 0)
-			known[count++] = parts[i];
+		known[count] = of(&watch->opinions[i]);
+		count += known[count] > 0;
 	}
-	middle = count ? median(known, count) : 1;
-	for (size_t i = 0; i < watch->segments; i++)
-		if (parts[i] > 0)
-			parts[i] = fmax(fmin(parts[i] / middle, 1), LEAST);
+	if (count)
+		middle = median(known, count);
 	free(known);
+	return middle;
+}
+
+static double usual_of(const struct opinion *opinion)
+{
+	return opinion->usual;
+}
+
+static double change_of(const struct opinion *opinion)
+{
+	return opinion->usual > 0 ? opinion->speed / opinion->usual : 0;
+}
+
+/* What of its measured rate each segment has, with the others as the measure; 0: nobody knows. One
+ * that groups are not slow on has all of it, as far as one can see. */
+static void compare_segments(const struct ds_watch *watch, double *parts)
+{
+	double usual = median_of(watch, usual_of), others = median_of(watch, change_of);
+
+	for (size_t i = 0; i < watch->segments; i++) {
+		const struct opinion *opinion = &watch->opinions[i];
+		double as_usual = others * (opinion->usual > 0 ? opinion->usual : usual);
+		double rate = watch->env.links->segments[i].bytes_per_s;
+
+		if (opinion->windows < BASE)
+			parts[i] = 0;
+		else if (opinion->speed >= DRIFT * as_usual)
+			parts[i] = 1;
+		else
+			parts[i] = fmax(fmin(opinion->carried / (rate * as_usual), 1), LEAST);
+	}
 }
 
 static bool has_changed(struct ds_watch *watch, const double *parts)
@@ -313,22 +373,23 @@ static bool plan_again(struct ds_watch *watch, const struct schedule *schedule,
 bool ds_watch_take(struct ds_watch *watch, const struct schedule *schedule,
 		   const struct ds_window *window, struct schedule *better, struct buf *reason)
 {
-	double *best = xcalloc(watch->segments, sizeof(*best));
+	struct sight *sights = xcalloc(watch->segments, sizeof(*sights));
 	double *parts = xcalloc(watch->segments, sizeof(*parts));
 	bool found = false;
 
 	for (int p = 0; p < schedule->phases; p++)
-		take_phase(watch, schedule, p, window, best);
-	form_opinions(watch, best);
+		take_phase(watch, schedule, p, window, sights);
+	form_opinions(watch, sights);
 	compare_segments(watch, parts);
 	if (watch->dwell > 0)
 		watch->dwell--;
 	if (has_changed(watch, parts) && watch->dwell == 0) {
 		adopt_parts(watch, parts, reason);
 		found = plan_again(watch, schedule, better, reason);
-		watch->dwell = DWELL;
+		watch->changes += found;
+		watch->dwell = DWELL << (watch->changes < LONGEST ? watch->changes : LONGEST);
 	}
-	free(best);
+	free(sights);
 	free(parts);
 	return found;
 }
