@@ -35,8 +35,10 @@ char *plan_bottleneck(const struct cost_env *env, const struct cost *cost)
 	if (cost->seconds <= 0)
 		return xstrdup("none: nothing is sent");
 	if (cost->latency_s > cost->seconds / 2)
-		return xasprintf("latency, %.3g ms of messages that wait for each other",
-				 cost->latency_s * 1e3);
+		return cost->latency_s < 1
+			       ? xasprintf("latency, %.3g ms of messages in turn",
+					   cost->latency_s * 1e3)
+			       : xasprintf("latency, %.3g s of messages in turn", cost->latency_s);
 	if (cost->limit >= 0) {
 		const struct link_segment *segment = &links->segments[cost->limit];
 
@@ -173,7 +175,7 @@ static void add_rounds(struct plan_draft *draft, enum plan_kind kind, predict *c
 
 static struct schedule schedule_of_one(int world, struct partition phase)
 {
-	struct schedule schedule = { .world = world, .phases = 1, .phase = xmalloc(sizeof(phase)) };
+	struct schedule schedule = schedule_new(world, 1);
 
 	schedule.phase[0] = phase;
 	return schedule;

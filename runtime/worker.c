@@ -24,6 +24,7 @@
 #include "lib/digest.h"
 #include "lib/error.h"
 #include "lib/file.h"
+#include "lib/roster.h"
 #include "lib/limit.h"
 #include "lib/log.h"
 #include "lib/memory.h"
@@ -34,6 +35,7 @@
 #include "runtime/device/cpu.h"
 #include "runtime/job.h"
 #include "runtime/outbox.h"
+#include "runtime/probe.h"
 #include "runtime/rank.h"
 #include "runtime/transport/emulate.h"
 
@@ -179,6 +181,11 @@ static int read_job(struct worker *worker, struct job *job, struct error *err)
 	return status;
 }
 
+static int read_roster(const struct control_plan *plan, struct roster *out, struct error *err)
+{
+	return plan->plan[0] ? roster_parse(out, plan->plan, (int)plan->world, err) : 0;
+}
+
 /* The first free port of the recipe's range. */
 static int listen_in_range(const struct job *job, const char *address, uint16_t *port,
 			   int *listener, struct error *err)
@@ -231,13 +238,13 @@ static int listen_all(struct worker *worker, const struct job *job, struct error
 	return status;
 }
 
-/* None for a bench. */
+/* None for what only measures. */
 static int load_data(const struct worker *worker, const struct job *job, struct dataset *train,
 		     struct dataset *test, struct error *err)
 {
 	const struct data_format *format = PART_AS(&job->data, struct data_format);
 
-	if (worker->plan.bench.collective[0])
+	if (worker->plan.bench.collective[0] || worker->plan.probe[0])
 		return 0;
 	if (format->load(job->data.params, DATA_TRAIN, job->params.seed, train, err) < 0)
 		return -1;
@@ -291,7 +298,9 @@ static int make_hub(struct rank_env *env, struct emulator **emulator, struct err
 /* Until all have ended. */
 static void run_threads(struct worker *worker, struct rank_env *env)
 {
-	void *(*rank_life)(void *) = worker->plan.bench.collective[0] ? bench_main : rank_main;
+	void *(*rank_life)(void *) = worker->plan.bench.collective[0] ? bench_main
+				     : worker->plan.probe[0]	      ? probe_main
+								      : rank_main;
 	uint32_t started = 0;
 	int problem = 0;
 
@@ -328,10 +337,12 @@ static void *life(void *arg)
 	struct worker *worker = arg;
 	struct job job = { 0 };
 	struct dataset train = { 0 }, test = { 0 };
+	struct roster roster = { 0 };
 	struct rank_env env = { .job = &job,
 				.plan = &worker->plan,
 				.train = &train,
 				.test = &test,
+				.roster = worker->plan.plan[0] ? &roster : NULL,
 				.outbox = worker->outbox,
 				.wait_start = wait_start,
 				.arg = worker };
@@ -339,7 +350,7 @@ static void *life(void *arg)
 	struct error err;
 
 	if (allow_files(&worker->plan, &err) < 0 || read_job(worker, &job, &err) < 0 ||
-	    listen_all(worker, &job, &err) < 0 ||
+	    read_roster(&worker->plan, &roster, &err) < 0 || listen_all(worker, &job, &err) < 0 ||
 	    load_data(worker, &job, &train, &test, &err) < 0) {
 		send_failure(worker, err.text);
 	} else {
@@ -349,6 +360,7 @@ static void *life(void *arg)
 	free(peers);
 	dataset_release(&train);
 	dataset_release(&test);
+	roster_release(&roster);
 	job_release(&job);
 	pthread_mutex_lock(&worker->lock);
 	worker->ended = true;

@@ -30,6 +30,8 @@ on_a_terminal() {
 	run commands
 	assert_output "run
 resume
+probe
+plan
 ps
 status
 logs
