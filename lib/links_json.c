@@ -74,7 +74,7 @@ static void print_side(const struct links *links, const char *key, const bool *s
 	json_add(to, key, names);
 }
 
-void links_print(const struct links *links, struct buf *out)
+struct json *links_json(const struct links *links)
 {
 	struct json *json = json_object_new(), *names = json_array_new();
 	struct json *segments = json_array_new(), *compute;
@@ -101,6 +101,13 @@ void links_print(const struct links *links, struct buf *out)
 			json_add_real(compute, NULL, links->compute_s[i]);
 		json_add(json, "compute_s", compute);
 	}
+	return json;
+}
+
+void links_print(const struct links *links, struct buf *out)
+{
+	struct json *json = links_json(links);
+
 	json_print(json, 1, out);
 	json_free(json);
 }
@@ -256,19 +263,23 @@ static int read_all(struct links *out, const struct json *json, struct error *er
 	return read_compute(out, json_get(json, "compute_s"), err);
 }
 
+int links_from_json(struct links *out, const struct json *json, struct error *err)
+{
+	struct links links = { 0 };
+
+	if (read_all(&links, json, err) < 0) {
+		links_release(&links);
+		return -1;
+	}
+	*out = links;
+	return 0;
+}
+
 int links_parse(struct links *out, const char *text, size_t length, struct error *err)
 {
 	struct json *json = json_parse(text, length, err);
-	struct links links = { 0 };
-	int status;
+	int status = json ? links_from_json(out, json, err) : -1;
 
-	if (!json)
-		return -1;
-	status = read_all(&links, json, err);
 	json_free(json);
-	if (status == 0)
-		*out = links;
-	else
-		links_release(&links);
 	return status;
 }
