@@ -29,6 +29,7 @@ enum flag_set {
 	FLAG_RECIPE = 1 << 15,
 	FLAG_DATA = 1 << 16,
 	FLAG_SAMPLE = 1 << 17,
+	FLAG_LINKS = 1 << 18,
 	FLAG_EMULATE = 1 << 19,
 	FLAG_PROBE = 1 << 20,
 	FLAG_PLAN = 1 << 21,

@@ -11,6 +11,7 @@
 #include "lib/file.h"
 #include "lib/memory.h"
 #include "lib/recipe.h"
+#include "runtime/sync/auto.h"
 #include "runtime/transport/emulate.h"
 #include "runtime/transport/transport.h"
 
@@ -148,6 +149,17 @@ static void read_flags(struct job_load *load, const struct flags *flags)
 	if (flags->data)
 		settings_set(&load->given, "data.test", flags->data,
 			     (struct place){ .file = "--data" });
+	if (flags->links)
+		settings_set(&load->given, "plan.links", flags->links,
+			     (struct place){ .file = "--links" });
+}
+
+static void resolve(struct job_load *load)
+{
+	job_read(&load->job, &load->given, &load->resolved, &load->problems);
+	if (load->trained)
+		job_begun(&load->job);
+	job_rows(&load->job, check_row, load);
 }
 
 /* The file of the emulated links, if it is there at all. */
@@ -170,13 +182,19 @@ static void check_emulation(struct job_load *load)
 static int judge(struct job_load *load, const char *path, const struct flags *flags)
 {
 	read_flags(load, flags);
-	job_read(&load->job, &load->given, &load->resolved, &load->problems);
-	if (load->trained)
-		job_begun(&load->job);
-	job_rows(&load->job, check_row, load);
+	resolve(load);
 	check_emulation(load);
 	sort_problems(&load->problems, path);
 	return load->problems.count ? -1 : 0;
+}
+
+void job_load_settle(struct job_load *load, const struct plan *plan)
+{
+	job_expand(&load->given);
+	sync_settle(&load->given, plan);
+	job_release(&load->job);
+	settings_release(&load->resolved);
+	resolve(load);
 }
 
 int job_load(struct job_load *load, const char *path, const struct flags *flags)

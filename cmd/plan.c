@@ -380,7 +380,7 @@ const struct command plan_command = {
 	.least = 0,
 	.most = 1,
 	.operand_kind = OPERAND_FILE,
-	.flags = FLAG_HOSTS | FLAG_SET | FLAG_PLAN | FLAG_JSON,
+	.flags = FLAG_HOSTS | FLAG_SET | FLAG_LINKS | FLAG_PLAN | FLAG_JSON,
 	.summary = "Say who should synchronise with whom on a network",
 	.details =
 		"Predicts the seconds of a training step for rings, trees, halving and doubling, "

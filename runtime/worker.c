@@ -24,6 +24,7 @@
 #include "lib/digest.h"
 #include "lib/error.h"
 #include "lib/file.h"
+#include "lib/roster.h"
 #include "lib/limit.h"
 #include "lib/log.h"
 #include "lib/memory.h"
@@ -180,6 +181,11 @@ static int read_job(struct worker *worker, struct job *job, struct error *err)
 	return status;
 }
 
+static int read_roster(const struct control_plan *plan, struct roster *out, struct error *err)
+{
+	return plan->plan[0] ? roster_parse(out, plan->plan, (int)plan->world, err) : 0;
+}
+
 /* The first free port of the recipe's range. */
 static int listen_in_range(const struct job *job, const char *address, uint16_t *port,
 			   int *listener, struct error *err)
@@ -331,10 +337,12 @@ static void *life(void *arg)
 	struct worker *worker = arg;
 	struct job job = { 0 };
 	struct dataset train = { 0 }, test = { 0 };
+	struct roster roster = { 0 };
 	struct rank_env env = { .job = &job,
 				.plan = &worker->plan,
 				.train = &train,
 				.test = &test,
+				.roster = worker->plan.plan[0] ? &roster : NULL,
 				.outbox = worker->outbox,
 				.wait_start = wait_start,
 				.arg = worker };
@@ -342,7 +350,7 @@ static void *life(void *arg)
 	struct error err;
 
 	if (allow_files(&worker->plan, &err) < 0 || read_job(worker, &job, &err) < 0 ||
-	    listen_all(worker, &job, &err) < 0 ||
+	    read_roster(&worker->plan, &roster, &err) < 0 || listen_all(worker, &job, &err) < 0 ||
 	    load_data(worker, &job, &train, &test, &err) < 0) {
 		send_failure(worker, err.text);
 	} else {
@@ -352,6 +360,7 @@ static void *life(void *arg)
 	free(peers);
 	dataset_release(&train);
 	dataset_release(&test);
+	roster_release(&roster);
 	job_release(&job);
 	pthread_mutex_lock(&worker->lock);
 	worker->ended = true;

@@ -4,7 +4,8 @@
 #define STRATEGIES(X) \
 	X(bsp)        \
 	X(local_sgd)  \
-	X(ds_sync)
+	X(ds_sync)    \
+	X(auto)
 
 #define DECLARE(name) extern const struct sync_strategy sync_##name;
 #define ENTRY(name)   &sync_##name.entry,

@@ -17,9 +17,14 @@
 #include "runtime/device/cpu.h"
 #include "runtime/transport/transport.h"
 
+static const char *const orders[] = { "given", "planned", NULL };
+
 const struct opt sync_options[] = {
 	{ "allreduce", OPT_CHOICE, offsetof(struct sync_params, allreduce), "auto",
 	  "how sums are formed", .choices = coll_algorithm_names },
+	{ "order", OPT_CHOICE, offsetof(struct sync_params, order), "given",
+	  "how ranks stand in a ring: as they are numbered, or as the plan has it",
+	  .choices = orders },
 	{ "bucket", OPT_BYTES, offsetof(struct sync_params, bucket_bytes), "1MiB",
 	  "gradients are exchanged in pieces of at least this size", .min = 1024, .max = 1e12 },
 	{ 0 }

@@ -72,9 +72,13 @@ struct sync_strategy {
 
 enum { SYNC_ARRAYS = 8 };
 
+/* In which order all ranks stand in a ring. */
+enum sync_order { SYNC_ORDER_GIVEN, SYNC_ORDER_PLANNED };
+
 /* Options common to all strategies: they stand beside the strategy's own in `sync:`. */
 struct sync_params {
 	int allreduce; /* enum coll_algorithm */
+	int order;     /* enum sync_order */
 	size_t bucket_bytes;
 };
 

@@ -169,6 +169,18 @@ static void train(struct run *run, const char *strategy, const char *compressor,
 	part_release(&parts[1]);
 }
 
+/* From `s` on, the first that trains itself: one that the plan chooses does not. */
+static size_t next(size_t s)
+{
+	for (; sync_strategies.entries[s]; s++) {
+		struct part part = { .entry = sync_strategies.entries[s] };
+
+		if (!PART_AS(&part, struct sync_strategy)->chosen_by_plan)
+			break;
+	}
+	return s;
+}
+
 /* Ranks that need not have the same weights have nearly the same: they are as far apart as a step
  * or two bring them. */
 static void check_agreement(const struct sync_strategy *strategy, const struct run *run, int world)
@@ -203,7 +215,7 @@ static void check_pair(const struct entry *strategy, const struct entry *compres
 static void ranks_agree_and_runs_repeat(void **state)
 {
 	(void)state;
-	for (size_t s = 0; sync_strategies.entries[s]; s++)
+	for (size_t s = next(0); sync_strategies.entries[s]; s = next(s + 1))
 		for (size_t c = 0; compressors.entries[c]; c++)
 			for (size_t w = 0; w < ARRAY_SIZE(worlds); w++)
 				if (go_together(sync_strategies.entries[s], compressors.entries[c]))
@@ -214,7 +226,7 @@ static void ranks_agree_and_runs_repeat(void **state)
 static void every_strategy_approaches_the_solution(void **state)
 {
 	(void)state;
-	for (size_t s = 0; sync_strategies.entries[s]; s++) {
+	for (size_t s = next(0); sync_strategies.entries[s]; s = next(s + 1)) {
 		for (size_t w = 0; w < ARRAY_SIZE(worlds); w++) {
 			struct run run = { 0 };
 
@@ -230,7 +242,7 @@ static void every_strategy_approaches_the_solution(void **state)
 static void ranks_with_equal_samples_train_as_one(void **state)
 {
 	(void)state;
-	for (size_t s = 0; sync_strategies.entries[s]; s++) {
+	for (size_t s = next(0); sync_strategies.entries[s]; s = next(s + 1)) {
 		struct run alone = { 0 };
 
 		train(&alone, "bsp", "none", 1);
@@ -266,7 +278,7 @@ static void other_strategies_send_other_amounts_than_bsp(void **state)
 	(void)state;
 	train(&bsp, "bsp", "none", 4);
 	assert_int_equal(bsp.sent, (uint64_t)STEPS * COUNT * sizeof(float) * 2 * 3 / 4);
-	for (size_t s = 0; sync_strategies.entries[s]; s++) {
+	for (size_t s = next(0); sync_strategies.entries[s]; s = next(s + 1)) {
 		struct run run = { .algorithm = COLL_RING };
 
 		if (strcmp(sync_strategies.entries[s]->name, "bsp") == 0)
@@ -292,7 +304,7 @@ static void local_sgd_averages_once_in_a_period(void **state)
 static void every_transport_gives_the_same_bits(void **state)
 {
 	(void)state;
-	for (size_t s = 0; sync_strategies.entries[s]; s++) {
+	for (size_t s = next(0); sync_strategies.entries[s]; s = next(s + 1)) {
 		const char *name = sync_strategies.entries[s]->name;
 		struct part strategy = part_default(&sync_strategies, name);
 		struct part compressor = part_default(&compressors, "none");
