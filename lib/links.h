@@ -12,6 +12,8 @@ struct buf;
 struct error;
 struct json;
 
+enum { LINKS_HOSTS = 4096 }; /* at most: pairs grow with the square */
+
 /* One way from a host to another, with nothing else under way. */
 struct link_pair {
 	double rtt_s, rtt_min_s; /* median and least round trip; NAN: unknown */

@@ -12,8 +12,6 @@
 #include "lib/links.h"
 #include "lib/memory.h"
 
-enum { HOSTS_MAX = 4096 }; /* pairs grow with the square */
-
 /* The matrices of links.json, one for each number of a pair. */
 static const struct column {
 	const char *key;
@@ -216,8 +214,8 @@ static int read_hosts(struct links *out, const struct json *json, struct error *
 	size_t hosts = json_size(json);
 	const char **names;
 
-	if (hosts == 0 || hosts > HOSTS_MAX)
-		return error_set(err, "'hosts' is not a list of 1 to %d names", HOSTS_MAX);
+	if (hosts == 0 || hosts > LINKS_HOSTS)
+		return error_set(err, "'hosts' is not a list of 1 to %d names", LINKS_HOSTS);
 	names = xcalloc(hosts, sizeof(*names));
 	for (size_t i = 0; i < hosts; i++) {
 		names[i] = json_text(json_at(json, i));
