@@ -288,7 +288,7 @@ const struct command bench_command = {
 	.most = 1,
 	.operand_kind = OPERAND_WORD,
 	.words = bench_kind_names,
-	.flags = FLAG_HOSTS | FLAG_SET | FLAG_SIZES | FLAG_FANOUT | FLAG_JSON,
+	.flags = FLAG_HOSTS | FLAG_EMULATE | FLAG_SET | FLAG_SIZES | FLAG_FANOUT | FLAG_JSON,
 	.summary = "Measure a collective on some hosts",
 	.details =
 		"COLLECTIVE is allreduce, reduce_scatter, allgather, broadcast or sendrecv. "

@@ -10,6 +10,7 @@
 #include "lib/error.h"
 #include "lib/hosts.h"
 #include "lib/json.h"
+#include "lib/log.h"
 #include "lib/memory.h"
 #include "lib/units.h"
 
@@ -144,6 +145,18 @@ static size_t check_hosts(struct job_load *load)
 	return ranks;
 }
 
+/* Labels 1 to 4 were hardly meant to be five classes. */
+static void warn_of_labels(const struct dataset *data)
+{
+	if (data->classes == 0 || !data->targets)
+		return;
+	for (size_t i = 0; i < data->count * data->labels; i++)
+		if (data->targets[i] < 1)
+			return;
+	log_warn("no training sample has label 0, but labels count from 0: there are %zu classes",
+		 data->classes);
+}
+
 /* For the data as far as it has to be read; NULL after a problem. */
 static struct model *check_model(struct job_load *load, size_t ranks)
 {
@@ -158,6 +171,7 @@ static struct model *check_model(struct job_load *load, size_t ranks)
 			     err.text);
 		return NULL;
 	}
+	warn_of_labels(&data);
 	model = job_load_model(load, &data, ranks);
 	dataset_release(&data);
 	return model;
@@ -191,7 +205,7 @@ const struct command check_command = {
 	.least = 1,
 	.most = 1,
 	.operand_kind = OPERAND_FILE,
-	.flags = FLAG_HOSTS | FLAG_SET | FLAG_PRINT | FLAG_JSON,
+	.flags = FLAG_HOSTS | FLAG_EMULATE | FLAG_SET | FLAG_PRINT | FLAG_JSON,
 	.summary = "Say what is wrong with a recipe, all at once",
 	.details =
 		"Starts nothing and connects to nothing. Of a good recipe, shows the layers of the "

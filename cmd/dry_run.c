@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "cmd/flags.h"
+#include "cmd/job_load.h"
 #include "cmd/output.h"
 #include "cmd/train.h"
 #include "lib/json.h"
@@ -39,6 +40,12 @@ static void print_files(const struct provision_files *files)
 	       files->entries[0].digest);
 }
 
+/* Then there is no plan before that. */
+static bool measures(const struct train *train)
+{
+	return train->plan.source == TRAIN_LINKS_PROBE;
+}
+
 static void print_text(const struct train *train)
 {
 	size_t rank = 0;
@@ -57,6 +64,11 @@ static void print_text(const struct train *train)
 	}
 	if (hosts_remote(&train->hosts))
 		print_files(&train->files);
+	if (measures(train))
+		printf("links between %zu hosts: measured first, for about %g s\n",
+		       train->hosts.count, train->load->job.plan.probe_s);
+	if (train->plan.why)
+		printf("plan: %s\n", train->plan.why);
 }
 
 static struct json *host_json(const struct host *host, size_t first_rank)
@@ -97,6 +109,10 @@ static void print_json(const struct train *train)
 	json_add_count(result, "world", rank);
 	json_add(result, "hosts", hosts);
 	json_add(result, "files", files);
+	if (measures(train))
+		json_add_real(result, "probe_s", train->load->job.plan.probe_s);
+	if (train->plan.roster.world)
+		json_add(result, "plan", plan_json(&train->plan.roster.plan));
 	output_json(result);
 	json_free(result);
 }

@@ -3,12 +3,9 @@
 #include <stdio.h>
 
 #include "cmd/cmd.h"
-#include "cmd/job_load.h"
 #include "cmd/output.h"
 #include "cmd/trained.h"
-#include "lib/error.h"
 #include "lib/json.h"
-#include "lib/log.h"
 #include "lib/table.h"
 #include "runtime/evaluate.h"
 
@@ -57,41 +54,23 @@ static void print_text(const struct trained *trained, const struct evaluation *e
 	table_release(&table);
 }
 
-static int eval_model(const struct trained *trained, const struct flags *flags)
+static int print_evaluation(const struct trained *trained, const struct job *job,
+			    const struct flags *flags, struct error *err)
 {
-	struct job_load load = { .trained = true };
 	struct evaluation evaluation;
-	struct error err;
-	int status = EXIT_USAGE;
 
-	if (job_load(&load, trained->recipe, flags) < 0) {
-		job_load_report(&load);
-	} else if (evaluate_file(&evaluation, &load.job, trained->model, &err) < 0) {
-		log_error("%s", err.text);
-		status = EXIT_FAILED;
-	} else {
-		if (flags->json)
-			print_json(trained, &evaluation);
-		else
-			print_text(trained, &evaluation);
-		status = EXIT_DONE;
-	}
-	job_load_release(&load);
-	return status;
+	if (evaluate_file(&evaluation, job, trained->model, err) < 0)
+		return -1;
+	if (flags->json)
+		print_json(trained, &evaluation);
+	else
+		print_text(trained, &evaluation);
+	return 0;
 }
 
 static int eval(const struct flags *flags)
 {
-	struct trained trained = { 0 };
-	struct error err;
-	int status = trained_find(&trained, flags->operands[0], flags->recipe, &err);
-
-	if (status == EXIT_DONE)
-		status = eval_model(&trained, flags);
-	else
-		log_error("%s", err.text);
-	trained_release(&trained);
-	return status;
+	return trained_run(flags, print_evaluation);
 }
 
 const struct command eval_command = {

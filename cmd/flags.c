@@ -26,6 +26,10 @@ static const struct flag table[] = {
 	{ FLAG_SET,
 	  { "set", OPT_TEXT, TO(set), "", "give a key of the recipe another value; repeatable" },
 	  "KEY=VALUE" },
+	{ FLAG_EMULATE,
+	  { "emulate", OPT_TEXT, TO(emulate), "",
+	    "act out a network on this machine: a topology, links.json or rates" },
+	  "FILE" },
 	{ FLAG_RUN_DIR,
 	  { "run-dir", OPT_TEXT, TO(run_dir), "", "directory of the run; default: runs/NAME" },
 	  "DIR" },
@@ -53,6 +57,10 @@ static const struct flag table[] = {
 	{ FLAG_SAMPLE,
 	  { "seed", OPT_COUNT, TO(seed), "0", "of what is drawn", .min = 0, .max = 1e15 },
 	  "COUNT" },
+	{ FLAG_LINKS,
+	  { "links", OPT_TEXT, TO(links), "",
+	    "what the network carries: as dstrain probe saved it, a topology, or a table" },
+	  "FILE" },
 	{ FLAG_FANOUT,
 	  { "fanout", OPT_COUNT, TO(fanout), "32", "hosts to act on at the same time", .min = 1,
 	    .max = 1024 },
@@ -77,6 +85,46 @@ static const struct flag table[] = {
 	    .min = 0, .max = 100000 },
 	  "COUNT",
 	  'n' },
+	{ FLAG_PLAN,
+	  { "rtt", OPT_TEXT, TO(rtt), "", "round trips in ms, where --links is a table of rates" },
+	  "FILE" },
+	{ FLAG_PLAN,
+	  { "bytes", OPT_BYTES, TO(plan_bytes), "0",
+	    "size of the parameters; default: those of the recipe, or 4MiB", .min = 0,
+	    .max = 1e15 },
+	  "SIZE" },
+	{ FLAG_PLAN,
+	  { "compute", OPT_SECONDS, TO(compute_s), "0s",
+	    "of a step without communication; default: what FILE says, or nothing", .min = 0,
+	    .max = 86400 },
+	  "TIME" },
+	{ FLAG_PLAN,
+	  { "period", OPT_COUNT, TO(period), "8", "steps within which averages are exact", .min = 1,
+	    .max = 1024 },
+	  "COUNT" },
+	{ FLAG_PLAN,
+	  { "search", OPT_SECONDS, TO(search_s), "1s", "look for better orders at most so long",
+	    .min = 0, .max = 86400 },
+	  "TIME" },
+	{ FLAG_PROBE,
+	  { "save", OPT_TEXT, TO(save), "", "write what was measured there, as dstrain-links(5)" },
+	  "FILE" },
+	{ FLAG_PROBE,
+	  { "against", OPT_TEXT, TO(against), "", "say what has changed since that was written" },
+	  "FILE" },
+	{ FLAG_PROBE,
+	  { "seconds", OPT_SECONDS, TO(probe_s), "0s",
+	    "measure for about so long; default: as long as it takes", .min = 0, .max = 86400 },
+	  "TIME" },
+	{ FLAG_PROBE,
+	  { "bytes", OPT_BYTES, TO(probe_bytes), "0", "send about so much; default: no limit" },
+	  "SIZE" },
+	{ FLAG_PROBE,
+	  { "concurrent", OPT_COUNT, TO(concurrent), "0", "flows at once; default: any number",
+	    .min = 0, .max = 1e6 },
+	  "COUNT" },
+	{ FLAG_PROBE, SWITCH("pairs-only", pairs_only, "do not look for what flows share") },
+	{ FLAG_PROBE, SWITCH("ssh-only", ssh_only, "measure nothing: only say who reaches whom") },
 	{ FLAG_DRY_RUN, SWITCH("dry-run", dry_run, "show what would be done, and do nothing") },
 	{ FLAG_GRACE,
 	  { "grace", OPT_SECONDS, TO(grace_s), "30s",
@@ -126,6 +174,12 @@ const struct flag *flags_next(const struct command *command, const struct flag *
 	return NULL;
 }
 
+/* As messages name it. Caller frees. */
+static char *name_of(const struct flag *flag)
+{
+	return xasprintf("--%s", flag->opt.key);
+}
+
 static void report_unknown(struct reading *r, const char *name)
 {
 	const char *names[ARRAY_SIZE(table)];
@@ -146,6 +200,7 @@ static void report_unknown(struct reading *r, const char *name)
 static void give(struct reading *r, const struct flag *flag, const char *value)
 {
 	struct setting *entry;
+	char *key;
 
 	if (!value && flag->opt.type == OPT_BOOL)
 		value = "yes";
@@ -162,9 +217,11 @@ static void give(struct reading *r, const struct flag *flag, const char *value)
 		r->flags->set[r->flags->set_count++] = value;
 		return;
 	}
-	settings_remove(&r->given, flag->opt.key);
-	entry = settings_add(&r->given, flag->opt.key, SETTING_SCALAR, place);
+	key = name_of(flag);
+	settings_remove(&r->given, key);
+	entry = settings_add(&r->given, key, SETTING_SCALAR, place);
 	setting_add_value(entry, value, strlen(value));
+	free(key);
 }
 
 static void read_long(struct reading *r, const char *text)
@@ -246,9 +303,12 @@ int flags_read(struct flags *flags, const struct command *command, int argc, cha
 	read_words(&r);
 	for (const struct flag *f = NULL; (f = flags_next(command, f));) {
 		struct opt rows[] = { f->opt, { 0 } };
+		char *key = name_of(f);
 
+		rows[0].key = key;
 		if (f->member != FLAG_SET)
 			opt_read(rows, &r.given, "", flags, &resolved, &r.problems);
+		free(key);
 	}
 	check_operands(&r);
 	count = r.problems.count;

@@ -29,6 +29,10 @@ enum flag_set {
 	FLAG_RECIPE = 1 << 15,
 	FLAG_DATA = 1 << 16,
 	FLAG_SAMPLE = 1 << 17,
+	FLAG_LINKS = 1 << 18,
+	FLAG_EMULATE = 1 << 19,
+	FLAG_PROBE = 1 << 20,
+	FLAG_PLAN = 1 << 21,
 };
 
 /* What was given, or the defaults. Texts that were not given are NULL. */
@@ -38,7 +42,14 @@ struct flags {
 	const char **set; /* KEY=VALUE in order, from argv */
 	size_t set_count;
 
-	char *hosts, *run_dir, *recipe, *data, *prompt;
+	char *hosts, *run_dir, *recipe, *data, *prompt, *emulate;
+	char *links, *rtt;
+	double compute_s, search_s; /* compute_s 0: not given */
+	size_t plan_bytes, period;  /* plan_bytes 0: not given */
+	char *save, *against;
+	size_t probe_bytes, concurrent;
+	double probe_s;
+	bool pairs_only, ssh_only;
 	size_t fanout;
 	size_t tokens, top_k, seed;
 	double temperature;

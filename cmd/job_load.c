@@ -11,6 +11,9 @@
 #include "lib/file.h"
 #include "lib/memory.h"
 #include "lib/recipe.h"
+#include "runtime/sync/auto.h"
+#include "runtime/transport/emulate.h"
+#include "runtime/transport/transport.h"
 
 /* One of the problems' lines. */
 struct line {
@@ -89,6 +92,45 @@ static void check_row(void *arg, const char *prefix, const struct opt *row, void
 	free(key);
 }
 
+/* What belongs to another transport would be unknown to this one. */
+static void choose_transport(struct settings *given, const struct entry *chosen)
+{
+	job_expand(given);
+	for (size_t i = 0; transports.entries[i]; i++)
+		for (const struct opt *row = transports.entries[i]->options;
+		     row && row->key && transports.entries[i] != chosen; row++) {
+			char *key = xasprintf("transport.%s", row->key);
+
+			settings_remove(given, key);
+			free(key);
+		}
+	settings_set(given, "transport.name", chosen->name, (struct place){ .file = "--emulate" });
+}
+
+/* --emulate: ranks as threads of this machine, as many as the network has room for. */
+static void emulate(struct settings *given, const char *path)
+{
+	static const struct place place = { .file = "--emulate" };
+	struct problems ignored = { 0 }; /* they will be found again */
+	struct error err;
+	size_t ranks;
+
+	for (size_t i = 0; transports.entries[i]; i++) {
+		const struct entry *entry = transports.entries[i];
+
+		if (((const struct transport *)(const void *)entry)->threads)
+			choose_transport(given, entry);
+	}
+	settings_set(given, "transport.emulate", path, place);
+	if (emulator_room(&ranks, path, NULL, &ignored, &err) == 0) {
+		char *hosts = xasprintf("local:%zu", ranks);
+
+		settings_set(given, "hosts", hosts, place);
+		free(hosts);
+	}
+	problems_release(&ignored);
+}
+
 static void read_flags(struct job_load *load, const struct flags *flags)
 {
 	static const struct place place = { .file = "--set" };
@@ -99,23 +141,60 @@ static void read_flags(struct job_load *load, const struct flags *flags)
 		if (recipe_set(&load->given, flags->set[i], &err) < 0)
 			problems_add(&load->problems, place, "%s", err.text);
 	}
+	if (flags->emulate)
+		emulate(&load->given, flags->emulate);
 	if (flags->hosts)
 		settings_set(&load->given, "hosts", flags->hosts,
 			     (struct place){ .file = "--hosts" });
 	if (flags->data)
 		settings_set(&load->given, "data.test", flags->data,
 			     (struct place){ .file = "--data" });
+	if (flags->links)
+		settings_set(&load->given, "plan.links", flags->links,
+			     (struct place){ .file = "--links" });
+}
+
+static void resolve(struct job_load *load)
+{
+	job_read(&load->job, &load->given, &load->resolved, &load->problems);
+	if (load->trained)
+		job_begun(&load->job);
+	job_rows(&load->job, check_row, load);
+}
+
+/* The file of the emulated links, if it is there at all. */
+static void check_emulation(struct job_load *load)
+{
+	const struct job_params *params = &load->job.params;
+	size_t before = load->problems.count;
+	struct error err;
+
+	if (!params->emulate || !file_exists(params->emulate))
+		return;
+	if (emulator_room(&load->room, params->emulate, params->emulate_rtt, &load->problems,
+			  &err) < 0 &&
+	    load->problems.count == before)
+		problems_add(&load->problems,
+			     settings_find(&load->resolved, "transport.emulate")->value_place,
+			     "transport.emulate: %s", err.text);
 }
 
 static int judge(struct job_load *load, const char *path, const struct flags *flags)
 {
 	read_flags(load, flags);
-	job_read(&load->job, &load->given, &load->resolved, &load->problems);
-	if (load->trained)
-		job_begun(&load->job);
-	job_rows(&load->job, check_row, load);
+	resolve(load);
+	check_emulation(load);
 	sort_problems(&load->problems, path);
 	return load->problems.count ? -1 : 0;
+}
+
+void job_load_settle(struct job_load *load, const struct plan *plan)
+{
+	job_expand(&load->given);
+	sync_settle(&load->given, plan);
+	job_release(&load->job);
+	settings_release(&load->resolved);
+	resolve(load);
 }
 
 int job_load(struct job_load *load, const char *path, const struct flags *flags)
@@ -146,6 +225,9 @@ int job_load_fits(const struct job_load *load, size_t ranks, struct error *err)
 {
 	size_t batch = load->job.params.batch; /* 0: it was refused already */
 
+	if (load->room && load->room < ranks)
+		return error_set(err, "transport.emulate: '%s' has room for %zu ranks, not for %zu",
+				 load->job.params.emulate, load->room, ranks);
 	return batch >= ranks || batch == 0
 		       ? 0
 		       : error_set(err, "train.batch: %zu is fewer samples than the %zu ranks",

@@ -10,26 +10,31 @@
 struct error;
 struct flags;
 struct model;
+struct plan;
 
 struct job_load {
 	bool trained;		  /* in: there is a checkpoint (job_begun) */
-	struct settings given;	  /* the recipe with --set, --hosts and --data */
+	struct settings given;	  /* the recipe with --set, --hosts, --data and --links */
 	struct settings resolved; /* the same with every default: itself a recipe */
 	struct job job;
 	struct problems problems; /* what is wrong, in the order of the lines */
 	double sample_bytes;	  /* of all training samples; set by job_load_model */
+	size_t room;		  /* ranks of the emulated network; 0: none */
 };
 
 /*
- * Reads the recipe at `path`, then --set, --hosts and --data, and judges it all: keys, values, data
- * files. Returns 0, or -1 with at least one problem (a file that cannot be read is one, too).
- * `load` must be zeroed but for `trained`, and is releasable whatever happened. Borrows `path` and
- * `flags`.
+ * Reads the recipe at `path`, then --set, --emulate, --hosts, --data and --links, and judges it
+ * all: keys, values, files. Returns 0, or -1 with at least one problem (a file that cannot be read
+ * is one, too). `load` must be zeroed but for `trained`, and is releasable whatever happened.
+ * Borrows `path` and `flags`.
  */
 int job_load(struct job_load *load, const char *path, const struct flags *flags);
 /* The same from text; `name` stands for the file, and is borrowed. */
 int job_load_text(struct job_load *load, const char *text, const char *name,
 		  const struct flags *flags);
+/* Of a good recipe that leaves its strategy to the plan: what was chosen takes its place. NULL:
+ * there is no plan. */
+void job_load_settle(struct job_load *load, const struct plan *plan);
 /* Whether the recipe can be trained by so many ranks. */
 int job_load_fits(const struct job_load *load, size_t ranks, struct error *err);
 /*

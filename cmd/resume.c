@@ -2,6 +2,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cmd/cmd.h"
 #include "cmd/job_load.h"
@@ -73,40 +74,96 @@ static void say_complete(const struct train *train)
 		 train->rundir.path, train->load->job.params.steps ? "steps" : "epochs");
 }
 
+/* The plan is that of the run, unless somebody asks for another. */
+static bool plans_anew(const struct flags *flags)
+{
+	for (size_t i = 0; i < flags->set_count; i++)
+		if (strncmp(flags->set[i], "plan.", 5) == 0)
+			return true;
+	return false;
+}
+
+static int prepare_plan(struct train *train, struct error *err)
+{
+	return plans_anew(train->flags) ? train_plan_prepare(train, err)
+					: train_plan_restore(train, err);
+}
+
+/* What a run directory says of how it trains. */
+static const char *const records[] = { "recipe.yaml", "hosts.yaml", "links.json", "plan.json" };
+
+struct before {
+	bool there;
+	struct buf text;
+};
+
+static int read_before(const struct train *train, struct before *before, struct error *err)
+{
+	int status = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(records) && status == 0; i++) {
+		char *path = rundir_file(&train->rundir, records[i]);
+
+		before[i].there = file_exists(path);
+		if (before[i].there)
+			status = file_read(&before[i].text, path, SIZE_MAX / 2, err);
+		free(path);
+	}
+	return status;
+}
+
+static void put_back(const struct train *train, const struct before *before)
+{
+	struct error err;
+
+	for (size_t i = 0; i < ARRAY_SIZE(records); i++) {
+		char *path = rundir_file(&train->rundir, records[i]);
+
+		if (!before[i].there)
+			unlink(path);
+		else if (rundir_write(&train->rundir, records[i], before[i].text.data,
+				      before[i].text.length, &err) < 0)
+			log_warn("%s", err.text);
+		free(path);
+	}
+}
+
 /* A changed recipe stays recorded only if training with it got as far as a checkpoint. */
 static int go_on(struct train *train)
 {
-	static const char *const names[] = { "recipe.yaml", "hosts.yaml" };
-	struct buf before[ARRAY_SIZE(names)] = { 0 };
-	int status = EXIT_FAILED, got = 0;
+	struct before before[ARRAY_SIZE(records)] = { 0 };
+	int status = EXIT_FAILED;
 	struct error err;
 
-	for (size_t i = 0; i < ARRAY_SIZE(names) && got == 0; i++) {
-		char *path = rundir_file(&train->rundir, names[i]);
-
-		got = file_read(&before[i], path, SIZE_MAX / 2, &err);
-		free(path);
-	}
-	if (got < 0 || train_record(train, &err) < 0)
+	if (read_before(train, before, &err) < 0) {
 		log_error("%s", err.text);
-	else
-		status = train_launch(train);
-	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
-		if (got == 0 && status != EXIT_DONE && train->saved_step == train->restore.step &&
-		    rundir_write(&train->rundir, names[i], before[i].data, before[i].length, &err))
-			log_warn("%s", err.text);
-		buf_release(&before[i]);
+	} else {
+		status = plans_anew(train->flags) ? train_plan_make(train) : EXIT_DONE;
+		if (status == EXIT_DONE && train_record(train, &err) < 0) {
+			log_error("%s", err.text);
+			status = EXIT_FAILED;
+		}
+		if (status == EXIT_DONE)
+			status = train_launch(train);
+		if (status != EXIT_DONE && train->saved_step <= train->restore.step)
+			put_back(train, before);
 	}
+	for (size_t i = 0; i < ARRAY_SIZE(records); i++)
+		buf_release(&before[i].text);
 	return status;
 }
 
 static int find_checkpoint(struct train *train, struct error *err)
 {
 	char *checkpoints = rundir_file(&train->rundir, "checkpoints");
+	struct error why;
 
-	train->restore_dir = collect_newest(checkpoints, &train->restore, err);
+	train->restore_dir = collect_newest(checkpoints, &train->restore, &why);
 	free(checkpoints);
-	return train->restore_dir ? 0 : -1;
+	if (train->restore_dir)
+		return 0;
+	return error_set(err, "%s; to start anew: dstrain run %s/recipe.yaml --run-dir ANOTHER",
+			 why.text, train->rundir.path);
 }
 
 static int start(struct train *train)
@@ -120,7 +177,8 @@ static int start(struct train *train)
 		log_error("%s", err.text);
 		return EXIT_USAGE;
 	}
-	if (find_checkpoint(train, &err) < 0 || train_files(train, &err) < 0) {
+	if (find_checkpoint(train, &err) < 0 || prepare_plan(train, &err) < 0 ||
+	    train_files(train, &err) < 0) {
 		log_error("%s", err.text);
 		return EXIT_FAILED;
 	}

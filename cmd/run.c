@@ -29,24 +29,37 @@ static bool model_is_good(struct job_load *load, size_t ranks)
 	return model;
 }
 
+/* Plans only with links that are known. */
+static int dry_run(struct train *train)
+{
+	int status = train->plan.source == TRAIN_LINKS_PROBE ? EXIT_DONE : train_plan_choose(train);
+
+	if (status == EXIT_DONE)
+		train_dry_run(train);
+	return status;
+}
+
 static int start(struct train *train)
 {
 	const struct job_params *params = &train->load->job.params;
 	const struct flags *flags = train->flags;
 	struct error err;
+	int status;
 
-	if (train_hosts(train, params->hosts, &err) < 0)
+	if (train_hosts(train, params->hosts, &err) < 0 || train_plan_prepare(train, &err) < 0)
 		return fail(EXIT_USAGE, &err);
 	if (!model_is_good(train->load, hosts_slots(&train->hosts)))
 		return EXIT_USAGE;
 	if (train_files(train, &err) < 0)
 		return fail(EXIT_FAILED, &err);
-	if (flags->dry_run) {
-		train_dry_run(train);
-		return EXIT_DONE;
-	}
-	if (rundir_create(&train->rundir, flags->run_dir, params->name, &err) < 0 ||
-	    train_record(train, &err) < 0)
+	if (flags->dry_run)
+		return dry_run(train);
+	if (rundir_create(&train->rundir, flags->run_dir, params->name, &err) < 0)
+		return fail(EXIT_FAILED, &err);
+	status = train_plan_make(train);
+	if (status != EXIT_DONE)
+		return status;
+	if (train_record(train, &err) < 0)
 		return fail(EXIT_FAILED, &err);
 	return train_launch(train);
 }
@@ -75,13 +88,13 @@ const struct command run_command = {
 	.least = 1,
 	.most = 1,
 	.operand_kind = OPERAND_FILE,
-	.flags = FLAG_HOSTS | FLAG_SET | FLAG_RUN_DIR | FLAG_FANOUT | FLAG_DRY_RUN | FLAG_JSON |
-		 FLAG_GRACE | FLAG_DETACH,
+	.flags = FLAG_HOSTS | FLAG_EMULATE | FLAG_SET | FLAG_LINKS | FLAG_RUN_DIR | FLAG_FANOUT |
+		 FLAG_DRY_RUN | FLAG_JSON | FLAG_GRACE | FLAG_DETACH,
 	.summary = "Train what a recipe says",
-	.details =
-		"Copies itself and the data to the hosts where they lack it, starts a worker per "
-		"slot, trains, and leaves model, metrics and logs in the run directory. Ctrl-C "
-		"finishes the step, saves a checkpoint and ends; a second one within a second "
-		"aborts.",
+	.details = "Copies itself and the data to the hosts where they lack it, measures the links "
+		   "between them if that makes a difference to the recipe, starts a worker per "
+		   "slot, trains, and leaves model, metrics and logs in the run directory. Ctrl-C "
+		   "finishes the step, saves a checkpoint and ends; a second one within a second "
+		   "aborts.",
 	.run = run,
 };

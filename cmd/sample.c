@@ -2,10 +2,7 @@
 #include <stdio.h>
 
 #include "cmd/cmd.h"
-#include "cmd/job_load.h"
 #include "cmd/trained.h"
-#include "lib/error.h"
-#include "lib/log.h"
 #include "runtime/generate.h"
 
 /* As soon as it is known: a reader need not wait. */
@@ -16,7 +13,8 @@ static void say(void *arg, const char *word)
 	fflush(stdout);
 }
 
-static int sample_model(const struct trained *trained, const struct flags *flags)
+static int print_sample(const struct trained *trained, const struct job *job,
+			const struct flags *flags, struct error *err)
 {
 	struct generate generate = { .prompt = flags->prompt,
 				     .tokens = flags->tokens,
@@ -24,35 +22,16 @@ static int sample_model(const struct trained *trained, const struct flags *flags
 				     .top_k = flags->top_k,
 				     .seed = flags->seed,
 				     .say = say };
-	struct job_load load = { .trained = true };
-	struct error err;
-	int status = EXIT_DONE;
 
-	if (job_load(&load, trained->recipe, flags) < 0) {
-		job_load_report(&load);
-		status = EXIT_USAGE;
-	} else if (generate_file(&generate, &load.job, trained->model, &err) < 0) {
-		log_error("%s", err.text);
-		status = EXIT_FAILED;
-	} else {
-		puts("");
-	}
-	job_load_release(&load);
-	return status;
+	if (generate_file(&generate, job, trained->model, err) < 0)
+		return -1;
+	puts("");
+	return 0;
 }
 
 static int sample(const struct flags *flags)
 {
-	struct trained trained = { 0 };
-	struct error err;
-	int status = trained_find(&trained, flags->operands[0], flags->recipe, &err);
-
-	if (status == EXIT_DONE)
-		status = sample_model(&trained, flags);
-	else
-		log_error("%s", err.text);
-	trained_release(&trained);
-	return status;
+	return trained_run(flags, print_sample);
 }
 
 const struct command sample_command = {

@@ -3,6 +3,7 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -11,6 +12,8 @@
 #include "lib/clock.h"
 #include "lib/json.h"
 #include "lib/log.h"
+#include "lib/memory.h"
+#include "lib/plan.h"
 #include "lib/status.h"
 #include "lib/table.h"
 #include "lib/units.h"
@@ -47,6 +50,22 @@ static unsigned long long count_of(const struct json *result, const char *key)
 	return json_get_count(result, key, 0);
 }
 
+static void print_plan(struct table *table, const struct json *plan)
+{
+	double measured = json_get_real(plan, "measured_s", NAN);
+	double predicted = json_get_real(plan, "predicted_s", NAN);
+
+	if (!plan)
+		return;
+	table_add(table, "plan");
+	table_add(table, "%s", json_get_text(plan, "name"));
+	table_add(table, "step");
+	if (isnan(measured))
+		table_add(table, "%.3g s predicted", predicted);
+	else
+		table_add(table, "%.3g s predicted, %.3g s measured", predicted, measured);
+}
+
 void summary_print(const struct json *result)
 {
 	unsigned long long world = count_of(result, "world"), hosts = count_of(result, "hosts");
@@ -62,6 +81,7 @@ void summary_print(const struct json *result)
 	table_add(&table, "%llu steps in %s, %.0f samples/s", count_of(result, "step"),
 		  units_show_seconds(time, sizeof(time), json_get_real(result, "elapsed_s", 0)),
 		  json_get_real(result, "samples_per_s", 0));
+	print_plan(&table, json_get(result, "plan"));
 	table_add(&table, "sent");
 	table_add(&table, "%s, %s of it payload",
 		  units_show_bytes(sent, sizeof(sent), (double)count_of(result, "bytes_sent")),
@@ -72,6 +92,38 @@ void summary_print(const struct json *result)
 		  json_get_text(result, "run_dir"), count_of(result, "checkpoint_step"));
 	output_table(&table);
 	table_release(&table);
+}
+
+static int compare_numbers(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+
+	return (x > y) - (x < y);
+}
+
+/* The median of the means over whole periods of the plan: its phases differ. NAN: there is none. */
+static double measured_step(const struct progress_totals *totals, size_t period)
+{
+	size_t count = totals->step_count / period;
+	double *means = xcalloc(count, sizeof(*means)), median;
+
+	for (size_t i = 0; i < count * period; i++)
+		means[i / period] += totals->step_s[i] / (double)period;
+	if (count)
+		qsort(means, count, sizeof(*means), compare_numbers);
+	median = count ? (means[(count - 1) / 2] + means[count / 2]) / 2 : NAN;
+	free(means);
+	return median;
+}
+
+static struct json *plan_result(const struct plan *plan, const struct progress_totals *totals)
+{
+	struct json *json = json_object_new();
+
+	json_add_text(json, "name", plan->name);
+	json_add_real(json, "predicted_s", plan->step_s);
+	json_add_real(json, "measured_s", measured_step(totals, (size_t)plan->schedule.phases));
+	return json;
 }
 
 static const char *end_name(enum supervise_end end)
@@ -131,6 +183,8 @@ struct json *summary_json(const struct summary *summary)
 	json_add_count(json, "payload_sent", totals->payload_sent);
 	if (totals->eval_count)
 		json_add(json, "evaluations", evaluations(totals));
+	if (summary->plan)
+		json_add(json, "plan", plan_result(summary->plan, totals));
 	return json;
 }
 

@@ -10,6 +10,7 @@
 
 struct error;
 struct json;
+struct plan;
 
 /* All borrowed. */
 struct summary {
@@ -20,7 +21,8 @@ struct summary {
 	size_t hosts, world;
 	uint64_t checkpoint_step; /* 0: none */
 	struct progress_totals totals;
-	double started; /* of this try, since 1970 */
+	const struct plan *plan; /* NULL: none */
+	double started;		 /* of this try, since 1970 */
 	int exit_status;
 };
 

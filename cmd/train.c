@@ -199,6 +199,8 @@ static int finish(const struct train *train, struct launch *launched, enum super
 				   .world = hosts_slots(&train->hosts),
 				   .checkpoint_step = launched->collect->last_step,
 				   .totals = progress_totals(launched->progress),
+				   .plan = train->plan.roster.world ? &train->plan.roster.plan
+								    : NULL,
 				   .started = train->started,
 				   .exit_status = train_exit_status(end) };
 	struct json *result = summary_json(&summary);
@@ -217,7 +219,7 @@ static int finish(const struct train *train, struct launch *launched, enum super
 
 int train_launch(struct train *train)
 {
-	struct buf recipe = { 0 };
+	struct buf recipe = { 0 }, plan = { 0 };
 	struct collect collect = { 0 };
 	struct launch launched = {
 		.hosts = &train->hosts,
@@ -239,12 +241,17 @@ int train_launch(struct train *train)
 	train->started = clock_wall();
 	settings_print(&train->load->resolved, &recipe);
 	launched.recipe = buf_text(&recipe);
+	if (train->plan.roster.world)
+		roster_print(&train->plan.roster, &plan);
+	launched.plan = buf_text(&plan);
 	collect = new_collect(train, launched.recipe);
 	collect_remove_stale(&collect);
 	launched.progress = open_progress(train, &err);
 	if (launched.progress) {
 		launched.post = train->post = open_post(train);
 		log_info("run directory %s", train->rundir.path);
+		if (train->plan.why)
+			log_info("plan: %s", train->plan.why);
 		end = launch(&launched, &err);
 		status = finish(train, &launched, end, &err);
 	} else {
@@ -255,6 +262,7 @@ int train_launch(struct train *train)
 	buf_release(&launched.report);
 	collect_release(&collect);
 	buf_release(&recipe);
+	buf_release(&plan);
 	return status;
 }
 
@@ -263,6 +271,7 @@ void train_release(struct train *train)
 	hosts_release(&train->hosts);
 	provision_files_release(&train->files);
 	rundir_release(&train->rundir);
+	train_plan_release(&train->plan);
 	manifest_release(&train->restore);
 	free(train->restore_dir);
 	*train = (struct train){ 0 };

@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 
+#include "cmd/train_plan.h"
 #include "lib/hosts.h"
 #include "lib/manifest.h"
 #include "lib/provision.h"
@@ -22,6 +23,7 @@ struct train {
 	struct hosts hosts;
 	struct provision_files files;
 	struct rundir rundir;
+	struct train_plan plan;
 	char *restore_dir; /* NULL: from the beginning */
 	struct manifest restore;
 	struct post *post;   /* this and the next are set by train_launch */

@@ -6,9 +6,11 @@
 #include <sys/stat.h>
 
 #include "cmd/cmd.h"
+#include "cmd/job_load.h"
 #include "lib/collect.h"
 #include "lib/error.h"
 #include "lib/file.h"
+#include "lib/log.h"
 #include "lib/manifest.h"
 #include "lib/memory.h"
 #include "lib/runs.h"
@@ -95,7 +97,9 @@ static int find(struct trained *out, const char *word, struct error *err)
 	return EXIT_DONE;
 }
 
-int trained_find(struct trained *out, const char *word, const char *recipe, struct error *err)
+/* `recipe` (may be NULL) is used in place of the run's. */
+static int find_with_recipe(struct trained *out, const char *word, const char *recipe,
+			    struct error *err)
 {
 	int status = find(out, word, err);
 
@@ -111,9 +115,40 @@ int trained_find(struct trained *out, const char *word, const char *recipe, stru
 	return status;
 }
 
-void trained_release(struct trained *trained)
+static void trained_release(struct trained *trained)
 {
 	free(trained->model);
 	free(trained->recipe);
 	*trained = (struct trained){ 0 };
+}
+
+static int use_with_job(const struct trained *trained, const struct flags *flags, trained_use *use)
+{
+	struct job_load load = { .trained = true };
+	struct error err;
+	int status = EXIT_DONE;
+
+	if (job_load(&load, trained->recipe, flags) < 0) {
+		job_load_report(&load);
+		status = EXIT_USAGE;
+	} else if (use(trained, &load.job, flags, &err) < 0) {
+		log_error("%s", err.text);
+		status = EXIT_FAILED;
+	}
+	job_load_release(&load);
+	return status;
+}
+
+int trained_run(const struct flags *flags, trained_use *use)
+{
+	struct trained trained = { 0 };
+	struct error err;
+	int status = find_with_recipe(&trained, flags->operands[0], flags->recipe, &err);
+
+	if (status == EXIT_DONE)
+		status = use_with_job(&trained, flags, use);
+	else
+		log_error("%s", err.text);
+	trained_release(&trained);
+	return status;
 }

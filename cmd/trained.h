@@ -5,20 +5,23 @@
 #include <stdint.h>
 
 struct error;
+struct flags;
+struct job;
 
-/* Zeroed is valid and empty. */
 struct trained {
 	char *model;   /* the safetensors file */
-	char *recipe;  /* of the run that it belongs to */
+	char *recipe;  /* of the run that it belongs to, or --recipe */
 	uint64_t step; /* 0: unknown */
 };
 
+typedef int trained_use(const struct trained *trained, const struct job *job,
+			const struct flags *flags, struct error *err);
+
 /*
- * `word` is a run directory or the name of a run (its newest valid checkpoint), the directory of a
- * checkpoint (which is verified), or a safetensors file. `recipe` (may be NULL) is used in place of
- * the run's. Returns an exit status; err says why it is not EXIT_DONE.
+ * Calls `use` with what the first operand names, and the job of its recipe: a run directory or the
+ * name of a run (its newest valid checkpoint), the directory of a checkpoint (which is verified),
+ * or a safetensors file. Returns an exit status, after logging why it is not EXIT_DONE.
  */
-int trained_find(struct trained *out, const char *word, const char *recipe, struct error *err);
-void trained_release(struct trained *trained);
+int trained_run(const struct flags *flags, trained_use *use);
 
 #endif

@@ -367,7 +367,7 @@ char *collect_newest(const char *dir, struct manifest *manifest, struct error *e
 		}
 	}
 	if (!found)
-		error_set(err, "no valid checkpoint in '%s'; start again with: dstrain run", dir);
+		error_set(err, "no valid checkpoint in '%s'", dir);
 	free(steps);
 	return found;
 }

@@ -5,6 +5,7 @@
 #ifndef DSTRAIN_LIB_COST_H
 #define DSTRAIN_LIB_COST_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "lib/groups.h"
@@ -19,6 +20,7 @@ struct cost_env {
 	const int *host_of;   /* [world] */
 	int world;
 	double bytes; /* of the vector */
+	bool brief;   /* seconds alone: not what holds it back, which takes as long again */
 };
 
 struct cost {
@@ -26,6 +28,8 @@ struct cost {
 	double latency_s;  /* of it, that does not depend on the bytes */
 	int slowest;	   /* that group */
 	int limit;	   /* the segment that holds it back, or as flow_rates */
+	int crossing;	   /* hops over that segment at once; 0: it is none */
+	int from, to;	   /* hosts: its slowest hop */
 	double bytes_sent; /* by a rank, at most */
 };
 

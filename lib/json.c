@@ -143,11 +143,6 @@ size_t json_size(const struct json *json)
 	return json_is_array(value) ? json_array_size(value) : json_object_size(value);
 }
 
-const char *json_get_text(const struct json *json, const char *key)
-{
-	return json_string_value(inside(json_get(json, key)));
-}
-
 uint64_t json_count(const struct json *json, uint64_t fallback)
 {
 	const json_t *value = inside(json);
@@ -162,11 +157,29 @@ uint64_t json_get_count(const struct json *json, const char *key, uint64_t fallb
 	return json_count(json_get(json, key), fallback);
 }
 
+double json_number(const struct json *json, double fallback)
+{
+	return json_is_number(inside(json)) ? json_number_value(inside(json)) : fallback;
+}
+
+const char *json_text(const struct json *json)
+{
+	return json_string_value(inside(json));
+}
+
+bool json_unset(const struct json *json)
+{
+	return json_is_null(inside(json));
+}
+
+const char *json_get_text(const struct json *json, const char *key)
+{
+	return json_text(json_get(json, key));
+}
+
 double json_get_real(const struct json *json, const char *key, double fallback)
 {
-	const json_t *value = inside(json_get(json, key));
-
-	return json_is_number(value) ? json_number_value(value) : fallback;
+	return json_number(json_get(json, key), fallback);
 }
 
 bool json_get_bool(const struct json *json, const char *key, bool fallback)

@@ -32,7 +32,11 @@ const char *json_get_text(const struct json *json, const char *key);
 uint64_t json_get_count(const struct json *json, const char *key, uint64_t fallback);
 double json_get_real(const struct json *json, const char *key, double fallback);
 bool json_get_bool(const struct json *json, const char *key, bool fallback);
-uint64_t json_count(const struct json *json, uint64_t fallback); /* of the value itself */
+/* Of the value itself; it may be NULL. */
+uint64_t json_count(const struct json *json, uint64_t fallback);
+double json_number(const struct json *json, double fallback);
+const char *json_text(const struct json *json); /* borrowed; NULL: no text */
+bool json_unset(const struct json *json);	/* null */
 
 /* Keys in the order they were added; floats with enough digits to read back the same double.
  * indent 0: one line without a line end; otherwise the last line is ended. */

@@ -43,6 +43,8 @@ void links_init(struct links *links, const char *const *names, size_t hosts);
 void links_copy(struct links *to, const struct links *from);
 void links_release(struct links *links);
 
+/* The number of a host; links->hosts if none has that name. */
+size_t links_find(const struct links *links, const char *name);
 struct link_pair *links_pair(const struct links *links, size_t from, size_t to);
 /* A new segment without members; valid until the next one is added. `name` is copied. */
 struct link_segment *links_add_segment(struct links *links, const char *name, double bytes_per_s);

@@ -25,6 +25,7 @@ struct links_script {
 	struct links_event *events; /* in order of time; owned */
 	size_t count;
 	double repeat_s; /* the events begin anew after so long; 0: never */
+	size_t *slots;	 /* [hosts] ranks on each, where the file says; NULL: one each; owned */
 };
 
 /*

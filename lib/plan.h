@@ -1,6 +1,6 @@
 /*
  * From links to what every rank does: candidates, each with its predicted seconds per step, and the
- * best of them. Pure but for printing; JSON as in plan.json.
+ * best of them. Pure, but that a search looks at the clock; JSON as in plan.json.
  */
 #ifndef DSTRAIN_LIB_PLAN_H
 #define DSTRAIN_LIB_PLAN_H
@@ -11,7 +11,6 @@
 
 #include "lib/groups.h"
 
-struct buf;
 struct error;
 struct json;
 struct links;
@@ -29,11 +28,12 @@ struct plan {
 	char *name;		  /* "ring, given order", "ds_sync 2x2x2, rack-major"; owned */
 	struct schedule schedule; /* of bsp one phase: the ring's order as one group, or, if
 				   * hierarchical, its groups */
-	double step_s, compute_s,
-		comm_s;		  /* predicted; comm_s is exposed or not, step_s has what is */
+	double step_s, compute_s; /* predicted */
+	double comm_s;		  /* exposed or not; step_s has what is */
 	int exact_after;	  /* steps; 1 for bsp; 0: never */
 	double contraction_per_s; /* ln of the distance from the mean, lost each second; INFINITY:
 				   * exact in every step */
+	double bytes_sent;	  /* by a rank in a step, at most; the mean of the phases */
 	char *bottleneck;	  /* "rack1.up, 200 Mbit/s, crossed by 2 flows"; owned */
 };
 
@@ -60,6 +60,10 @@ struct plan_list {
 };
 int plan_build(struct plan_list *out, const struct plan_env *env, struct error *err);
 void plan_list_release(struct plan_list *list);
+
+/* What no grouping cures, in a sentence: a host that computes, sends or receives much more slowly
+ * than the others, if that is what `chosen` takes its time for. NULL: none. Caller frees. */
+char *plan_advice(const struct plan_env *env, const struct plan *chosen);
 
 const char *plan_kind_name(enum plan_kind kind);
 struct json *plan_json(const struct plan *plan);

@@ -39,6 +39,7 @@ struct progress {
 	size_t record_count;
 	struct progress_totals totals;
 	struct progress_eval *evals;
+	double *step_s;
 	double began, shown, rated, epoch_loss;
 	uint64_t epoch_samples;
 	uint64_t here_samples, rated_bytes;
@@ -331,6 +332,9 @@ static int finish_step(struct progress *progress, const struct record *record, s
 	t->bytes_sent += sum.bytes_sent;
 	t->payload_sent += sum.payload_sent;
 	progress->here_samples += sum.count / progress->labels;
+	progress->step_s = xgrow(progress->step_s, t->step_count, sizeof(*progress->step_s));
+	progress->step_s[t->step_count++] = sum.step_s;
+	t->step_s = progress->step_s;
 	measure_rate(progress);
 	show_step(progress);
 	return write_step(progress, &sum, err);
@@ -438,6 +442,7 @@ void progress_close(struct progress *progress)
 		free(progress->records[i].parts);
 	free(progress->records);
 	free(progress->evals);
+	free(progress->step_s);
 	free(progress->path);
 	free(progress);
 }

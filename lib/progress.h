@@ -39,6 +39,8 @@ struct progress_totals {
 	double last_loss;
 	const struct progress_eval *evals; /* [eval_count], owned by the progress */
 	size_t eval_count;
+	const double *step_s; /* [step_count] of the steps since the start of this one; likewise */
+	size_t step_count;
 };
 
 struct progress *progress_open(const struct progress_env *env, struct error *err);

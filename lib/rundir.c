@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "lib/clock.h"
+#include "lib/collect.h"
 #include "lib/error.h"
 #include "lib/file.h"
 #include "lib/memory.h"
@@ -124,6 +125,18 @@ static int make_named(struct rundir *rundir, const char *name, struct error *err
 	return error_set(err, "too many runs named '%s' in 'runs'", name);
 }
 
+static bool has_checkpoint(const char *path)
+{
+	char *checkpoints = path_join(path, "checkpoints");
+	size_t count;
+	struct collect_found *found = collect_list(checkpoints, &count);
+	bool finished = count > 0 && !found[0].unfinished; /* these come last */
+
+	collect_found_free(found, count);
+	free(checkpoints);
+	return finished;
+}
+
 static int make_given(struct rundir *rundir, const char *path, struct error *err)
 {
 	char *recipe;
@@ -139,8 +152,13 @@ static int make_given(struct rundir *rundir, const char *path, struct error *err
 		error_set(err, "'%s' is not empty; choose another directory", path);
 	else if (rundir_in_use(path))
 		error_set(err, "'%s' is in use by another dstrain", path);
-	else
+	else if (has_checkpoint(path))
 		error_set(err, "'%s' is not empty; to go on with it: dstrain resume %s", path,
+			  path);
+	else
+		error_set(err,
+			  "'%s' is of a run that left no checkpoint to go on from; choose another "
+			  "directory, or remove it",
 			  path);
 	free(recipe);
 	return -1;

@@ -116,13 +116,6 @@ size_t safetensors_header(struct buf *out, const struct safetensor *tensors, siz
 	return start;
 }
 
-void safetensors_write(struct buf *out, const struct safetensor *tensors, size_t count)
-{
-	safetensors_header(out, tensors, count);
-	for (size_t i = 0; i < count; i++)
-		buf_add(out, tensors[i].x, tensors[i].count * sizeof(float));
-}
-
 /* Fills dims, rank and count. `most` is how many numbers the file could hold. */
 static int read_shape(struct safetensor *tensor, const struct json *shape, size_t most,
 		      struct error *err)

@@ -25,8 +25,6 @@ struct safetensor {
 /* Appends what comes before the data: the arrays follow in their order, nothing between them.
  * Returns their bytes. */
 size_t safetensors_header(struct buf *out, const struct safetensor *tensors, size_t count);
-/* Appends the whole file. */
-void safetensors_write(struct buf *out, const struct safetensor *tensors, size_t count);
 
 /* Checks everything against `length`. Names are owned by the result, arrays point into `bytes`,
  * which must outlive it. */

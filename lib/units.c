@@ -4,6 +4,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <math.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -112,42 +113,47 @@ int units_seconds(double *out, const char *text, struct error *err)
 	return with_unit(out, text, time_units, "a time such as 2s or 5m", err);
 }
 
+/* In the unit that leaves less than `step` of it, or the last; `names` ends with NULL. */
+static char *show(char *out, size_t size, double number, double step, const char *const *names)
+{
+	bool whole = number < step;
+
+	for (; number >= step && names[1]; names++)
+		number /= step;
+	snprintf(out, size, whole ? "%.0f%s" : "%.1f%s", number, *names);
+	return out;
+}
+
 char *units_show_bytes(char *out, size_t size, double bytes)
 {
-	static const char *const names[] = { "B", "KiB", "MiB", "GiB", "TiB" };
-	size_t i = 0;
+	static const char *const names[] = { " B", " KiB", " MiB", " GiB", " TiB", NULL };
 
-	while (bytes >= 1024 && i < 4) {
-		bytes /= 1024;
-		i++;
-	}
-	snprintf(out, size, i ? "%.1f %s" : "%.0f %s", bytes, names[i]);
-	return out;
+	return show(out, size, bytes, 1024, names);
 }
 
 char *units_show_count(char *out, size_t size, double count)
 {
-	static const char *const names[] = { "", " k", " M", " G", " T", " P" };
-	size_t i = 0;
+	static const char *const names[] = { "", " k", " M", " G", " T", " P", NULL };
 
-	while (count >= 1000 && i < 5) {
-		count /= 1000;
-		i++;
-	}
-	snprintf(out, size, i ? "%.1f%s" : "%.0f%s", count, names[i]);
-	return out;
+	return show(out, size, count, 1000, names);
 }
 
 char *units_show_rate(char *out, size_t size, double bytes_per_s)
 {
-	static const char *const names[] = { "B/s", "kB/s", "MB/s", "GB/s" };
+	static const char *const names[] = { " B/s", " kB/s", " MB/s", " GB/s", NULL };
+
+	return show(out, size, bytes_per_s, 1000, names);
+}
+
+char *units_show_bits(char *out, size_t size, double bytes_per_s)
+{
+	static const char *const names[] = { "bit/s", "kbit/s", "Mbit/s", "Gbit/s", "Tbit/s" };
+	double bits = bytes_per_s * 8;
 	size_t i = 0;
 
-	while (bytes_per_s >= 1000 && i < 3) {
-		bytes_per_s /= 1000;
-		i++;
-	}
-	snprintf(out, size, i ? "%.1f %s" : "%.0f %s", bytes_per_s, names[i]);
+	for (; bits >= 999.5 && i < 4; i++)
+		bits /= 1000;
+	snprintf(out, size, "%.3g %s", bits, names[i]);
 	return out;
 }
 

@@ -18,6 +18,7 @@ int units_seconds(double *out, const char *text,
 char *units_show_bytes(char *out, size_t size, double bytes);
 char *units_show_count(char *out, size_t size, double count); /* "235.1 k" */
 char *units_show_rate(char *out, size_t size, double bytes_per_s);
+char *units_show_bits(char *out, size_t size, double bytes_per_s); /* "200 Mbit/s" */
 char *units_show_seconds(char *out, size_t size, double seconds);
 
 #endif

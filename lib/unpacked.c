@@ -216,10 +216,3 @@ bool unpacked_map(struct unpacked *out, const char *path)
 	free(boot);
 	return out->bytes != NULL;
 }
-
-void unpacked_release(struct unpacked *unpacked)
-{
-	if (unpacked->bytes)
-		munmap(unpacked->bytes, unpacked->length);
-	*unpacked = (struct unpacked){ 0 };
-}

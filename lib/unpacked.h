@@ -11,7 +11,7 @@
 #include <stddef.h>
 
 struct unpacked {
-	void *bytes; /* NULL: nothing is mapped; not to be written */
+	void *bytes; /* NULL: nothing is mapped; not to be written; the caller's, to munmap */
 	size_t length;
 };
 
@@ -21,6 +21,5 @@ struct unpacked {
  * no such directory): read the file itself then, and hear what is wrong with it.
  */
 bool unpacked_map(struct unpacked *out, const char *path);
-void unpacked_release(struct unpacked *unpacked); /* zeroed is fine */
 
 #endif

@@ -7,6 +7,7 @@
 #include "lib/clock.h"
 #include "lib/control.h"
 #include "lib/error.h"
+#include "lib/groups.h"
 #include "lib/memory.h"
 #include "lib/wire.h"
 #include "runtime/bench_kind.h"
@@ -29,6 +30,7 @@ struct bench {
 	struct net *net;
 	struct group world;
 	struct coll_cost cost;
+	struct partition by_host;
 	int *ranks;
 	struct bench_vectors vectors;
 	double *seconds; /* [iterations] of this rank */
@@ -54,7 +56,11 @@ static int set_up(struct bench *bench, struct error *err)
 	if (bench->kind->apart)
 		bench->vectors.other = xaligned(bytes);
 	bench->net = rank_connect(bench->rank, err);
-	return bench->net ? coll_measure(bench->net, &bench->world, &bench->cost, err) : -1;
+	if (!bench->net)
+		return -1;
+	group_by_host(&bench->by_host, &bench->world, bench->net);
+	bench->world.parts = &bench->by_host;
+	return coll_measure(bench->net, &bench->world, &bench->cost, err);
 }
 
 /* One after the other, all ranks together at the beginning of each. */
@@ -205,6 +211,7 @@ static void report_ready(const struct rank *rank)
 static void bench_release(struct bench *bench)
 {
 	net_close(bench->net);
+	partition_release(&bench->by_host);
 	free(bench->ranks);
 	free(bench->vectors.x);
 	free(bench->vectors.other);

@@ -13,7 +13,6 @@
 #include "lib/memory.h"
 #include "lib/safetensors.h"
 #include "runtime/coll.h"
-#include "runtime/device/cpu.h"
 #include "runtime/exchange.h"
 #include "runtime/model/model.h"
 #include "runtime/optim/optim.h"
@@ -154,27 +153,8 @@ static void send_file(const struct sending *sending, const char *name, struct ar
 	arrays_release(arrays);
 }
 
-/* *mean is parts->weight itself, or an average that the caller frees. */
-static int mean_weight(const struct checkpoint_parts *parts, struct net *net,
-		       const struct group *world, float **mean, struct error *err)
-{
-	size_t count = model_count(parts->model);
-
-	*mean = parts->weight;
-	if (parts->replicated)
-		return 0;
-	*mean = xaligned(count * sizeof(**mean));
-	memcpy(*mean, parts->weight, count * sizeof(**mean));
-	if (coll_allreduce(net, world, COLL_AUTO, *mean, count, err) < 0) {
-		free(*mean);
-		return -1;
-	}
-	cpu_scale(*mean, 1.0f / (float)world->count, count);
-	return 0;
-}
-
 int checkpoint_save(const struct checkpoint_parts *parts, size_t step, struct net *net,
-		    const struct group *world, struct outbox *outbox, struct error *err)
+		    struct outbox *outbox, struct error *err)
 {
 	struct sending sending = { .outbox = outbox,
 				   .rank = (unsigned)net_rank(net),
@@ -182,9 +162,9 @@ int checkpoint_save(const struct checkpoint_parts *parts, size_t step, struct ne
 	struct arrays arrays = { 0 };
 	struct buf end = { 0 };
 	char name[64];
-	float *mean;
+	const float *mean;
 
-	if (mean_weight(parts, net, world, &mean, err) < 0)
+	if (sync_mean(parts->sync, parts->weight, &mean, err) < 0)
 		return -1;
 	/* The previous checkpoint leaves memory first. */
 	outbox_wait(outbox, CONTROL_CHUNK, clock_now() + MOST_PATIENT_S);
@@ -201,8 +181,6 @@ int checkpoint_save(const struct checkpoint_parts *parts, size_t step, struct ne
 		send_file(&sending, name, &arrays);
 	control_put_number(&end, CONTROL_FILES_END, sending.rank, step);
 	outbox_send(outbox, &end);
-	if (mean != parts->weight)
-		free(mean);
 	return 0;
 }
 
@@ -251,13 +229,14 @@ int checkpoint_share(const struct checkpoint_parts *parts, struct net *net,
 		     const struct group *world, struct error *err)
 {
 	size_t bytes = model_count(parts->model) * sizeof(float);
+	int reader = group_index(world, 0);
 	const char *name;
 	float *slot;
 
-	if (coll_broadcast(net, world, 0, parts->weight, bytes, err) < 0)
+	if (coll_broadcast(net, world, reader, parts->weight, bytes, err) < 0)
 		return -1;
 	for (size_t i = 0; (slot = optim_slot(parts->optim, i, &name)); i++)
-		if (coll_broadcast(net, world, 0, slot, bytes, err) < 0)
+		if (coll_broadcast(net, world, reader, slot, bytes, err) < 0)
 			return -1;
 	return 0;
 }

@@ -32,7 +32,7 @@ struct checkpoint_parts {
 /* Collective where ranks differ: every rank calls it at the same step. The files are queued, large
  * ones as they are written; a copy of them is held only where that takes seconds. */
 int checkpoint_save(const struct checkpoint_parts *parts, size_t step, struct net *net,
-		    const struct group *world, struct outbox *outbox, struct error *err);
+		    struct outbox *outbox, struct error *err);
 
 /* Files received for this rank; any may be empty. */
 struct checkpoint_files {

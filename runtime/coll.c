@@ -16,18 +16,28 @@
 #include "runtime/coll_cost.h"
 #include "runtime/coll_direct.h"
 #include "runtime/coll_flow.h"
+#include "runtime/coll_hierarchy.h"
 #include "runtime/coll_shared.h"
 #include "runtime/slice.h"
 #include "runtime/transport/transport.h"
 
-const char *const coll_algorithm_names[] = { "auto", "ring", "halving_doubling", "tree", "direct",
-					     "flat", NULL };
+const char *const coll_algorithm_names[] = { "auto",   "ring", "halving_doubling", "tree",
+					     "direct", "flat", "hierarchical",	   NULL };
 
 struct group group_world(int *ranks, int world, int rank)
 {
 	for (int i = 0; i < world; i++)
 		ranks[i] = i;
 	return (struct group){ .ranks = ranks, .count = world, .index = rank };
+}
+
+int group_index(const struct group *group, int rank)
+{
+	int index = 0;
+
+	while (group->ranks[index] != rank)
+		index++;
+	return index;
 }
 
 /* The rank `distance` places after this one. */
@@ -165,7 +175,7 @@ int coll_allreduce(struct net *net, const struct group *group, enum coll_algorit
 	static int (*const run[])(const struct coll_call *, float *, size_t, struct error *) = {
 		[COLL_RING] = ring,	 [COLL_HALVING_DOUBLING] = halving_doubling,
 		[COLL_TREE] = tree,	 [COLL_DIRECT] = coll_direct,
-		[COLL_FLAT] = coll_flat,
+		[COLL_FLAT] = coll_flat, [COLL_HIERARCHICAL] = coll_hierarchical,
 	};
 	const struct coll_cost *cost = group->cost ? group->cost : &coll_cost_default;
 	struct coll_call call;
@@ -173,6 +183,8 @@ int coll_allreduce(struct net *net, const struct group *group, enum coll_algorit
 
 	if (group->count == 1 || count == 0)
 		return 0;
+	if (algorithm == COLL_HIERARCHICAL && !group->parts)
+		algorithm = COLL_RING;
 	if (algorithm == COLL_AUTO && coll_channel_serves(net, group))
 		return coll_shared_allreduce(net, group, x, count, err);
 	if (algorithm == COLL_AUTO)

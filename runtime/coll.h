@@ -13,8 +13,8 @@
  *
  * COLL_RING, COLL_DIRECT, COLL_FLAT and collectives in shared memory all do, and COLL_AUTO chooses
  * among these, so that neither the transport, nor where ranks sit, nor what was measured changes a
- * bit (but which NaN it is where several meet). COLL_HALVING_DOUBLING and COLL_TREE have orders of
- * their own. With two members all are the same.
+ * bit (but which NaN it is where several meet). COLL_HALVING_DOUBLING, COLL_TREE and
+ * COLL_HIERARCHICAL have orders of their own. With two members all are the same.
  */
 #ifndef DSTRAIN_RUNTIME_COLL_H
 #define DSTRAIN_RUNTIME_COLL_H
@@ -25,13 +25,16 @@
 struct coll_cost;
 struct error;
 struct net;
+struct partition;
 
 struct group {
 	const int *ranks; /* [count], borrowed; the same order on every member */
 	int count;
 	int index;   /* this rank's place in `ranks` */
 	uint16_t id; /* groups that are in use at the same time have different ids */
-	const struct coll_cost *cost; /* of messages, the same on every member; NULL: a guess */
+	const struct coll_cost *cost;  /* of messages, the same on every member; NULL: a guess */
+	const struct partition *parts; /* of these ranks, for COLL_HIERARCHICAL, which is a ring
+					* without them (NULL) */
 };
 
 enum coll_algorithm {
@@ -39,14 +42,18 @@ enum coll_algorithm {
 	COLL_RING,
 	COLL_HALVING_DOUBLING,
 	COLL_TREE,
-	COLL_DIRECT, /* slices straight to their owners, sums straight back */
-	COLL_FLAT    /* everything to everybody */
+	COLL_DIRECT,	  /* slices straight to their owners, sums straight back */
+	COLL_FLAT,	  /* everything to everybody */
+	COLL_HIERARCHICAL /* within the parts of the group, then across them */
 };
 
 extern const char *const coll_algorithm_names[]; /* NULL-terminated, for option tables */
 
 /* The ranks 0 .. world-1 as group 0. `ranks` is the caller's array [world]. */
 struct group group_world(int *ranks, int world, int rank);
+int group_index(const struct group *group, int rank); /* of a member */
+/* The members of each host, in the order of the group. */
+void group_by_host(struct partition *out, const struct group *group, const struct net *net);
 
 /* x[count] becomes the sum over the group. In place. */
 int coll_allreduce(struct net *net, const struct group *group, enum coll_algorithm algorithm,

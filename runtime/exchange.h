@@ -25,7 +25,8 @@ struct exchange_env {
 
 struct exchange *exchange_new(const struct exchange_env *env);
 
-/* x[count], which starts at `offset` of the block, becomes its sum (mean) over the group.
+/* x[count], which starts at `offset` of the block, becomes its sum (mean) over the group. Where
+ * payloads are sums nothing is left of a vector, which then need not lie within the block.
  * Blocking; one call at a time per exchange. */
 int exchange_sum(struct exchange *exchange, const struct group *group, size_t step, size_t offset,
 		 float *x, size_t count, struct error *err);

@@ -45,9 +45,3 @@ void gate_until(struct gate *gate, size_t step)
 	pthread_cond_broadcast(&gate->changed);
 	pthread_mutex_unlock(&gate->lock);
 }
-
-void gate_destroy(struct gate *gate)
-{
-	pthread_mutex_destroy(&gate->lock);
-	pthread_cond_destroy(&gate->changed);
-}

@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+/* Lasts as long as the process does. */
 struct gate {
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
@@ -24,6 +25,5 @@ void gate_init(struct gate *gate, size_t first_step);
 bool gate_pass(struct gate *gate, size_t step);
 size_t gate_hold(struct gate *gate);		 /* returns the step held at */
 void gate_until(struct gate *gate, size_t step); /* ends the hold */
-void gate_destroy(struct gate *gate);
 
 #endif

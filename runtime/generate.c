@@ -11,33 +11,29 @@
 #include "lib/error.h"
 #include "lib/memory.h"
 #include "runtime/data/data.h"
-#include "runtime/device/team.h"
+#include "runtime/frozen.h"
 #include "runtime/job.h"
 #include "runtime/model/model.h"
 #include "runtime/rng.h"
-#include "runtime/weights.h"
 
 /* Zeroed is valid. */
 struct writer {
-	struct dataset data;
-	struct team *team;
-	struct model *model;
-	float *weight;
-	size_t seen;	 /* most words that the model sees */
-	float *x;	 /* [seen] words so far, the last ones */
-	float *targets;	 /* [seen] of a loss that nobody asks for */
-	uint32_t *order; /* [vocabulary] */
-	double *share;	 /* [vocabulary] */
-	size_t count;	 /* words in x */
+	struct frozen frozen;
+	const struct dataset *data; /* of frozen */
+	size_t seen;		    /* most words that the model sees */
+	float *x;		    /* [seen] words so far, the last ones */
+	float *targets;		    /* [seen] of a loss that nobody asks for */
+	uint32_t *order;	    /* [vocabulary] */
+	double *share;		    /* [vocabulary] */
+	size_t count;		    /* words in x */
 };
 
 static int load(struct writer *w, const struct job *job, struct error *err)
 {
-	const struct data_format *format = PART_AS(&job->data, struct data_format);
-
-	if (format->load(job->data.params, DATA_TRAIN, job->params.seed, &w->data, err) < 0)
+	w->data = &w->frozen.train;
+	if (frozen_load(&w->frozen, job, err) < 0)
 		return -1;
-	if (!w->data.words || w->data.labels != shape_count(&w->data.shape))
+	if (!w->data->words || w->data->labels != shape_count(&w->data->shape))
 		return error_set(err,
 				 "data of format '%s' are no text whose words are known; see "
 				 "format 'text'",
@@ -47,20 +43,12 @@ static int load(struct writer *w, const struct job *job, struct error *err)
 
 static int build(struct writer *w, const struct job *job, const char *path, struct error *err)
 {
-	struct model_env env = job_model_env(job, &w->data);
-
-	env.team = w->team = team_new(team_size(job->params.threads, 1));
-	env.max_batch = 1;
-	env.forward_only = true;
-	if (job_model_new(&w->model, job, &env, err) < 0)
-		return -1;
-	w->weight = xaligned(model_count(w->model) * sizeof(float));
-	w->seen = w->data.labels;
+	w->seen = w->data->labels;
 	w->x = xcalloc(w->seen, sizeof(float));
 	w->targets = xcalloc(w->seen, sizeof(float));
-	w->order = xcalloc(w->data.vocabulary, sizeof(*w->order));
-	w->share = xcalloc(w->data.vocabulary, sizeof(*w->share));
-	return weights_read_file(w->weight, w->model, path, err);
+	w->order = xcalloc(w->data->vocabulary, sizeof(*w->order));
+	w->share = xcalloc(w->data->vocabulary, sizeof(*w->share));
+	return frozen_build(&w->frozen, job, 1, path, err);
 }
 
 static void writer_release(struct writer *w)
@@ -69,10 +57,7 @@ static void writer_release(struct writer *w)
 	free(w->share);
 	free(w->x);
 	free(w->targets);
-	free(w->weight);
-	model_free(w->model);
-	team_free(w->team);
-	dataset_release(&w->data);
+	frozen_release(&w->frozen);
 }
 
 /* The longest word that `text` begins with; false: none. */
@@ -80,10 +65,10 @@ static bool find_word(const struct writer *w, const char *text, uint32_t *word)
 {
 	size_t longest = 0;
 
-	for (uint32_t i = 0; i < w->data.vocabulary; i++) {
-		size_t length = strlen(w->data.words[i]);
+	for (uint32_t i = 0; i < w->data->vocabulary; i++) {
+		size_t length = strlen(w->data->words[i]);
 
-		if (length > longest && strncmp(text, w->data.words[i], length) == 0) {
+		if (length > longest && strncmp(text, w->data->words[i], length) == 0) {
 			longest = length;
 			*word = i;
 		}
@@ -95,7 +80,7 @@ static int check_prompt(const struct writer *w, const char *prompt, struct error
 {
 	uint32_t word;
 
-	for (const char *at = prompt; *at; at += strlen(w->data.words[word]))
+	for (const char *at = prompt; *at; at += strlen(w->data->words[word]))
 		if (!find_word(w, at, &word))
 			return error_set(err,
 					 "nothing in the training data is like the prompt from its "
@@ -111,7 +96,7 @@ static void say(struct writer *w, const struct generate *g, uint32_t word)
 		w->count--;
 	}
 	w->x[w->count++] = (float)word;
-	g->say(g->arg, w->data.words[word]);
+	g->say(g->arg, w->data->words[word]);
 }
 
 static void say_prompt(struct writer *w, const struct generate *g)
@@ -123,7 +108,7 @@ static void say_prompt(struct writer *w, const struct generate *g)
 		say(w, g, word);
 		return;
 	}
-	for (const char *at = g->prompt; *at; at += strlen(w->data.words[word])) {
+	for (const char *at = g->prompt; *at; at += strlen(w->data->words[word])) {
 		find_word(w, at, &word);
 		say(w, g, word);
 	}
@@ -137,18 +122,18 @@ static const float *scores(struct writer *w)
 	size_t outputs;
 	const float *all;
 
-	model_forward(w->model, w->weight, &batch, &score);
-	all = model_outputs(w->model, &outputs);
+	model_forward(w->frozen.model, w->frozen.weight, &batch, &score);
+	all = model_outputs(w->frozen.model, &outputs);
 	return all + (w->count - 1) * (outputs / w->seen);
 }
 
 /* The k words with the highest scores come first in w->order, highest first. */
 static void rank(struct writer *w, const float *score, size_t k)
 {
-	for (uint32_t i = 0; i < w->data.vocabulary; i++)
+	for (uint32_t i = 0; i < w->data->vocabulary; i++)
 		w->order[i] = i;
 	for (size_t place = 0; place < k; place++)
-		for (size_t i = place + 1; i < w->data.vocabulary; i++)
+		for (size_t i = place + 1; i < w->data->vocabulary; i++)
 			if (score[w->order[i]] > score[w->order[place]]) {
 				uint32_t kept = w->order[i];
 
@@ -161,7 +146,7 @@ static uint32_t draw(struct writer *w, const struct generate *g, size_t number)
 {
 	const float *score = scores(w);
 	struct rng rng = rng_make(g->seed, RNG_DATA, 0, 0);
-	size_t all = w->data.vocabulary, k = g->top_k && g->top_k < all ? g->top_k : all;
+	size_t all = w->data->vocabulary, k = g->top_k && g->top_k < all ? g->top_k : all;
 	double sum = 0, at;
 
 	rank(w, score, g->temperature > 0 && k < all ? k : 1);

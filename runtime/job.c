@@ -8,6 +8,7 @@
 #include "lib/memory.h"
 #include "lib/setting.h"
 #include "runtime/compress/compress.h"
+#include "runtime/sync/auto.h"
 #include "runtime/transport/transport.h"
 
 enum { NAME_BYTES = 200 }; /* file systems allow 255, and "-2" may follow */
@@ -53,6 +54,10 @@ static const struct opt transport_options[] = {
 	  .max = 86400 },
 	{ "port", OPT_TEXT, ROW(port), "0",
 	  "a worker's listening port: 0 (any), one, or a range such as 40000-40100" },
+	{ "emulate", OPT_PATH, ROW(emulate), "",
+	  "file of links to emulate between the ranks: topology, links.json or table of rates" },
+	{ "emulate_rtt", OPT_PATH, ROW(emulate_rtt), "",
+	  "file of round trips beside a table of rates" },
 	{ 0 }
 };
 
@@ -61,6 +66,18 @@ static const struct opt checkpoint_options[] = {
 	  "steps between checkpoints; 0: only at the end", .min = 0, .max = 1e12 },
 	{ "keep", OPT_COUNT, ROW(checkpoint_keep), "3", "how many checkpoints to keep", .min = 1,
 	  .max = 1e6 },
+	{ 0 }
+};
+
+static const struct opt plan_options[] = {
+	{ "links", OPT_TEXT, offsetof(struct job_plan, links), "auto",
+	  "what the network carries: measured (probe), from a file, or not asked (none); auto: "
+	  "measured if it makes a difference" },
+	{ "consensus_period", OPT_COUNT, offsetof(struct job_plan, consensus_period), "8",
+	  "steps within which all ranks' weights have been averaged, where that can be exact",
+	  .min = 1, .max = 1000 },
+	{ "probe_seconds", OPT_SECONDS, offsetof(struct job_plan, probe_s), "20s",
+	  "the links may be measured for about so long", .min = 0.1, .max = 86400 },
 	{ 0 }
 };
 
@@ -77,6 +94,7 @@ const struct job_section job_sections[] = {
 	  "constant", IN_JOB(schedule) },
 	{ "sync", sync_options, IN_JOB(sync_params), &sync_strategies, "strategy", "bsp",
 	  IN_JOB(sync) },
+	{ "plan", plan_options, IN_JOB(plan) },
 	{ "compress", .registry = &compressors, .key = "scheme", .fallback = "none",
 	  .part_offset = IN_JOB(compressor) },
 	{ "transport", transport_options, IN_JOB(params), &transports, "name", "tcp",
@@ -112,6 +130,42 @@ static bool names_a_directory(const char *name)
 	return true;
 }
 
+static bool is_lossy(const struct job *job)
+{
+	return PART_AS(&job->compressor, struct compressor)->payload != PAYLOAD_SUMS;
+}
+
+/* Weights lose for good what a compressor leaves out of them. */
+static void check_compressor(const struct job *job, const struct settings *resolved,
+			     struct problems *problems)
+{
+	const struct setting *where = settings_find(resolved, "compress.scheme");
+
+	if (!job->sync.entry || !job->compressor.entry ||
+	    !PART_AS(&job->sync, struct sync_strategy)->exact || !is_lossy(job))
+		return;
+	problems_add(problems, where->value_place,
+		     "compress.scheme: '%s' would spoil the weights that '%s' averages; use none",
+		     job->compressor.entry->name, job->sync.entry->name);
+}
+
+static void check_emulation(const struct job *job, const struct settings *resolved,
+			    struct problems *problems)
+{
+	const struct setting *where = settings_find(resolved, "transport.emulate");
+	const struct transport *transport = PART_AS(&job->transport, struct transport);
+
+	if (job->params.emulate && job->transport.entry && !transport->threads)
+		problems_add(problems, where->value_place,
+			     "transport.emulate: links are emulated between threads of one "
+			     "process; use transport.name: inproc");
+	where = settings_find(resolved, "transport.emulate_rtt");
+	if (job->params.emulate_rtt && !job->params.emulate)
+		problems_add(problems, where->value_place,
+			     "transport.emulate_rtt: there is no transport.emulate that it goes "
+			     "with");
+}
+
 static void check_values(const struct job *job, const struct settings *resolved,
 			 struct problems *problems)
 {
@@ -121,12 +175,18 @@ static void check_values(const struct job *job, const struct settings *resolved,
 	if (!names_a_directory(name))
 		problems_add(problems, where->value_place,
 			     "name: '%s' cannot be the name of a directory", name ? name : "");
+	check_compressor(job, resolved, problems);
+	where = settings_find(resolved, "plan.links");
+	if (!job->plan.links && !where->values[0][0])
+		problems_add(problems, where->value_place,
+			     "plan.links: one of auto, probe, none or a file");
 	where = settings_find(resolved, "transport.port");
 	if (job->params.port && check_port_range(job->params.port) < 0)
 		problems_add(problems, where->value_place,
 			     "transport.port: '%s' is neither a port nor a range such as "
 			     "40000-40100",
 			     job->params.port);
+	check_emulation(job, resolved, problems);
 }
 
 void job_expand(struct settings *given)
@@ -180,8 +240,16 @@ bool job_wants_plan(const struct job *job)
 {
 	const struct sync_strategy *strategy = PART_AS(&job->sync, struct sync_strategy);
 
-	return strategy->chosen_by_plan ||
+	return strategy->chosen_by_plan || job->sync_params.order == SYNC_ORDER_PLANNED ||
+	       job->sync_params.allreduce == COLL_HIERARCHICAL ||
 	       (strategy->wants_plan && strategy->wants_plan(job->sync.params));
+}
+
+const struct plan *job_choose_plan(const struct job *job, const struct plan_list *list)
+{
+	struct sync_wish wish = { &job->sync, &job->sync_params, is_lossy(job) };
+
+	return sync_choose(list, &wish);
 }
 
 struct job_memory job_memory(const struct job *job, const struct model *model)

@@ -14,6 +14,8 @@
 #include "runtime/optim/optim.h"
 #include "runtime/sync/sync.h"
 
+struct plan;
+struct plan_list;
 struct problems;
 struct settings;
 
@@ -30,6 +32,7 @@ struct job_params {
 	size_t checkpoint_every, checkpoint_keep; /* steps; how many */
 	double timeout_s;			  /* of one wait on the data plane */
 	char *port;				  /* "0", "40000" or "40000-40100" */
+	char *emulate, *emulate_rtt;		  /* files of links between ranks; NULL: none */
 };
 
 /* Beside a preset's options, or the layers. */
@@ -38,8 +41,16 @@ struct model_params {
 	char *init_from; /* safetensors file; NULL: from the seed */
 };
 
+/* How it is decided who synchronises with whom. */
+struct job_plan {
+	char *links; /* auto, probe, none, or a file */
+	size_t consensus_period;
+	double probe_s;
+};
+
 struct job {
 	struct job_params params;
+	struct job_plan plan;
 	struct part data, model, optimizer, schedule, sync, compressor, transport;
 	struct layer_list layers; /* of the model instead of a preset */
 	struct model_params model_params;
@@ -79,8 +90,10 @@ struct model_env job_model_env(const struct job *job, const struct dataset *data
 int job_model_new(struct model **out, const struct job *job, const struct model_env *env,
 		  struct error *err);
 
-/* Whether this job goes better with a plan of who synchronises with whom. */
+/* Whether it makes a difference to this job who synchronises with whom. */
 bool job_wants_plan(const struct job *job);
+/* The first plan of the list that this job can follow; NULL: none. */
+const struct plan *job_choose_plan(const struct job *job, const struct plan_list *list);
 
 /* Bytes that one rank holds beside its samples. */
 struct job_memory {

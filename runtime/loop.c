@@ -20,15 +20,23 @@ static void ready(void *arg, size_t offset, size_t count)
 	sync_ready(arg, offset, count);
 }
 
-/* Each rank evaluates its slice of the test data. */
-static void evaluate_slice(struct loop *loop, size_t completed)
+/* Each rank evaluates the model that all of them train, on its slice of the test data. */
+static int evaluate_slice(struct loop *loop, size_t completed, struct error *err)
 {
 	size_t length;
 	size_t at = slice_start(loop->test->count, loop->world.count, loop->world.index, &length);
-	struct score score = evaluate(loop->model, loop->weight, loop->feed, at, length);
+	const float *mean;
+	struct score score;
 
-	if (loop->test->count)
-		metrics_eval(&loop->metrics, completed, &score);
+	if (loop->test->count == 0)
+		return 0;
+	loop->peer_failed = true;
+	if (sync_mean(loop->sync, loop->weight, &mean, err) < 0)
+		return -1;
+	loop->peer_failed = false;
+	score = evaluate(loop->model, mean, loop->feed, at, length);
+	metrics_eval(&loop->metrics, completed, &score);
+	return 0;
 }
 
 /* `batch` may be NULL where the weights have it. */
@@ -49,8 +57,7 @@ static int save(struct loop *loop, size_t completed, struct error *err)
 	if (!isfinite(cpu_sum_squares(loop->weight, model_count(loop->model))))
 		return diverged(loop, "weights are", NULL, completed, err);
 	loop->peer_failed = true; /* nothing else can go wrong there */
-	if (checkpoint_save(&loop->parts, completed, loop->net, &loop->world, loop->outbox, err) <
-	    0)
+	if (checkpoint_save(&loop->parts, completed, loop->net, loop->outbox, err) < 0)
 		return -1;
 	loop->peer_failed = false;
 	return 0;
@@ -65,10 +72,10 @@ static int train_step(struct loop *loop, size_t step, struct error *err)
 	metrics_begin(&loop->metrics);
 	batch = feed_step(loop->feed, step);
 	metrics_data(&loop->metrics);
+	sync_step(loop->sync, step, loop->weight, loop->grad);
 	model_forward(loop->model, loop->weight, batch, &score);
 	if (!isfinite(score.loss_sum))
 		return diverged(loop, "loss is", batch, step + 1, err);
-	sync_step(loop->sync, step, loop->grad);
 	model_backward(loop->model, loop->weight, batch, loop->grad, ready, loop->sync);
 	metrics_compute(&loop->metrics);
 	loop->peer_failed = true;
@@ -97,8 +104,9 @@ int loop_run(struct loop *loop, size_t *completed, struct error *err)
 	for (; step < loop->steps && gate_pass(loop->gate, step); step++) {
 		if (train_step(loop, step, err) < 0)
 			return -1;
-		if (due(loop->eval_every, step + 1, loop->steps))
-			evaluate_slice(loop, step + 1);
+		if (due(loop->eval_every, step + 1, loop->steps) &&
+		    evaluate_slice(loop, step + 1, err) < 0)
+			return -1;
 		if (due(loop->checkpoint_every, step + 1, loop->steps)) {
 			saved = step + 1;
 			if (save(loop, saved, err) < 0)

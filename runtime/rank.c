@@ -6,32 +6,31 @@
 
 #include "lib/control.h"
 #include "lib/error.h"
-#include "lib/limit.h"
-#include "lib/log.h"
+#include "lib/roster.h"
 #include "lib/memory.h"
-#include "lib/units.h"
 #include "runtime/coll_measure.h"
 #include "runtime/compress/compress.h"
 #include "runtime/data/data.h"
-#include "runtime/device/team.h"
 #include "runtime/exchange.h"
-#include "runtime/feed.h"
 #include "runtime/job.h"
 #include "runtime/loop.h"
 #include "runtime/model/model.h"
 #include "runtime/optim/optim.h"
 #include "runtime/outbox.h"
+#include "runtime/outfit.h"
 #include "runtime/sync/sync.h"
-#include "runtime/weights.h"
 
 /* Everything that a rank owns. Zeroed is valid. */
 struct parts {
-	struct team *team;
+	struct outfit outfit;
 	struct loop loop;
 	struct net *net;
 	struct exchange *exchange;
+	struct group world; /* all ranks as sync has them; loop.world has them as numbered */
 	struct coll_cost cost;
 	int *ranks;
+	struct partition by_host;
+	float *slots[OPTIM_SLOTS];
 };
 
 static size_t ranks_here(const struct rank *rank)
@@ -44,102 +43,36 @@ static size_t ranks_here(const struct rank *rank)
 	return count;
 }
 
-/* More threads than processors only on request, and then not without a word. */
-static struct team *build_team(const struct rank *rank)
-{
-	size_t ranks = ranks_here(rank), threads = team_size(rank->env->job->params.threads, ranks);
-	size_t processors = limit_processors();
-
-	if (threads > 1 && threads * ranks > processors)
-		log_warn("train.threads: %zu rank%s with %zu threads each on %zu processor%s; with "
-			 "0 "
-			 "there are never more threads than processors",
-			 ranks, ranks == 1 ? "" : "s", threads, processors,
-			 processors == 1 ? "" : "s");
-	return team_new(threads);
-}
-
-/* What can never fit is said before the system kills somebody for it. */
-static int check_memory(const struct job *job, const struct model_env *env, struct error *err)
-{
-	struct model_env plan = *env;
-	struct job_memory memory;
-	struct model *model;
-	double bytes, most = (double)limit_memory().bytes;
-	char wanted[32], limit[32];
-
-	plan.plan_only = true;
-	if (job_model_new(&model, job, &plan, err) < 0)
-		return -1;
-	memory = job_memory(job, model);
-	model_free(model);
-	bytes = memory.weights + memory.gradient + memory.slots + memory.arena;
-	if (bytes <= most)
-		return 0;
-	return error_set(err,
-			 "out of memory: weights, gradient, optimizer and what lies between the "
-			 "layers take %s, and the limit is %s",
-			 units_show_bytes(wanted, sizeof(wanted), bytes),
-			 units_show_bytes(limit, sizeof(limit), most));
-}
-
-static int build_model(struct rank *rank, struct parts *parts, struct error *err)
+/* Without a word to the others. */
+static int build_own(struct rank *rank, struct parts *parts, struct error *err)
 {
 	const struct job *job = rank->env->job;
-	const struct dataset *train = rank->env->train;
-	const struct control_plan *plan = rank->env->plan;
-	struct loop *loop = &parts->loop;
-	struct model_env env = job_model_env(job, train);
-	struct feed_env feed = { .params = &job->feed_params,
-				 .train = train,
-				 .test = rank->env->test,
-				 .seed = job->params.seed };
+	struct outfit *own = &parts->outfit;
+	struct outfit_env env = { .job = job,
+				  .train = rank->env->train,
+				  .test = rank->env->test,
+				  .rank = rank->rank,
+				  .world = rank->env->plan->world,
+				  .ranks_here = ranks_here(rank),
+				  .resumes = rank->env->plan->start_step > 0 };
 
-	if (job->params.batch > train->count)
-		return error_set(err, "train.batch: %zu is more than the %zu training samples",
-				 job->params.batch, train->count);
-	loop->train = train;
-	loop->test = rank->env->test;
-	loop->shard = shard_new(&job->shard, train, job->params.batch, (int)rank->rank,
-				(int)plan->world, job->params.seed);
-	env.team = parts->team = build_team(rank);
-	env.max_batch = shard_most(loop->shard);
-	feed.shard = loop->shard;
-	if (feed_new(&loop->feed, &feed, err) < 0)
+	if (outfit_build(own, &env, err) < 0)
 		return -1;
-	if (check_memory(job, &env, err) < 0 || job_model_new(&loop->model, job, &env, err) < 0)
-		return -1;
-	loop->weight = xaligned(model_count(loop->model) * sizeof(float));
-	loop->grad = xaligned(model_count(loop->model) * sizeof(float));
-	model_init(loop->model, loop->weight);
-	/* Of rank 0, for all; a checkpoint's weights come later. */
-	if (job->model_params.init_from && rank->rank == 0 && plan->start_step == 0 &&
-	    weights_read_file(loop->weight, loop->model, job->model_params.init_from, err) < 0)
-		return -1;
+	parts->loop = (struct loop){ .model = own->model,
+				     .weight = own->weight,
+				     .grad = own->grad,
+				     .train = env.train,
+				     .test = env.test,
+				     .shard = own->shard,
+				     .feed = own->feed,
+				     .optim = own->optim,
+				     .outbox = rank->env->outbox,
+				     .gate = &rank->gate,
+				     .first_step = (size_t)rank->env->plan->start_step,
+				     .steps = own->steps,
+				     .eval_every = job->params.eval_every * own->steps_per_epoch,
+				     .checkpoint_every = job->params.checkpoint_every };
 	return 0;
-}
-
-static void build_schedule(struct rank *rank, struct parts *parts)
-{
-	const struct job *job = rank->env->job;
-	struct loop *loop = &parts->loop;
-	size_t per_epoch = shard_steps_per_epoch(loop->shard);
-	struct optim_env env = { .optimizer = &job->optimizer,
-				 .schedule = &job->schedule,
-				 .params = &job->optim_params,
-				 .schedule_params = &job->schedule_params,
-				 .clip = job->params.clip,
-				 .team = parts->team };
-
-	loop->steps = job->params.steps ? job->params.steps : job->params.epochs * per_epoch;
-	loop->first_step = (size_t)rank->env->plan->start_step;
-	loop->eval_every = job->params.eval_every * per_epoch;
-	loop->checkpoint_every = job->params.checkpoint_every;
-	loop->gate = &rank->gate;
-	loop->outbox = rank->env->outbox;
-	env.tensors = model_tensors(loop->model, &env.tensor_count);
-	env.steps = loop->steps;
-	loop->optim = optim_new(&env);
 }
 
 struct net *rank_connect(struct rank *rank, struct error *err)
@@ -163,9 +96,31 @@ struct net *rank_connect(struct rank *rank, struct error *err)
 	return net;
 }
 
+enum { PLANNED_WORLD = 1 }; /* the group's id; group 0 stands as numbered */
+
+/* In the order of the plan, if the recipe wants it and there is one. */
+static void build_groups(struct rank *rank, struct parts *parts)
+{
+	const struct roster *roster = rank->env->roster;
+	int world = (int)rank->env->plan->world, own = (int)rank->rank;
+	const struct partition *first = roster ? &roster->plan.schedule.phase[0] : NULL;
+
+	parts->ranks = xcalloc((size_t)world, sizeof(*parts->ranks));
+	parts->loop.world = parts->world = group_world(parts->ranks, world, own);
+	if (roster && rank->env->job->sync_params.order == SYNC_ORDER_PLANNED) {
+		parts->world = (struct group){ .ranks = first->ranks, .count = world };
+		parts->world.id = PLANNED_WORLD;
+		parts->world.index = group_index(&parts->world, own);
+	}
+	group_by_host(&parts->by_host, &parts->world, parts->net);
+	parts->world.parts =
+		roster && roster->plan.kind == PLAN_HIERARCHICAL ? first : &parts->by_host;
+}
+
 static int build_sync(struct rank *rank, struct parts *parts, struct error *err)
 {
 	const struct job *job = rank->env->job;
+	const struct roster *roster = rank->env->roster;
 	struct loop *loop = &parts->loop;
 	struct exchange_env exchange = { .net = parts->net,
 					 .compressor = &job->compressor,
@@ -174,13 +129,20 @@ static int build_sync(struct rank *rank, struct parts *parts, struct error *err)
 					 .seed = job->params.seed,
 					 .count = model_count(loop->model) };
 	struct sync_env env = { .net = parts->net,
-				.world = &loop->world,
+				.world = &parts->world,
+				.plan = roster ? &roster->plan : NULL,
+				.links = roster ? &roster->links : NULL,
+				.host_of = roster ? roster->host_of : NULL,
 				.count = model_count(loop->model),
-				.seed = job->params.seed };
+				.seed = job->params.seed,
+				.slots = parts->slots };
+	const char *name;
+	float *slot;
 
 	loop->net = parts->net;
-	parts->ranks = xcalloc(rank->env->plan->world, sizeof(*parts->ranks));
-	loop->world = group_world(parts->ranks, (int)rank->env->plan->world, (int)rank->rank);
+	build_groups(rank, parts);
+	while ((slot = optim_slot(loop->optim, env.slot_count, &name)))
+		parts->slots[env.slot_count++] = slot;
 	env.exchange = parts->exchange = exchange_new(&exchange);
 	if (sync_new(&loop->sync, &job->sync, &job->sync_params, &env, err) < 0)
 		return -1;
@@ -249,14 +211,9 @@ static void parts_release(struct parts *parts)
 	sync_free(loop->sync);
 	exchange_free(parts->exchange);
 	net_close(parts->net);
-	optim_free(loop->optim);
-	model_free(loop->model);
-	feed_free(loop->feed);
-	shard_free(loop->shard);
-	free(loop->weight);
-	free(loop->grad);
+	outfit_release(&parts->outfit);
+	partition_release(&parts->by_host);
 	free(parts->ranks);
-	team_free(parts->team);
 }
 
 void rank_fail(const struct rank *rank, bool lost_peer, struct net *net, struct error *err)
@@ -276,10 +233,9 @@ void *rank_main(void *arg)
 	struct parts parts = { 0 };
 	struct error err;
 	size_t completed = 0;
-	int status = build_model(rank, &parts, &err);
+	int status = build_own(rank, &parts, &err);
 
 	if (status == 0) {
-		build_schedule(rank, &parts);
 		parts.loop.peer_failed = true;
 		parts.net = rank_connect(rank, &err);
 		status = parts.net ? 0 : -1;
@@ -290,7 +246,8 @@ void *rank_main(void *arg)
 	}
 	if (status == 0) {
 		parts.loop.peer_failed = true;
-		status = coll_measure(parts.net, &parts.loop.world, &parts.cost, &err);
+		status = coll_measure(parts.net, &parts.world, &parts.cost, &err);
+		parts.loop.world.cost = &parts.cost;
 	}
 	if (status == 0) {
 		parts.loop.peer_failed = false;

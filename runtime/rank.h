@@ -13,6 +13,7 @@ struct control_plan;
 struct dataset;
 struct error;
 struct job;
+struct roster;
 struct outbox;
 
 /* What the ranks of one process have in common. Borrowed; fixed once the ranks run. */
@@ -20,6 +21,7 @@ struct rank_env {
 	const struct job *job;
 	const struct control_plan *plan;
 	const struct dataset *train, *test;
+	const struct roster *roster;  /* who synchronises with whom; NULL: there is no plan */
 	const struct net_peer *peers; /* [world] */
 	struct outbox *outbox;
 	void *hub; /* may be NULL */

@@ -8,4 +8,16 @@
  * it starts. */
 size_t slice_start(size_t count, size_t n, size_t i, size_t *length);
 
+/* How many pieces of at most `most` things they are cut into. */
+static inline size_t slice_pieces(size_t count, size_t most)
+{
+	return (count + most - 1) / most;
+}
+
+/* The least multiple of `step` that is not below `count`. */
+static inline size_t slice_round_up(size_t count, size_t step)
+{
+	return slice_pieces(count, step) * step;
+}
+
 #endif

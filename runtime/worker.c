@@ -24,6 +24,7 @@
 #include "lib/digest.h"
 #include "lib/error.h"
 #include "lib/file.h"
+#include "lib/roster.h"
 #include "lib/limit.h"
 #include "lib/log.h"
 #include "lib/memory.h"
@@ -34,7 +35,9 @@
 #include "runtime/device/cpu.h"
 #include "runtime/job.h"
 #include "runtime/outbox.h"
+#include "runtime/probe.h"
 #include "runtime/rank.h"
+#include "runtime/transport/emulate.h"
 
 #define ALONE_S 10.0 /* without a word from the orchestrator: it is gone, or cannot be reached */
 
@@ -178,6 +181,11 @@ static int read_job(struct worker *worker, struct job *job, struct error *err)
 	return status;
 }
 
+static int read_roster(const struct control_plan *plan, struct roster *out, struct error *err)
+{
+	return plan->plan[0] ? roster_parse(out, plan->plan, (int)plan->world, err) : 0;
+}
+
 /* The first free port of the recipe's range. */
 static int listen_in_range(const struct job *job, const char *address, uint16_t *port,
 			   int *listener, struct error *err)
@@ -230,13 +238,13 @@ static int listen_all(struct worker *worker, const struct job *job, struct error
 	return status;
 }
 
-/* None for a bench. */
+/* None for what only measures. */
 static int load_data(const struct worker *worker, const struct job *job, struct dataset *train,
 		     struct dataset *test, struct error *err)
 {
 	const struct data_format *format = PART_AS(&job->data, struct data_format);
 
-	if (worker->plan.bench.collective[0])
+	if (worker->plan.bench.collective[0] || worker->plan.probe[0])
 		return 0;
 	if (format->load(job->data.params, DATA_TRAIN, job->params.seed, train, err) < 0)
 		return -1;
@@ -268,15 +276,34 @@ static struct net_peer *wait_peers(struct worker *worker)
 	return peers;
 }
 
-static void run_ranks(struct worker *worker, struct rank_env *env)
+/* What ranks that are threads of this process share, with the links that the recipe wants between
+ * them. */
+static int make_hub(struct rank_env *env, struct emulator **emulator, struct error *err)
 {
-	const struct transport *transport = PART_AS(&env->job->transport, struct transport);
-	void *(*rank_life)(void *) = worker->plan.bench.collective[0] ? bench_main : rank_main;
+	const struct job_params *params = &env->job->params;
+	int world = (int)env->plan->world;
+
+	if (!PART_AS(&env->job->transport, struct transport)->threads)
+		return 0;
+	if (params->emulate) {
+		*emulator = emulator_new(params->emulate, params->emulate_rtt, world, err);
+		if (!*emulator)
+			return error_prefix(err, "transport.emulate");
+	}
+	env->hub = net_hub_new(world);
+	net_hub_emulate(env->hub, *emulator);
+	return 0;
+}
+
+/* Until all have ended. */
+static void run_threads(struct worker *worker, struct rank_env *env)
+{
+	void *(*rank_life)(void *) = worker->plan.bench.collective[0] ? bench_main
+				     : worker->plan.probe[0]	      ? probe_main
+								      : rank_main;
 	uint32_t started = 0;
 	int problem = 0;
 
-	if (transport->threads)
-		env->hub = net_hub_new((int)worker->plan.world);
 	while (started < worker->plan.ranks && problem == 0) {
 		struct rank *rank = &worker->ranks[started];
 
@@ -288,8 +315,20 @@ static void run_ranks(struct worker *worker, struct rank_env *env)
 		send_failure(worker, "cannot start a thread for each rank");
 	while (started > 0)
 		pthread_join(worker->ranks[--started].thread, NULL);
+}
+
+static void run_ranks(struct worker *worker, struct rank_env *env)
+{
+	struct emulator *emulator = NULL;
+	struct error err;
+
+	if (make_hub(env, &emulator, &err) < 0)
+		send_failure(worker, err.text);
+	else
+		run_threads(worker, env);
 	if (env->hub)
 		net_hub_free(env->hub);
+	emulator_free(emulator);
 }
 
 /* From the plan to the end of all ranks. */
@@ -298,10 +337,12 @@ static void *life(void *arg)
 	struct worker *worker = arg;
 	struct job job = { 0 };
 	struct dataset train = { 0 }, test = { 0 };
+	struct roster roster = { 0 };
 	struct rank_env env = { .job = &job,
 				.plan = &worker->plan,
 				.train = &train,
 				.test = &test,
+				.roster = worker->plan.plan[0] ? &roster : NULL,
 				.outbox = worker->outbox,
 				.wait_start = wait_start,
 				.arg = worker };
@@ -309,7 +350,7 @@ static void *life(void *arg)
 	struct error err;
 
 	if (allow_files(&worker->plan, &err) < 0 || read_job(worker, &job, &err) < 0 ||
-	    listen_all(worker, &job, &err) < 0 ||
+	    read_roster(&worker->plan, &roster, &err) < 0 || listen_all(worker, &job, &err) < 0 ||
 	    load_data(worker, &job, &train, &test, &err) < 0) {
 		send_failure(worker, err.text);
 	} else {
@@ -319,6 +360,7 @@ static void *life(void *arg)
 	free(peers);
 	dataset_release(&train);
 	dataset_release(&test);
+	roster_release(&roster);
 	job_release(&job);
 	pthread_mutex_lock(&worker->lock);
 	worker->ended = true;

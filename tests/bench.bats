@@ -98,10 +98,10 @@ refuses() { # TEXT FLAGS...
 	refuses "needs COLLECTIVE"
 	refuses "no collective 'alreduce'; did you mean 'allreduce'?" alreduce
 	refuses "'--begin': 8388608 bytes are more than the 4096 of '--end'" allreduce -b 8M -e 4K
-	refuses "begin: '2' is out of range: 4 to 8589934592" allreduce -b 2
-	refuses "begin: '4Q' is not a size such as 4096 or 64MiB" allreduce -b 4Q
-	refuses "end: '9G' is out of range" allreduce -e 9G
-	refuses "factor: '1' is out of range" allreduce -f 1
+	refuses "--begin: '2' is out of range: 4 to 8589934592" allreduce -b 2
+	refuses "--begin: '4Q' is not a size such as 4096 or 64MiB" allreduce -b 4Q
+	refuses "--end: '9G' is out of range" allreduce -e 9G
+	refuses "--factor: '1' is out of range" allreduce -f 1
 	refuses "16 bytes are too few for allgather over 3 ranks; 48 are not" allgather -b 16 -H local:3
 	refuses "'train.batch=3' makes no difference to a bench" allreduce --set train.batch=3
 	refuses "unknown key 'transport.encript'; did you mean 'encrypt'?" allreduce --set transport.encript=no

@@ -234,6 +234,20 @@ r.yaml: ok"
 	refused "r.yaml:3:16: train.batch: 10001 is more than the 10000 training samples"
 }
 
+@test "labels that count from 1 are one class too many, and that is said" {
+	printf '0,1\n1,2\n0,3\n1,4\n' >data.csv
+	printf 'data: {format: csv, train: data.csv}\nmodel: softmax\ntrain: {batch: 2}\n' >r.yaml
+	run --separate-stderr "$DSTRAIN" check r.yaml
+	assert_success
+	assert_equal "$stderr" "dstrain: warning: no training sample has label 0, but labels count from 0: there are 5 classes"
+	for rows in $'0,0\n1,1' $'0,cat\n1,dog'; do
+		echo "$rows" >data.csv
+		run --separate-stderr "$DSTRAIN" check r.yaml
+		assert_success
+		assert_equal "$stderr" ""
+	done
+}
+
 @test "several problems of all kinds come in one go, in the order of the lines" {
 	cat >r.yaml <<-'END'
 	name: a/b

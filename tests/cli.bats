@@ -30,6 +30,8 @@ on_a_terminal() {
 	run commands
 	assert_output "run
 resume
+probe
+plan
 ps
 status
 logs
@@ -138,7 +140,7 @@ dstrain: error: unknown flag '--xyzzy'"
 	assert_equal "$("$DSTRAIN" check --print --set train.epochs=3 -- r.yaml)" "$expected"
 	run "$DSTRAIN" run r.yaml --dry_run --run_dir=x --fanout 0
 	assert_failure 2
-	assert_line "dstrain: error: fanout: '0' is out of range: 1 to 1024"
+	assert_line "dstrain: error: --fanout: '0' is out of range: 1 to 1024"
 	refute_output --partial unknown
 }
 
@@ -163,8 +165,8 @@ dstrain: error: unknown flag '--xyzzy'"
 	assert_line "dstrain: error: '--hosts' needs a value (WHERE)"
 	run "$DSTRAIN" check r.yaml --color sometimes --json=perhaps
 	assert_failure 2
-	assert_line "dstrain: error: color: unknown value 'sometimes'; one of auto, always, never"
-	assert_line "dstrain: error: json: 'perhaps' is neither yes nor no"
+	assert_line "dstrain: error: --color: unknown value 'sometimes'; one of auto, always, never"
+	assert_line "dstrain: error: --json: 'perhaps' is neither yes nor no"
 }
 
 @test "problems go to standard error and results to standard output" {

@@ -71,6 +71,11 @@ assert_rate() {
 	fail "the rate from $2 to $3 is wrong"
 }
 
+# shaped_as WORD: what h1 sends through has WORD in it
+shaped_as() {
+	lab exec h1 tc qdisc show dev eth0 | grep -q "$1"
+}
+
 assert_nothing_left() {
 	assert_equal "$(ip netns list | grep "^$1\." || true)" ''
 	assert_equal "$(grep -lasF "$LAB_DIR/$1/" /proc/[0-9]*/cmdline || true)" ''
@@ -169,6 +174,24 @@ hosts:
 	lab rate r2.down 50mbit
 	assert_rate two-racks h1 h3 50
 	assert_rate two-racks h3 h1 200
+}
+
+@test "play changes links as the file says, over and over, until it is killed" {
+	printf '%s\n' 'nic: 100mbit' 'hosts: 2' 'delay: 0.2ms' 'repeat: 0.4s' \
+		'changes: [{at: 0, link: h1.up, rate: 50mbit}, {at: 200ms, link: h1, rate: none}]' >mine.yaml
+	run lab up mine.yaml
+	assert_output 'lab: mine.yaml: the delays are left out: nothing here can shape them'
+	lab play 3>&- &
+	for word in 50Mbit noqueue 50Mbit noqueue; do
+		until_true shaped_as $word
+	done
+	kill $!
+	assert_ends $! 143
+	lab down
+	lab up pair
+	run lab play
+	assert_failure 1
+	assert_output "lab: the topology of lab 'pair' has no changes"
 }
 
 @test "a pulled cable cuts a host off until it is plugged in again" {
@@ -277,11 +300,14 @@ hosts:
 	expect 'hosts: 2\noverrides: {h1: {uplink: 1gbit}}' "overrides: h1: unknown key 'uplink'"
 	expect 'hosts: 2\noverrides: {h1: {home_files: {../x: y}}}' "overrides: h1: home_files: '../x' is not a path below the home"
 	expect 'racks:\n  r1: h[1-2]\n  r2: h[2-3]' "the name 'h2' is taken"
+	expect 'hosts: 2\ndelay: soon' "'soon' is not a time such as 0.2ms or 2s"
+	expect 'hosts: 2\nchanges: [{at: 1s, link: h1}]' 'changes: a change is {at: TIME, link: NAME, rate: RATE}'
+	expect 'hosts: 1\nchanges: [{at: 1s, link: h2, rate: none}]' "no link 'h2'; links are ctl, h1, with .up or .down for one direction"
 	expect 'hosts: [Big_Box]' "'Big_Box' is not a name (a-z, 0-9 and -, at most 10 characters)"
 	expect 'nic: 1gbit' '0 hosts; a lab has 1 to 250'
 	expect 'network: 10.0.0.0/24\nhosts: 2' "network '10.0.0.0/24' is not a /16"
 	expect 'hosts: 2\n  nic: 1gbit' 'line 2: mapping values are not allowed here'
-	expect '' "'None' is not a mapping with the keys network, nic, uplink, hosts, racks, overrides"
+	expect '' "'None' is not a mapping with the keys network, nic, uplink, delay, hosts, racks, overrides, changes, repeat"
 	run lab up missing.yaml
 	assert_output 'lab: missing.yaml: No such file or directory'
 	run lab frobnicate

@@ -50,7 +50,7 @@ for category, entries in json.load(sys.stdin).items():
 @test "a category shows the options that stand beside those of all its entries" {
 	run "$DSTRAIN" list sync
 	assert_line "With every sync strategy:"
-	assert_line --regexp '^    allreduce +auto +auto\|ring\|halving_doubling\|tree\|direct\|flat +[a-z]'
+	assert_line --regexp '^    allreduce +auto +auto\|ring\|halving_doubling\|tree\|direct\|flat\|hierarchical +[a-z]'
 }
 
 @test "required options are marked" {

@@ -214,6 +214,23 @@ r = json.loads(sys.argv[1]); assert r["result"] == "done" and r["step"] == r["st
 	[ -s run/metrics.jsonl ]
 }
 
+@test "a run that left no checkpoint is started anew as run and resume say" {
+	train --quiet
+	rm -r run/checkpoints/step-*
+	run train
+	assert_failure 1
+	assert_output "dstrain: error: 'run' is of a run that left no checkpoint to go on from; choose another directory, or remove it"
+	run ./dstrain resume run
+	assert_failure 1
+	assert_output "dstrain: error: no valid checkpoint in 'run/checkpoints'; to start anew: dstrain run run/recipe.yaml --run-dir ANOTHER"
+	./dstrain run run/recipe.yaml --run-dir ANOTHER --quiet
+	diff <(losses run) <(losses ANOTHER)
+	rm -r run
+	train --quiet
+	run train
+	assert_output "dstrain: error: 'run' is not empty; to go on with it: dstrain resume run"
+}
+
 @test "stopped before the first step, there is nothing to resume, and that is said" {
 	slowly
 	./dstrain run recipe.yaml --run-dir run --set train.steps=1000000 >out 2>said 3>&- &

@@ -10,6 +10,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "runtime/slice.h"
+
 struct attention {
 	size_t positions, width; /* width: of q, k, v and y at one position */
 	size_t step, y_step;	 /* floats from one position to the next, in q k v, in y */
@@ -29,8 +31,8 @@ enum { ATTENTION_BLOCK = 32 };
 static inline size_t attention_room(size_t positions, size_t width)
 {
 	size_t block = ATTENTION_BLOCK, half = block / 2;
-	size_t rows = (positions + block - 1) / block * block;
-	size_t columns = (width + half - 1) / half * half;
+	size_t rows = slice_round_up(positions, block);
+	size_t columns = slice_round_up(width, half);
 
 	return 3 * block * columns + 2 * block * (rows + half) + 5 * rows * columns;
 }

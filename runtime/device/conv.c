@@ -7,13 +7,9 @@
 #include "runtime/device/conv_view.h"
 #include "runtime/device/kernels.h"
 #include "runtime/device/team.h"
+#include "runtime/slice.h"
 
 enum { LANES = CONV_LANES, PARTS = 8, LINE = 64, MOST_PASSES = CONV_MAX_STRIDE * CONV_MAX_STRIDE };
-
-static size_t divide_up(size_t a, size_t b)
-{
-	return (a + b - 1) / b;
-}
 
 /* Takes memory from a room; with `at` NULL, only counts. */
 struct room {
@@ -25,7 +21,7 @@ static void *take(struct room *room, size_t bytes)
 {
 	void *taken = room->at ? room->at + room->bytes : NULL;
 
-	room->bytes += divide_up(bytes, LINE) * LINE;
+	room->bytes += slice_round_up(bytes, LINE);
 	return taken;
 }
 
@@ -82,13 +78,13 @@ static void plan_pass(struct pass *pass, size_t groups, size_t channels, struct 
 	lay_out(view);
 	pass->taps = view->channels * view->rows * view->columns;
 	pass->pixels = view->out_height * view->out_width;
-	pass->pixel_groups = divide_up(pass->pixels, LANES);
+	pass->pixel_groups = slice_pieces(pass->pixels, LANES);
 	pass->copy_floats = view->copies_down * view->copies_across * view->channels * view->lines *
 				    view->pitch +
 			    LANES;
 	pass->channels = channels;
-	pass->blocks = divide_up(channels, CONV_BLOCK);
-	pass->block = divide_up(channels, pass->blocks);
+	pass->blocks = slice_pieces(channels, CONV_BLOCK);
+	pass->block = slice_pieces(channels, pass->blocks);
 	pass->tap_at = take(room, pass->taps * sizeof(size_t));
 	pass->group_at = take(room, pass->pixel_groups * sizeof(size_t));
 	pass->weight = take(room, groups * pass->blocks * pass->block * pass->taps * sizeof(float));
@@ -131,7 +127,7 @@ struct reach {
 static struct reach reach_of(const struct conv *conv, size_t a, size_t length)
 {
 	size_t first = (a + conv->padding) % conv->stride;
-	struct reach reach = { .length = a < length ? divide_up(length - a, conv->stride) : 0 };
+	struct reach reach = { .length = a < length ? slice_pieces(length - a, conv->stride) : 0 };
 
 	if (first >= conv->kernel)
 		return reach;
@@ -193,7 +189,7 @@ static struct room plan(const struct conv *conv, struct work *work, char *memory
 			work->copy_floats = work->backward[i].copy_floats;
 	}
 	work->lanes = conv->outputs / conv->groups > LANES ? 2 * LANES : LANES;
-	work->slabs = divide_up(conv->outputs / conv->groups, work->lanes);
+	work->slabs = slice_pieces(conv->outputs / conv->groups, work->lanes);
 	work->part_floats = conv->groups * work->slabs * (work->forward.taps + 1) * work->lanes;
 	work->parts = take(&room, PARTS * work->part_floats * sizeof(float));
 	work->turned_floats = work->forward.pixel_groups * LANES * work->lanes;
@@ -473,10 +469,11 @@ void conv_backward(const struct conv_call *call, const float *in, const float *o
 	work.weight_slope = weight_slope;
 	work.bias_slope = bias_slope;
 	if (din)
-		team_run(call->team,
-			 call->conv->groups *
-				 divide_up(call->conv->channels / call->conv->groups, CONV_BLOCK),
-			 pack_backward, &work);
+		team_run(
+			call->team,
+			call->conv->groups *
+				slice_pieces(call->conv->channels / call->conv->groups, CONV_BLOCK),
+			pack_backward, &work);
 	team_run(call->team, PARTS, backward_part, &work);
 	team_run(call->team, call->conv->groups * work.slabs, add_parts, &work);
 }

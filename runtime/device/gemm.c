@@ -9,21 +9,12 @@
 #include "runtime/device/cpu.h"
 #include "runtime/device/kernels.h"
 #include "runtime/device/team.h"
+#include "runtime/slice.h"
 
 /* Products that a vector's worth of floats costs: in a tile, to be turned round. */
 enum { LANES = 16, TURN = 10 };
 enum { FEW = 4 };		  /* rows or columns for which nothing is worth turning */
 enum { SMALLEST_PART = 1 << 18 }; /* products that make up for waking a thread */
-
-static size_t pieces(size_t count, size_t most)
-{
-	return (count + most - 1) / most;
-}
-
-static size_t round_up(size_t count, size_t step)
-{
-	return pieces(count, step) * step;
-}
 
 /* Roughly, in products: tiles are whole vectors wide, what is turned costs for every element. */
 static size_t cost(const struct gemm_part *part)
@@ -31,7 +22,7 @@ static size_t cost(const struct gemm_part *part)
 	size_t turned =
 		(part->v_x == 1 ? 0 : part->x * part->k) + (part->c_x == 1 ? 0 : part->x * part->y);
 
-	return part->y * round_up(part->x, LANES) * part->k + TURN * turned;
+	return part->y * slice_round_up(part->x, LANES) * part->k + TURN * turned;
 }
 
 /* V from B: C gets whole vectors. */
@@ -86,7 +77,7 @@ struct shared {
 
 static size_t cut(size_t count, size_t i, size_t n, size_t step)
 {
-	size_t at = round_up(count * i / n, step);
+	size_t at = slice_round_up(count * i / n, step);
 
 	return at < count ? at : count;
 }
@@ -117,13 +108,13 @@ static void share(struct shared *shared, size_t threads)
 	size_t best = SIZE_MAX;
 
 	for (size_t across = 1; across <= threads; across++) {
-		size_t down = pieces(threads, across);
+		size_t down = slice_pieces(threads, across);
 		struct gemm_part part = *shared->whole;
 		size_t most;
 
-		part.y = pieces(part.y, down);
-		part.x = round_up(pieces(part.x, across), GEMM_COLUMNS);
-		most = cost(&part) * pieces(down * across, threads);
+		part.y = slice_pieces(part.y, down);
+		part.x = slice_round_up(slice_pieces(part.x, across), GEMM_COLUMNS);
+		most = cost(&part) * slice_pieces(down * across, threads);
 		if (most < best) {
 			best = most;
 			shared->down = down;

@@ -6,6 +6,7 @@
 #include "runtime/device/cpu.h"
 #include "runtime/device/kernels.h"
 #include "runtime/device/team.h"
+#include "runtime/slice.h"
 
 enum { CHUNK = 16384, COLUMNS = 64 };
 
@@ -40,7 +41,7 @@ static void work(void *arg, size_t chunk, size_t member)
 
 static void run(struct team *team, struct vectors vectors)
 {
-	team_run(team, (vectors.count + CHUNK - 1) / CHUNK, work, &vectors);
+	team_run(team, slice_pieces(vectors.count, CHUNK), work, &vectors);
 }
 
 void vector_map(struct team *team, vector_function *function, float *y, const float *x,
@@ -101,5 +102,5 @@ void vector_sum_rows(struct team *team, float *sum, const float *x, size_t rows,
 {
 	struct rows r = { sum, x, rows, count };
 
-	team_run(team, (count + COLUMNS - 1) / COLUMNS, sum_columns, &r);
+	team_run(team, slice_pieces(count, COLUMNS), sum_columns, &r);
 }

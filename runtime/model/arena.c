@@ -4,12 +4,13 @@
 #include <stdlib.h>
 
 #include "lib/memory.h"
+#include "runtime/slice.h"
 
 enum { LINE = 64 };
 
 static size_t rounded(size_t bytes)
 {
-	return (bytes + LINE - 1) / LINE * LINE;
+	return slice_round_up(bytes, LINE);
 }
 
 /* The largest first, so that small ones fill the gaps; ties in the order of their lives. */

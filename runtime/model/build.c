@@ -246,6 +246,18 @@ int model_set_loss(struct model_builder *builder, const char *loss, struct error
 	return model->loss->check(model->env.classes, outputs / labels, err);
 }
 
+int model_set_usual_loss(struct model_builder *builder, struct error *err)
+{
+	const struct model *model = builder->model;
+	size_t outputs = shape_count(model_shape(builder));
+
+	if (model->env.classes == 0)
+		return model_set_loss(builder, "mean_squared_error", err);
+	if (model->env.classes == 2 && outputs == model_labels(model))
+		return model_set_loss(builder, "logistic", err);
+	return model_set_loss(builder, "softmax_cross_entropy", err);
+}
+
 /* What each member of the team needs for the neediest layer. */
 static void reserve_workspaces(const struct model *model)
 {
@@ -305,7 +317,7 @@ int model_new_listed(struct model **out, const struct layer_list *list, const st
 	int status;
 
 	begin(&builder, env);
-	status = layer_list_build(list, env, &builder, err);
+	status = layer_list_build(list, &builder, err);
 	if (status == 0 && builder.model->count == 0) {
 		error_set(err, "no layer has weights to train");
 		status = place_prefix(err, list->place);

@@ -123,6 +123,8 @@ int model_join(struct model_builder *builder, int mark, const char *name, const 
 	       const void *params, struct error *err);
 const struct shape *model_shape(const struct model_builder *builder); /* of where we are */
 int model_set_loss(struct model_builder *builder, const char *loss, struct error *err);
+/* The loss that such data wants from so many outputs. */
+int model_set_usual_loss(struct model_builder *builder, struct error *err);
 
 struct preset {
 	struct entry entry;

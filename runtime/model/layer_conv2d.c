@@ -6,6 +6,7 @@
 #include "runtime/device/conv.h"
 #include "runtime/model/image.h"
 #include "runtime/model/layer.h"
+#include "runtime/model/layer_params.h"
 
 enum { WEIGHT, BIAS };
 

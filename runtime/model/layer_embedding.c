@@ -7,6 +7,7 @@
 #include "runtime/device/team.h"
 #include "runtime/model/layer.h"
 #include "runtime/model/layer_params.h"
+#include "runtime/slice.h"
 
 static const struct opt options[] = {
 	{ "rows", OPT_COUNT, offsetof(struct embedding_params, rows), "0",
@@ -103,7 +104,7 @@ static void backward(const struct layer_call *call, const float *in, const float
 	(void)din;
 	if (!call->accumulate)
 		memset(call->grad[0], 0, count * sizeof(float));
-	team_run(call->team, (width + COLUMNS - 1) / COLUMNS, scatter, &s);
+	team_run(call->team, slice_pieces(width, COLUMNS), scatter, &s);
 }
 
 const struct layer layer_embedding = {

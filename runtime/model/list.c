@@ -321,28 +321,18 @@ static int build_items(const struct layer_list *list, struct model_builder *buil
 	return 0;
 }
 
-/* The loss that such data wants. */
-static const char *usual_loss(const struct model_env *env, struct model_builder *builder)
-{
-	size_t outputs = shape_count(model_shape(builder));
-
-	if (env->classes == 0)
-		return "mean_squared_error";
-	return env->classes == 2 && outputs == (env->labels ? env->labels : 1)
-		       ? "logistic"
-		       : "softmax_cross_entropy";
-}
-
-int layer_list_build(const struct layer_list *list, const struct model_env *env,
-		     struct model_builder *builder, struct error *err)
+int layer_list_build(const struct layer_list *list, struct model_builder *builder,
+		     struct error *err)
 {
 	const struct layer_item *last = &list->items[list->count - 1];
-	bool chosen = list->loss.entry;
+	const struct entry *chosen = list->loss.entry;
+	int status;
 
 	if (build_items(list, builder, err) < 0)
 		return -1;
-	if (model_set_loss(builder, chosen ? list->loss.entry->name : usual_loss(env, builder),
-			   err) < 0) {
+	status = chosen ? model_set_loss(builder, chosen->name, err)
+			: model_set_usual_loss(builder, err);
+	if (status < 0) {
 		error_prefix(err, "layer '%s'", last->name);
 		return place_prefix(err, chosen ? list->loss_place : last->place);
 	}

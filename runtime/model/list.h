@@ -10,7 +10,6 @@
 
 struct error;
 struct model_builder;
-struct model_env;
 
 /* A layer, or a residual block: what `body` and `shortcut` make of the same input is added. */
 struct layer_item {
@@ -44,9 +43,10 @@ void layer_list_expand(struct settings *given, const char *prefix);
 void layer_list_read(struct layer_list *list, struct settings *given, const char *prefix,
 		     struct settings *resolved, struct problems *problems);
 
-/* As a preset's build. A message begins with the place of the layer at fault. */
-int layer_list_build(const struct layer_list *list, const struct model_env *env,
-		     struct model_builder *builder, struct error *err);
+/* Adds the layers and sets the loss, as a preset does. A message begins with the place of the layer
+ * at fault. */
+int layer_list_build(const struct layer_list *list, struct model_builder *builder,
+		     struct error *err);
 void layer_list_release(struct layer_list *list);
 
 #endif

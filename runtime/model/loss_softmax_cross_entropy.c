@@ -4,6 +4,7 @@
 #include "runtime/device/kernels.h"
 #include "runtime/device/team.h"
 #include "runtime/model/layer.h"
+#include "runtime/slice.h"
 
 static int check(size_t classes, size_t outputs, struct error *err)
 {
@@ -50,12 +51,12 @@ static void evaluate_part(void *arg, size_t part, size_t member)
 
 static void evaluate(const struct loss_call *call, struct score *score)
 {
-	struct parts parts = { .call = call, .rows = (LEAST + call->outputs - 1) / call->outputs };
+	struct parts parts = { .call = call, .rows = slice_pieces(LEAST, call->outputs) };
 	size_t count;
 
 	if (parts.rows * PARTS < call->rows)
-		parts.rows = (call->rows + PARTS - 1) / PARTS;
-	count = (call->rows + parts.rows - 1) / parts.rows;
+		parts.rows = slice_pieces(call->rows, PARTS);
+	count = slice_pieces(call->rows, parts.rows);
 	team_run(call->team, count, evaluate_part, &parts);
 	for (size_t i = 0; i < count; i++) {
 		score->loss_sum += parts.loss[i];

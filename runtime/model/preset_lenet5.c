@@ -42,8 +42,7 @@ static int build(const void *params, const struct model_env *env, struct model_b
 	    model_add(builder, "relu4", "relu", NULL, err) < 0 ||
 	    model_add(builder, "fc3", "linear", &fc3, err) < 0)
 		return -1;
-	return model_set_loss(builder,
-			      env->classes ? "softmax_cross_entropy" : "mean_squared_error", err);
+	return model_set_usual_loss(builder, err);
 }
 
 const struct preset preset_lenet5 = {

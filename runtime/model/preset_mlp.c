@@ -57,8 +57,7 @@ static int build(const void *params, const struct model_env *env, struct model_b
 			return -1;
 	if (add(builder, "fc", mlp->hidden.count + 1, "linear", &last, err) < 0)
 		return -1;
-	return model_set_loss(builder,
-			      env->classes ? "softmax_cross_entropy" : "mean_squared_error", err);
+	return model_set_usual_loss(builder, err);
 }
 
 const struct preset preset_mlp = {

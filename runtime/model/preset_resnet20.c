@@ -85,6 +85,7 @@ static int build(const void *params, const struct model_env *env, struct model_b
 	struct linear_params last = { .bias = true };
 	char name[32];
 
+	(void)env;
 	if (add_conv(builder, "conv1", "bn1", first, err) < 0 ||
 	    model_add(builder, "relu1", "relu", NULL, err) < 0)
 		return -1;
@@ -99,8 +100,7 @@ static int build(const void *params, const struct model_env *env, struct model_b
 	if (model_add(builder, "pool", "global_avg_pool", NULL, err) < 0 ||
 	    model_add(builder, "fc", "linear", &last, err) < 0)
 		return -1;
-	return model_set_loss(builder,
-			      env->classes ? "softmax_cross_entropy" : "mean_squared_error", err);
+	return model_set_usual_loss(builder, err);
 }
 
 const struct preset preset_resnet20 = {

@@ -54,6 +54,7 @@ static int build(const void *params, const struct model_env *env, struct model_b
 	struct linear_params last = { .bias = true };
 	size_t number = 0;
 
+	(void)env;
 	for (size_t i = 0; i < ARRAY_SIZE(steps); i++) {
 		int failed = steps[i] == POOL
 				     ? add(builder, &number, "max_pool2d", &pool, err)
@@ -65,8 +66,7 @@ static int build(const void *params, const struct model_env *env, struct model_b
 	if (model_add(builder, "flatten", "flatten", NULL, err) < 0 ||
 	    model_add(builder, "classifier", "linear", &last, err) < 0)
 		return -1;
-	return model_set_loss(builder,
-			      env->classes ? "softmax_cross_entropy" : "mean_squared_error", err);
+	return model_set_usual_loss(builder, err);
 }
 
 const struct preset preset_vgg11_small = {

@@ -26,7 +26,7 @@ static void update(const void *params, const struct optim_update *u)
 	const struct adagrad_params *adagrad = params;
 	struct adagrad_step step = {
 		.scale = u->scale,
-		.decay = (float)(u->decay * adagrad->weight_decay),
+		.decay = (float)(u->decays * adagrad->weight_decay),
 		.lr = (float)(u->lr / (1 + (double)u->step * adagrad->lr_decay)),
 		.initial = u->step == 0 ? (float)adagrad->initial_accumulator : 0,
 		.eps = (float)adagrad->eps,

@@ -31,7 +31,7 @@ static void update(const void *params, const struct optim_update *u)
 	const struct adam_params *adam = params;
 	struct adam_step step = adam_step(adam, u);
 
-	step.decay = (float)(u->decay * adam->weight_decay);
+	step.decay = (float)(u->decays * adam->weight_decay);
 	kernels()->adam(&step, u->weight, u->slot[0], u->slot[1], u->grad, u->count);
 }
 

@@ -13,7 +13,7 @@ static void update(const void *params, const struct optim_update *u)
 	const struct adam_params *adamw = params;
 	struct adam_step step = adam_step(adamw, u);
 
-	step.shrink = (float)(1 - u->lr * u->decay * adamw->weight_decay);
+	step.shrink = (float)(1 - u->lr * u->decays * adamw->weight_decay);
 	kernels()->adam(&step, u->weight, u->slot[0], u->slot[1], u->grad, u->count);
 }
 

@@ -18,7 +18,7 @@ static struct lamb_step lamb_step(const struct adam_params *params, const struct
 	double t = (double)u->step + 1, root = sqrt(1 - pow(params->beta2, t));
 
 	return (struct lamb_step){ .scale = u->scale,
-				   .decay = (float)(u->decay * params->weight_decay),
+				   .decay = (float)(u->decays * params->weight_decay),
 				   .beta1 = (float)params->beta1,
 				   .rest1 = (float)(1 - params->beta1),
 				   .beta2 = (float)params->beta2,

@@ -17,15 +17,15 @@ enum { PIECE = 8192 };
 
 struct piece {
 	size_t offset, count;
-	size_t first; /* piece of the same tensor */
-	double decay; /* as in struct optim_update */
+	size_t first;  /* piece of the same tensor */
+	double decays; /* as in struct optim_update */
 	double squares, sums[OPTIM_SUMS];
 };
 
 struct optim {
 	struct optim_env env;
 	const struct optimizer *optimizer;
-	const struct schedule *schedule;
+	const struct lr_schedule *schedule;
 	float *slot[OPTIM_SLOTS]; /* [parameters], owned; NULL: not used */
 	struct piece *pieces;	  /* of all that is trained; owned */
 	size_t piece_count;
@@ -42,7 +42,7 @@ struct pass {
 static const char *const decay_names[] = { "all", "matrices", NULL };
 
 const struct opt optim_options[] = {
-	{ "decay", OPT_CHOICE, offsetof(struct optim_params, decay), "all",
+	{ "decay", OPT_CHOICE, offsetof(struct optim_params, decayed), "all",
 	  "what weight_decay is for: all, or tensors of two dimensions and more",
 	  .choices = decay_names },
 	{ 0 }
@@ -53,7 +53,7 @@ const struct opt schedule_options[] = { { "warmup", OPT_COUNT,
 					  "steps in which the learning rate grows from near 0" },
 					{ 0 } };
 
-static void cut(struct optim *optim, size_t offset, size_t count, double decay)
+static void cut(struct optim *optim, size_t offset, size_t count, double decays)
 {
 	size_t first = optim->piece_count, length;
 
@@ -61,14 +61,14 @@ static void cut(struct optim *optim, size_t offset, size_t count, double decay)
 		length = count < PIECE ? count : PIECE;
 		optim->pieces = xgrow(optim->pieces, optim->piece_count, sizeof(*optim->pieces));
 		optim->pieces[optim->piece_count++] = (struct piece){
-			.offset = offset, .count = length, .first = first, .decay = decay
+			.offset = offset, .count = length, .first = first, .decays = decays
 		};
 	}
 }
 
-static double decay_of(const struct optim *optim, const struct tensor *tensor)
+static double decays_of(const struct optim *optim, const struct tensor *tensor)
 {
-	return optim->env.params->decay == OPTIM_DECAY_ALL || tensor->shape.rank >= 2 ? 1 : 0;
+	return optim->env.params->decayed == OPTIM_DECAY_ALL || tensor->shape.rank >= 2 ? 1 : 0;
 }
 
 /* Tensors that adjoin are one unless the optimizer has to tell them apart. */
@@ -77,7 +77,7 @@ static bool belongs(const struct optim *optim, const struct tensor *first, size_
 {
 	return !optim->optimizer->measure && next->rate == 0 &&
 	       next->offset == first->offset + count &&
-	       decay_of(optim, next) == decay_of(optim, first);
+	       decays_of(optim, next) == decays_of(optim, first);
 }
 
 static void cut_all(struct optim *optim)
@@ -94,7 +94,7 @@ static void cut_all(struct optim *optim)
 		       belongs(optim, &tensors[i], count, &tensors[end]);
 		     end++)
 			count += tensors[end].count;
-		cut(optim, tensors[i].offset, count, decay_of(optim, &tensors[i]));
+		cut(optim, tensors[i].offset, count, decays_of(optim, &tensors[i]));
 	}
 }
 
@@ -105,7 +105,7 @@ struct optim *optim_new(const struct optim_env *env)
 
 	optim->env = *env;
 	optim->optimizer = PART_AS(env->optimizer, struct optimizer);
-	optim->schedule = PART_AS(env->schedule, struct schedule);
+	optim->schedule = PART_AS(env->schedule, struct lr_schedule);
 	for (size_t i = 0; i < env->tensor_count; i++)
 		count = env->tensors[i].offset + env->tensors[i].count;
 	for (size_t i = 0; i < OPTIM_SLOTS; i++)
@@ -136,7 +136,7 @@ static void pass_piece(void *arg, size_t chunk, size_t member)
 	unsigned before = denormal_flush();
 
 	(void)member;
-	update.decay = piece->decay;
+	update.decays = piece->decays;
 	update.count = piece->count;
 	update.weight += piece->offset;
 	update.grad += piece->offset;

@@ -14,10 +14,10 @@ enum { OPTIM_SLOTS = 2, OPTIM_SUMS = 2 };
 
 /* One step on a piece of the parameters. */
 struct optim_update {
-	size_t step;  /* from 0 */
-	double lr;    /* of this step */
-	double decay; /* 0 where weight decay does not apply, else 1 */
-	float scale;  /* the gradient is this times `grad` */
+	size_t step;   /* from 0 */
+	double lr;     /* of this step */
+	double decays; /* 1 where weight decay applies, else 0 */
+	float scale;   /* the gradient is this times `grad` */
 	size_t count;
 	float *weight; /* [count], updated */
 	const float *grad;
@@ -38,7 +38,7 @@ struct optimizer {
 	optim_pass *update;
 };
 
-struct schedule {
+struct lr_schedule {
 	struct entry entry;
 	/* The factor on lr at a step from 0 to steps-1, warm-up apart. */
 	double (*factor)(const void *params, size_t step, size_t steps);
@@ -47,7 +47,7 @@ struct schedule {
 /* Options beside the optimizer's own in `train.optimizer`. */
 enum optim_decay { OPTIM_DECAY_ALL, OPTIM_DECAY_MATRICES };
 struct optim_params {
-	int decay; /* which tensors weight decay is for */
+	int decayed; /* enum optim_decay: which tensors weight decay is for */
 };
 extern const struct opt optim_options[];
 

@@ -9,7 +9,7 @@
 #define OPTIMIZER_ENTRY(name)	    &optimizer_##name.entry,
 OPTIMIZERS(OPTIMIZER_DECLARATION)
 
-#define SCHEDULE_DECLARATION(name) extern const struct schedule schedule_##name;
+#define SCHEDULE_DECLARATION(name) extern const struct lr_schedule schedule_##name;
 #define SCHEDULE_ENTRY(name)	   &schedule_##name.entry,
 SCHEDULES(SCHEDULE_DECLARATION)
 

@@ -9,7 +9,7 @@ static double factor(const void *params, size_t step, size_t steps)
 	return 1;
 }
 
-const struct schedule schedule_constant = {
+const struct lr_schedule schedule_constant = {
 	.entry = { .name = "constant", .summary = "the same learning rate at every step" },
 	.factor = factor,
 };

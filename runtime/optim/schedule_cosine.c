@@ -21,7 +21,7 @@ static double factor(const void *params, size_t step, size_t steps)
 	return cosine->floor + (1 - cosine->floor) * wave;
 }
 
-const struct schedule schedule_cosine = {
+const struct lr_schedule schedule_cosine = {
 	.entry = { .name = "cosine",
 		   .summary = "the learning rate falls along half a cosine wave",
 		   .options = options,

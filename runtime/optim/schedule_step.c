@@ -23,7 +23,7 @@ static double factor(const void *params, size_t step, size_t steps)
 	return pow(schedule->gamma, (double)(step / schedule->every));
 }
 
-const struct schedule schedule_step = {
+const struct lr_schedule schedule_step = {
 	.entry = { .name = "step",
 		   .summary = "the learning rate falls by a factor every so many steps",
 		   .options = options,

@@ -32,7 +32,7 @@ static void update(const void *params, const struct optim_update *u)
 	const struct sgd_params *sgd = params;
 	struct sgd_step step = {
 		.scale = u->scale,
-		.decay = (float)(u->decay * sgd->weight_decay),
+		.decay = (float)(u->decays * sgd->weight_decay),
 		.lr = (float)u->lr,
 		.momentum = (float)sgd->momentum,
 		.rest = u->step == 0 ? 1 : (float)(1 - sgd->dampening),

@@ -30,20 +30,6 @@ static int init(void *memory, const void *params, const struct sync_env *env, st
 	return 0;
 }
 
-/* A share of the batch's gradient becomes the mean over this rank's own samples. */
-static int gradients(void *memory, size_t step, size_t offset, float *grad, size_t count,
-		     struct error *err)
-{
-	struct state *state = memory;
-
-	(void)step;
-	(void)offset;
-	(void)err;
-	for (size_t i = 0; i < count; i++)
-		grad[i] *= (float)state->env.world->count;
-	return 0;
-}
-
 static int weights(void *memory, size_t step, float *weight, struct error *err)
 {
 	struct state *state = memory;
@@ -60,7 +46,7 @@ const struct sync_strategy sync_local_sgd = {
 		   .options = options,
 		   .params_size = sizeof(struct params) },
 	.state_size = sizeof(struct state),
+	.own_samples = true,
 	.init = init,
-	.gradients = gradients,
 	.weights = weights,
 };

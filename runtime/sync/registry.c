@@ -3,7 +3,9 @@
 
 #define STRATEGIES(X) \
 	X(bsp)        \
-	X(local_sgd)
+	X(local_sgd)  \
+	X(ds_sync)    \
+	X(auto)
 
 #define DECLARE(name) extern const struct sync_strategy sync_##name;
 #define ENTRY(name)   &sync_##name.entry,

@@ -1,7 +1,7 @@
 /*
  * Runs a strategy for a rank. The training thread cuts what backward yields into buckets, which
  * depend on the order and sizes of its calls alone; one communication thread hands them to the
- * strategy in that order.
+ * strategy in that order, after the weights that the step began with.
  */
 #include "runtime/sync/sync.h"
 
@@ -14,11 +14,17 @@
 #include "lib/clock.h"
 #include "lib/error.h"
 #include "lib/memory.h"
+#include "runtime/device/cpu.h"
 #include "runtime/transport/transport.h"
+
+static const char *const orders[] = { "given", "planned", NULL };
 
 const struct opt sync_options[] = {
 	{ "allreduce", OPT_CHOICE, offsetof(struct sync_params, allreduce), "auto",
 	  "how sums are formed", .choices = coll_algorithm_names },
+	{ "order", OPT_CHOICE, offsetof(struct sync_params, order), "given",
+	  "how ranks stand in a ring: as they are numbered, or as the plan has it",
+	  .choices = orders },
 	{ "bucket", OPT_BYTES, offsetof(struct sync_params, bucket_bytes), "1MiB",
 	  "gradients are exchanged in pieces of at least this size", .min = 1024, .max = 1e12 },
 	{ 0 }
@@ -28,7 +34,9 @@ struct sync {
 	const struct sync_strategy *strategy;
 	void *state;
 	struct net *net;
+	const struct group *world;
 	size_t count, bucket; /* floats */
+	float *mean;	      /* of the weights; NULL: all ranks have the same */
 	pthread_t thread;
 	bool threaded;
 
@@ -37,6 +45,7 @@ struct sync {
 
 	pthread_mutex_t lock; /* guards all below */
 	pthread_cond_t changed;
+	const float *weight; /* still to be averaged; NULL: nothing is */
 	float *grad;
 	size_t step;
 	size_t *bounds;	       /* bucket i is grad[bounds[i + 1] .. bounds[i]) */
@@ -46,16 +55,28 @@ struct sync {
 	struct sync_times times;
 };
 
-/* Runs unlocked: the fields it reads do not change while buckets are left. */
-static int exchange_bucket(struct sync *sync, size_t bucket, double *took_s, struct error *err)
+/* Runs unlocked: the fields it reads do not change while something is left to do. */
+static int exchange_next(struct sync *sync, double *took_s, struct error *err)
 {
-	size_t offset = sync->bounds[bucket + 1], end = sync->bounds[bucket];
+	const struct sync_strategy *strategy = sync->strategy;
 	double begin = clock_now();
-	int status = sync->strategy->gradients(sync->state, sync->step, offset, sync->grad + offset,
-					       end - offset, err);
+	int status;
 
+	if (sync->weight) {
+		status = strategy->average(sync->state, sync->step, sync->weight, err);
+	} else {
+		size_t offset = sync->bounds[sync->exchanged + 1];
+
+		status = strategy->gradients(sync->state, sync->step, offset, sync->grad + offset,
+					     sync->bounds[sync->exchanged] - offset, err);
+	}
 	*took_s = clock_now() - begin;
 	return status;
+}
+
+static bool is_done(const struct sync *sync)
+{
+	return !sync->weight && sync->exchanged == sync->cut;
 }
 
 static void *communicate(void *arg)
@@ -64,25 +85,27 @@ static void *communicate(void *arg)
 
 	pthread_mutex_lock(&sync->lock);
 	while (!sync->stop) {
-		size_t bucket = sync->exchanged;
 		struct error err;
 		double took_s;
 		int status;
 
-		if (bucket == sync->cut) {
+		if (is_done(sync)) {
 			pthread_cond_wait(&sync->changed, &sync->lock);
 			continue;
 		}
 		if (!sync->failed) {
 			pthread_mutex_unlock(&sync->lock);
-			status = exchange_bucket(sync, bucket, &took_s, &err);
+			status = exchange_next(sync, &took_s, &err);
 			pthread_mutex_lock(&sync->lock);
 			sync->times.comm_s += took_s;
 			if (status < 0)
 				sync->problem = err;
 			sync->failed = status < 0;
 		}
-		sync->exchanged++;
+		if (sync->weight)
+			sync->weight = NULL;
+		else
+			sync->exchanged++;
 		pthread_cond_broadcast(&sync->changed);
 	}
 	pthread_mutex_unlock(&sync->lock);
@@ -100,7 +123,7 @@ static int start_thread(struct sync *sync, struct error *err)
 {
 	int problem;
 
-	if (!sync->strategy->gradients)
+	if (!sync->strategy->gradients && !sync->strategy->average)
 		return 0;
 	problem = pthread_create(&sync->thread, NULL, communicate, sync);
 	if (problem != 0)
@@ -118,7 +141,10 @@ int sync_new(struct sync **out, const struct part *strategy, const struct sync_p
 	sync->strategy = PART_AS(strategy, struct sync_strategy);
 	sync->state = xcalloc(1, sync->strategy->state_size);
 	sync->net = env->net;
+	sync->world = env->world;
 	sync->count = env->count;
+	if (!sync->strategy->replicated && env->world->count > 1)
+		sync->mean = xaligned(env->count * sizeof(*sync->mean));
 	sync->bucket = params->bucket_bytes / sizeof(float);
 	sync->bounds = xcalloc(env->count / sync->bucket + 2, sizeof(*sync->bounds));
 	pthread_mutex_init(&sync->lock, NULL);
@@ -134,15 +160,17 @@ int sync_new(struct sync **out, const struct part *strategy, const struct sync_p
 	return 0;
 }
 
-void sync_step(struct sync *sync, size_t step, float *grad)
+void sync_step(struct sync *sync, size_t step, const float *weight, float *grad)
 {
 	pthread_mutex_lock(&sync->lock);
-	assert(sync->exchanged == sync->cut);
+	assert(is_done(sync));
+	sync->weight = sync->strategy->average ? weight : NULL;
 	sync->grad = grad;
 	sync->step = step;
 	sync->bounds[0] = sync->count;
 	sync->cut = sync->exchanged = 0;
 	sync->times = (struct sync_times){ 0 };
+	pthread_cond_broadcast(&sync->changed);
 	pthread_mutex_unlock(&sync->lock);
 	sync->final = sync->count;
 }
@@ -151,7 +179,9 @@ void sync_ready(struct sync *sync, size_t offset, size_t count)
 {
 	assert(count <= sync->final && offset == sync->final - count);
 	sync->final = offset;
-	if (!sync->threaded)
+	if (sync->strategy->own_samples)
+		cpu_scale(sync->grad + offset, (float)sync->world->count, count);
+	if (!sync->strategy->gradients)
 		return;
 	pthread_mutex_lock(&sync->lock);
 	if (offset < sync->bounds[sync->cut] &&
@@ -169,7 +199,7 @@ int sync_gradients(struct sync *sync, struct error *err)
 
 	assert(sync->final == 0);
 	pthread_mutex_lock(&sync->lock);
-	while (sync->exchanged < sync->cut)
+	while (!is_done(sync))
 		pthread_cond_wait(&sync->changed, &sync->lock);
 	sync->times.exposed_s += clock_now() - begin;
 	if (sync->failed) {
@@ -194,6 +224,19 @@ int sync_weights(struct sync *sync, size_t step, float *weight, struct error *er
 	sync->times.exposed_s += took_s;
 	pthread_mutex_unlock(&sync->lock);
 	return status;
+}
+
+int sync_mean(struct sync *sync, const float *weight, const float **mean, struct error *err)
+{
+	*mean = weight;
+	if (!sync->mean)
+		return 0;
+	memcpy(sync->mean, weight, sync->count * sizeof(*weight));
+	if (coll_allreduce(sync->net, sync->world, COLL_AUTO, sync->mean, sync->count, err) < 0)
+		return -1;
+	cpu_scale(sync->mean, 1 / (float)sync->world->count, sync->count);
+	*mean = sync->mean;
+	return 0;
 }
 
 struct sync_times sync_times(const struct sync *sync)
@@ -223,6 +266,7 @@ void sync_free(struct sync *sync)
 		sync->strategy->fini(sync->state);
 	pthread_cond_destroy(&sync->changed);
 	pthread_mutex_destroy(&sync->lock);
+	free(sync->mean);
 	free(sync->bounds);
 	free(sync->state);
 	free(sync);

@@ -20,7 +20,8 @@ struct hub {
 	pthread_mutex_t lock;
 	pthread_cond_t change;
 	struct net_shared shared; /* bytes are NULL if there is no memory */
-	struct mailbox *boxes[];  /* [world]; a closed rank's stays until net_hub_free */
+	struct emulator *emulator;
+	struct mailbox *boxes[]; /* [world]; a closed rank's stays until net_hub_free */
 };
 
 struct inproc {
@@ -79,6 +80,20 @@ void net_hub_free(void *arg)
 	pthread_cond_destroy(&hub->change);
 	pthread_mutex_destroy(&hub->lock);
 	free(hub);
+}
+
+void net_hub_emulate(void *arg, struct emulator *emulator)
+{
+	struct hub *hub = arg;
+
+	hub->emulator = emulator;
+}
+
+struct emulator *net_hub_emulator(const void *arg)
+{
+	const struct hub *hub = arg;
+
+	return hub->emulator;
 }
 
 static int join_hub(struct inproc *self, const struct net_env *env, struct error *err)

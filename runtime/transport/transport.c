@@ -1,6 +1,6 @@
 /*
- * `net`: the thin call-through in front of a transport. Counts bytes, checks the contract and
- * injects faults under test.
+ * `net`: the thin call-through in front of a transport. Counts bytes, checks the contract, puts
+ * messages on emulated links and injects faults under test.
  */
 #include "runtime/transport/transport.h"
 
@@ -13,11 +13,13 @@
 #include "lib/clock.h"
 #include "lib/error.h"
 #include "lib/memory.h"
+#include "runtime/transport/emulate.h"
 
 struct net {
 	const struct transport *transport;
 	struct net_env env;
 	void *state;
+	struct emulator *emulator; /* that messages take their way through; NULL: none */
 
 	pthread_mutex_t serve_lock; /* handler, arg; held while the handler runs */
 	net_handler *handler;
@@ -47,6 +49,21 @@ static void deliver(void *arg, int peer, uint64_t tag, const void *bytes, size_t
 	pthread_mutex_unlock(&net->serve_lock);
 }
 
+/* A message that has come through emulated links. */
+static void carry(void *arg, struct net_request *message)
+{
+	struct net *net = arg;
+
+	net->transport->post_send(net->state, message);
+}
+
+static void emulate(struct net *net)
+{
+	net->emulator = net->env.hub ? net_hub_emulator(net->env.hub) : NULL;
+	if (net->emulator)
+		emulator_join(net->emulator, net->env.rank, carry, net);
+}
+
 struct net *net_open(const struct part *transport, const struct net_env *env, struct error *err)
 {
 	struct net *net = xcalloc(1, sizeof(*net));
@@ -60,8 +77,10 @@ struct net *net_open(const struct part *transport, const struct net_env *env, st
 	pthread_mutex_init(&net->abort_lock, NULL);
 	status = net->transport->open(net->state, transport->params, &net->env, deliver, net, err);
 	memory_wipe(net->env.key, sizeof(net->env.key)); /* the transport has its own by now */
-	if (status == 0)
+	if (status == 0) {
+		emulate(net);
 		return net;
+	}
 	net_close(net);
 	return NULL;
 }
@@ -79,7 +98,7 @@ int net_world(const struct net *net)
 const char *net_host(const struct net *net, int rank)
 {
 	assert(rank >= 0 && rank < net->env.world);
-	return net->env.peers[rank].host;
+	return net->emulator ? emulator_host(net->emulator, rank) : net->env.peers[rank].host;
 }
 
 int net_streams(const struct net *net, int peer)
@@ -108,6 +127,15 @@ static bool fault_strikes(struct net *net)
 	return net->fault.fail_after && number >= net->fault.fail_after;
 }
 
+static void send_message(struct net *net, struct net_request *request)
+{
+	atomic_fetch_add(&net->payload_sent, request->length);
+	if (net->emulator)
+		emulator_send(net->emulator, net->env.rank, request);
+	else
+		net->transport->post_send(net->state, request);
+}
+
 void net_post_send(struct net *net, int peer, uint64_t tag, const void *bytes, size_t length,
 		   struct net_request *request)
 {
@@ -121,8 +149,7 @@ void net_post_send(struct net *net, int peer, uint64_t tag, const void *bytes, s
 		request->done = true;
 		return;
 	}
-	atomic_fetch_add(&net->payload_sent, length);
-	net->transport->post_send(net->state, request);
+	send_message(net, request);
 }
 
 void net_post_recv(struct net *net, int peer, uint64_t tag, void *bytes, size_t length,
@@ -139,6 +166,8 @@ void net_post_recv(struct net *net, int peer, uint64_t tag, void *bytes, size_t 
 static int wait_until(struct net *net, struct net_request *request, double deadline,
 		      struct error *err)
 {
+	if (net->emulator && !request->receive)
+		return emulator_wait(net->emulator, net->env.rank, request, deadline, err);
 	if (net->transport->wait(net->state, request, deadline, err) < 0)
 		return -1;
 	if (request->receive)
@@ -178,8 +207,7 @@ int net_tell(struct net *net, int peer, uint64_t tag, const void *bytes, size_t 
 	};
 	if (length)
 		memcpy(tell->bytes, bytes, length);
-	atomic_fetch_add(&net->payload_sent, length);
-	net->transport->post_send(net->state, &tell->request);
+	send_message(net, &tell->request);
 	return 0;
 }
 
@@ -193,7 +221,7 @@ void net_serve(struct net *net, net_handler *handler, void *arg)
 
 const struct net_shared *net_shared(const struct net *net)
 {
-	return net->transport->shared ? net->transport->shared(net->state) : NULL;
+	return net->transport->shared && !net->emulator ? net->transport->shared(net->state) : NULL;
 }
 
 int net_shared_use(struct net *net, size_t sent, size_t received, struct error *err)
@@ -216,6 +244,8 @@ void net_abort(struct net *net, const char *why)
 	if (!net->why) {
 		net->why = xstrdup(why);
 		net->transport->abort(net->state, net->why);
+		if (net->emulator)
+			emulator_abort(net->emulator, net->env.rank, net->why);
 	}
 	pthread_mutex_unlock(&net->abort_lock);
 }
@@ -240,6 +270,8 @@ void net_close(struct net *net)
 {
 	if (!net)
 		return;
+	if (net->emulator)
+		emulator_leave(net->emulator, net->env.rank, clock_now() + net->env.timeout_s);
 	net->transport->close(net->state);
 	pthread_mutex_destroy(&net->serve_lock);
 	pthread_mutex_destroy(&net->abort_lock);

@@ -1,7 +1,7 @@
 /*
  * How messages travel between ranks: the interface of a transport, and `net`, the thin call-through
- * that the rest of the runtime uses. `net` counts bytes, checks the contract and injects faults
- * under test.
+ * that the rest of the runtime uses. `net` counts bytes, checks the contract, emulates links where
+ * it is told to, and injects faults under test.
  *
  * A message has a tag. A receive is posted with the peer and the tag; messages of one peer with
  * equal tags arrive in the order in which they were posted. A message that nobody has posted a
@@ -17,6 +17,7 @@
 
 #include "lib/registry.h"
 
+struct emulator;
 struct error;
 struct net;
 
@@ -173,6 +174,10 @@ void net_close(struct net *net); /* may be NULL */
 /* A hub for `world` ranks as threads of this process; for transports with .threads. */
 void *net_hub_new(int world);
 void net_hub_free(void *hub); /* after every net on it was closed */
+/* Before any net on it is opened: links between the ranks are emulated, and they share no memory.
+ * Borrowed until net_hub_free. */
+void net_hub_emulate(void *hub, struct emulator *emulator);
+struct emulator *net_hub_emulator(const void *hub); /* NULL: none */
 
 /* Under test: each message is held back by delay_s; the message number `fail_after` (from 1) and
  * all later ones fail. 0: never. */

@@ -4,39 +4,23 @@
 
 #include "tests/fuzz/format.h"
 
-static struct part ways[5];
-
-static struct fuzz_file file;
+static struct fuzz_ways ways;
 
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
-	static const char *const more[ARRAY_SIZE(ways)][9] = {
-		{ NULL },
-		{ "label", "2", "header", "no", "standardise", "yes", NULL },
-		{ "label", "y", "header", "yes", "classes", "3", NULL },
-		{ "task", "regress", "standardise", "yes", "delimiter", "semicolon", NULL },
-		{ "delimiter", "tab", "classes", "2", NULL },
-	};
-
 	(void)argc;
 	(void)argv;
-	file = fuzz_file("csv");
-	for (size_t i = 0; i < ARRAY_SIZE(ways); i++) {
-		const char *pairs[16] = { "train", file.path, "test", file.path };
-
-		for (size_t k = 0; more[i][k]; k++)
-			pairs[4 + k] = more[i][k];
-		ways[i] = fuzz_format("csv", pairs);
-	}
+	ways = fuzz_ways("csv");
+	fuzz_way(&ways, "csv", "");
+	fuzz_way(&ways, "csv", "label=2 header=no standardise=yes");
+	fuzz_way(&ways, "csv", "label=y header=yes classes=3");
+	fuzz_way(&ways, "csv", "task=regress standardise=yes delimiter=semicolon");
+	fuzz_way(&ways, "csv", "delimiter=tab classes=2");
 	return 0;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length)
 {
-	const struct part *way = &ways[fuzz_byte(&bytes, &length) % ARRAY_SIZE(ways)];
-
-	fuzz_fill(&file, bytes, length);
-	fuzz_load(way, DATA_TRAIN);
-	fuzz_load(way, DATA_TEST);
+	fuzz_ways_read(&ways, bytes, length);
 	return 0;
 }

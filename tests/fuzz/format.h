@@ -1,29 +1,17 @@
-/* For targets that are data formats: parts of a recipe, and loading by them. */
+/* For targets that are data formats: one or two files, some ways to read them, and what holds of
+ * all that is read. */
 #ifndef DSTRAIN_TESTS_FUZZ_FORMAT_H
 #define DSTRAIN_TESTS_FUZZ_FORMAT_H
 
-#include "lib/setting.h"
-#include "runtime/data/data.h"
+#include "tests/format.h"
+#include "tests/fuzz/fuzz.h"
 
-/* `pairs`: key, value, ..., NULL. The keys are those below "data". */
-static inline struct part fuzz_format(const char *format, const char *const *pairs)
+static inline struct part fuzz_part(const char *format, const char *settings)
 {
-	static const struct place here = { .file = "fuzz" };
-	struct settings given = { 0 }, resolved = { 0 };
 	struct problems problems = { 0 };
-	struct part part = { 0 };
+	struct part part = format_read_part(format, settings, &problems);
 
-	settings_set(&given, "data.format", format, here);
-	for (; pairs[0]; pairs += 2) {
-		char *key = xasprintf("data.%s", pairs[0]);
-
-		settings_set(&given, key, pairs[1], here);
-		free(key);
-	}
-	registry_read(&data_formats, &given, "data", "format", NULL, &part, &resolved, &problems);
 	assert(problems.count == 0);
-	settings_release(&given);
-	settings_release(&resolved);
 	problems_release(&problems);
 	return part;
 }
@@ -59,6 +47,72 @@ static inline void fuzz_load(const struct part *part, enum data_part which)
 	free(one.x);
 	free(one.targets);
 	dataset_release(&dataset);
+}
+
+/* Formats of one file; the first byte of an input chooses among some ways to read it. */
+struct fuzz_ways {
+	struct fuzz_file file;
+	struct part parts[8];
+	size_t count;
+};
+
+static inline struct fuzz_ways fuzz_ways(const char *name)
+{
+	return (struct fuzz_ways){ .file = fuzz_file(name) };
+}
+
+/* `more`: settings beside the file's name. */
+static inline void fuzz_way(struct fuzz_ways *ways, const char *format, const char *more)
+{
+	const char *path = ways->file.path;
+	char *settings = xasprintf("train=%s test=%s %s", path, path, more);
+
+	assert(ways->count < ARRAY_SIZE(ways->parts));
+	ways->parts[ways->count++] = fuzz_part(format, settings);
+	free(settings);
+}
+
+static inline void fuzz_ways_read(const struct fuzz_ways *ways, const uint8_t *bytes, size_t length)
+{
+	const struct part *part = &ways->parts[fuzz_byte(&bytes, &length) % ways->count];
+
+	fuzz_fill(&ways->file, bytes, length);
+	fuzz_load(part, DATA_TRAIN);
+	fuzz_load(part, DATA_TEST);
+}
+
+/* A format of two files: samples, and as the first byte of an input says behind them labels. */
+struct fuzz_pair {
+	struct fuzz_file samples, labels;
+	struct part train, test;
+};
+
+/* Their keys are "train.SAMPLES" and so on; `more` are settings for the test part alone. */
+static inline struct fuzz_pair fuzz_pair(const char *format, const char *samples,
+					 const char *labels, const char *more)
+{
+	struct fuzz_pair pair = { .samples = fuzz_file(samples), .labels = fuzz_file(labels) };
+	const char *x = pair.samples.path, *y = pair.labels.path;
+	char *train = xasprintf("train.%s=%s train.%s=%s test.%s=%s test.%s=%s", samples, x, labels,
+				y, samples, x, labels, y);
+	char *test = xasprintf("%s %s", train, more);
+
+	pair.train = fuzz_part(format, train);
+	pair.test = fuzz_part(format, test);
+	free(train);
+	free(test);
+	return pair;
+}
+
+static inline void fuzz_pair_read(const struct fuzz_pair *pair, const uint8_t *bytes, size_t length)
+{
+	size_t behind = fuzz_byte(&bytes, &length);
+
+	behind = behind < length ? behind : length;
+	fuzz_fill(&pair->samples, bytes, length - behind);
+	fuzz_fill(&pair->labels, bytes + length - behind, behind);
+	fuzz_load(&pair->train, DATA_TRAIN);
+	fuzz_load(&pair->test, DATA_TEST);
 }
 
 #endif

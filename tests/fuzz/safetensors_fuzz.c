@@ -2,8 +2,7 @@
 #define _GNU_SOURCE
 #include "tests/fuzz/fuzz.h"
 
-#include "lib/buf.h"
-#include "lib/safetensors.h"
+#include "tests/safetensors.h"
 
 /* As floats. */
 static void write_again(struct safetensors *file)

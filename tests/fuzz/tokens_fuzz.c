@@ -5,42 +5,25 @@
 
 #include "tests/fuzz/format.h"
 
-static struct part ways[7];
-static struct fuzz_file file;
+static struct fuzz_ways ways;
 
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
-	static const struct {
-		const char *format, *more[7];
-	} make[ARRAY_SIZE(ways)] = {
-		{ "tokens", { "context", "3", NULL } },
-		{ "tokens", { "context", "2", "layout", "uint16", "stride", "1", NULL } },
-		{ "tokens", { "context", "1", "layout", "uint32", "vocabulary", "70", NULL } },
-		{ "text", { "context", "2", NULL } },
-		{ "text", { "context", "1", "unit", "byte", "stride", "2", NULL } },
-		{ "cifar10", { "standardise", "yes", NULL } },
-		{ "cifar100", { "label", "coarse", NULL } },
-	};
-
 	(void)argc;
 	(void)argv;
-	file = fuzz_file("tokens");
-	for (size_t i = 0; i < ARRAY_SIZE(ways); i++) {
-		const char *pairs[16] = { "train", file.path, "test", file.path };
-
-		for (size_t k = 0; make[i].more[k]; k++)
-			pairs[4 + k] = make[i].more[k];
-		ways[i] = fuzz_format(make[i].format, pairs);
-	}
+	ways = fuzz_ways("tokens");
+	fuzz_way(&ways, "tokens", "context=3");
+	fuzz_way(&ways, "tokens", "context=2 layout=uint16 stride=1");
+	fuzz_way(&ways, "tokens", "context=1 layout=uint32 vocabulary=70");
+	fuzz_way(&ways, "text", "context=2");
+	fuzz_way(&ways, "text", "context=1 unit=byte stride=2");
+	fuzz_way(&ways, "cifar10", "standardise=yes");
+	fuzz_way(&ways, "cifar100", "label=coarse");
 	return 0;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length)
 {
-	const struct part *way = &ways[fuzz_byte(&bytes, &length) % ARRAY_SIZE(ways)];
-
-	fuzz_fill(&file, bytes, length);
-	fuzz_load(way, DATA_TRAIN);
-	fuzz_load(way, DATA_TEST);
+	fuzz_ways_read(&ways, bytes, length);
 	return 0;
 }

@@ -32,6 +32,14 @@ def check_rate(rate):
     return rate
 
 
+def check_seconds(text):
+    """A time such as 0.2ms, 2s or 1m."""
+    parts = re.fullmatch(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+) *(us|ms|s|m|min|h|)", str(text))
+    if not parts:
+        raise LabError(f"'{text}' is not a time such as 0.2ms or 2s")
+    return float(parts[1]) * {"us": 1e-6, "ms": 1e-3, "s": 1, "": 1, "m": 60, "min": 60, "h": 3600}[parts[2]]
+
+
 class Topology:
     """The tree of racks, the hosts on it, and what the file says of each."""
 
@@ -41,6 +49,9 @@ class Topology:
         self.rates = {"ctl": {}}  # host, ctl or rack: {"up": rate, "down": rate}, up being towards the core
         self.slots = {}
         self.home_files = {}  # host: {path below its home: text}
+        self.changes = []  # (seconds, host or rack, directions, rate), in order of time
+        self.repeat = None  # seconds after which the changes begin anew
+        self.has_delay = False
         try:
             self.read(yaml.safe_load(path.read_text()))
         except OSError as error:
@@ -52,7 +63,7 @@ class Topology:
             raise LabError(f"{path}: {error}") from error
 
     def read(self, doc):
-        check_mapping(doc, ["network", "nic", "uplink", "hosts", "racks", "overrides"])
+        check_mapping(doc, ["network", "nic", "uplink", "delay", "hosts", "racks", "overrides", "changes", "repeat"])
         self.network = ipaddress.IPv4Network(doc.get("network", "10.77.0.0/16"))
         if self.network.prefixlen != 16:
             raise LabError(f"network '{self.network}' is not a /16")
@@ -67,6 +78,31 @@ class Topology:
                 self.override(name, changes)
             except LabError as error:
                 raise LabError(f"overrides: {name}: {error}") from error
+        self.has_delay |= "delay" in doc
+        check_seconds(doc.get("delay", 0))
+        self.read_changes(doc)
+
+    def read_changes(self, doc):
+        self.repeat = check_seconds(doc["repeat"]) if "repeat" in doc else None
+        changes = doc.get("changes", [])
+        if not isinstance(changes, list):
+            raise LabError("changes: not a list of {at: TIME, link: NAME, rate: RATE}")
+        for change in changes:
+            if set(check_mapping(change, ["at", "link", "rate"])) != {"at", "link", "rate"}:
+                raise LabError("changes: a change is {at: TIME, link: NAME, rate: RATE}")
+            at, rate = check_seconds(change["at"]), check_rate(change["rate"])
+            if self.repeat and at >= self.repeat:
+                raise LabError(f"changes: '{change['at']}' is not before 'repeat'")
+            self.changes.append((at, *self.split_link(str(change["link"])), rate))
+        self.changes.sort(key=lambda change: change[0])
+
+    def split_link(self, text):
+        """Of a link's name such as h1, r1 or h1.up: the host or rack, and the directions meant."""
+        link, _, way = text.partition(".")
+        if link not in self.rates or way not in ("", "up", "down"):
+            raise LabError(f"no link '{text}'; links are {', '.join(self.rates)}, "
+                           "with .up or .down for one direction")
+        return link, [way] if way else ["up", "down"]
 
     def add_members(self, rack, members):
         """Members are racks, a count (numbered on from the hosts so far), a range h[1-4], or a list of hosts."""
@@ -99,8 +135,10 @@ class Topology:
     def override(self, name, changes):
         if name not in self.rates:
             raise LabError("no such host or rack")
-        host_keys = ["nic", "slots", "home_files"] if name in self.hosts else ["nic"]
-        check_mapping(changes, ["uplink"] if name in self.racks else host_keys)
+        host_keys = ["nic", "delay", "slots", "home_files"] if name in self.hosts else ["nic"]
+        check_mapping(changes, ["uplink", "delay"] if name in self.racks else host_keys)
+        self.has_delay |= "delay" in changes
+        check_seconds(changes.get("delay", 0))
         for key in changes.keys() & {"nic", "uplink"}:
             self.set_rate(name, changes[key])
         if "slots" in changes:

@@ -7,29 +7,14 @@
 
 #include "tests/unit/format.h"
 
-static void write_text(const char *name, const char *text)
-{
-	scratch_write(name, text, strlen(text));
-}
-
 static struct dataset read_text(const char *text, const char *more)
 {
-	char *settings = xasprintf("train=rows.csv %s", more);
-	struct dataset dataset;
-
-	write_text("rows.csv", text);
-	dataset = format_read("csv", settings, DATA_TRAIN);
-	free(settings);
-	return dataset;
+	return format_read_text("csv", "rows.csv", text, more);
 }
 
 static void refuses_text(const char *text, const char *more, const char *message)
 {
-	char *settings = xasprintf("train=rows.csv %s", more);
-
-	write_text("rows.csv", text);
-	format_refuses("csv", settings, DATA_TRAIN, message);
-	free(settings);
+	format_refuses_text("csv", "rows.csv", text, more, message);
 }
 
 static void assert_floats(const float *x, const float *expected, size_t count)

@@ -3,6 +3,7 @@
 
 #include "runtime/device/cpu.h"
 #include "runtime/device/kernels.h"
+#include "tests/unit/difference.h"
 #include "tests/unit/layer_bench.h"
 
 static const struct {
@@ -120,32 +121,15 @@ static void every_layer_takes_some_inputs(void **state)
 }
 
 /* A number whose derivative by out[i] is dout[i]. */
-static double objective(struct bench *b)
+static double objective(void *bench)
 {
+	struct bench *b = bench;
 	double sum = 0;
 
 	bench_forward(b);
 	for (size_t i = 0; i < b->call.batch * b->call.outputs; i++)
 		sum += (double)b->out[i] * b->dout[i];
 	return sum;
-}
-
-/* How far a derivative is from the nearest of the central, left and right difference: an edge
- * within h spoils the central one and that of its side. */
-static double distance(struct bench *b, float *x, double slope, float h)
-{
-	float kept = *x, above = kept + h, below = kept - h;
-	double here = objective(b), high, low, central, left, right;
-
-	*x = above;
-	high = objective(b);
-	*x = below;
-	low = objective(b);
-	*x = kept;
-	central = fabs((high - low) / ((double)above - below) - slope);
-	left = fabs((here - low) / ((double)kept - below) - slope);
-	right = fabs((high - here) / ((double)above - kept) - slope);
-	return fmin(central, fmin(left, right));
 }
 
 /*
@@ -163,7 +147,8 @@ static const struct {
 static bool is_derivative(struct bench *b, float *x, double slope)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(steps); i++)
-		if (distance(b, x, slope, steps[i].h) <= steps[i].most * (1 + fabs(slope)))
+		if (difference_miss(objective, b, x, slope, steps[i].h) <=
+		    steps[i].most * (1 + fabs(slope)))
 			return true;
 	return false;
 }
@@ -175,7 +160,8 @@ static void compare(struct bench *b, float *x, const float *derivative, size_t c
 		if (!is_derivative(b, &x[i], derivative[i]))
 			fail_msg("%s of %zu numbers: derivative %zu of %zu is not %g, by %g",
 				 b->layer->entry.name, b->call.inputs, i, count,
-				 (double)derivative[i], distance(b, &x[i], derivative[i], 0x1p-9f));
+				 (double)derivative[i],
+				 difference_miss(objective, b, &x[i], derivative[i], 0x1p-9f));
 }
 
 static void check_derivatives(struct bench *b)

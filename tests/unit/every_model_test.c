@@ -56,24 +56,6 @@ static void for_each(visit *check)
 				      variants[i].options) >= 3);
 }
 
-/* The distance of a derivative from the nearest of: central, left and right difference. An edge of
- * relu within h spoils the central one and that of its side. */
-static double distance(struct bench *b, size_t i, float h)
-{
-	float kept = b->weight[i], above = kept + h, below = kept - h;
-	double slope = b->grad[i], low, here = mean_loss(b), high, left, right, central;
-
-	b->weight[i] = above;
-	high = mean_loss(b);
-	b->weight[i] = below;
-	low = mean_loss(b);
-	b->weight[i] = kept;
-	central = fabs((high - low) / ((double)above - below) - slope);
-	left = fabs((here - low) / ((double)kept - below) - slope);
-	right = fabs((high - here) / ((double)above - kept) - slope);
-	return fmin(central, fmin(left, right));
-}
-
 static bool has_statistics(const struct bench *b)
 {
 	size_t tensors;

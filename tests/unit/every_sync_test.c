@@ -25,6 +25,7 @@ struct run {
 	_Atomic uint64_t sent;		       /* payload bytes of rank 0 */
 	float weight[COUNT];		       /* rank 0's */
 	double distance;		       /* of these to the solution, relative */
+	double apart; /* the ranks' weights from each other, at most, as a part of their size */
 };
 
 static float number(enum rng_purpose purpose, uint64_t which, uint64_t step, uint64_t i)
@@ -71,7 +72,7 @@ static void train_step(struct sync *sync, size_t step, float *weight, float *gra
 {
 	struct error err;
 
-	sync_step(sync, step, grad);
+	sync_step(sync, step, weight, grad);
 	sync_ready(sync, 200, COUNT - 200);
 	sync_ready(sync, 0, 200);
 	cluster_must(sync_gradients(sync, &err), &err);
@@ -93,6 +94,25 @@ static uint64_t digest_of(const float *x)
 	return digest;
 }
 
+/* How far any rank's weights are from those of rank 0. */
+static double distance_from_first(struct net *net, const struct group *world, const float *weight)
+{
+	float *all = xcalloc(COUNT * (size_t)world->count, sizeof(*all)), *mine;
+	double most = 0, size = 0;
+	struct error err;
+
+	mine = all + (size_t)world->index * COUNT;
+	memcpy(mine, weight, COUNT * sizeof(*all));
+	cluster_must(coll_allreduce(net, world, COLL_RING, all, COUNT * (size_t)world->count, &err),
+		     &err);
+	for (size_t i = 0; i < COUNT; i++)
+		size += pow(all[i], 2);
+	for (size_t i = 0; i < COUNT * (size_t)world->count; i++)
+		most = fmax(most, fabs(all[i] - all[i % COUNT]));
+	free(all);
+	return most / sqrt(size / COUNT);
+}
+
 static void train_body(int rank, struct net *net, void *arg)
 {
 	struct run *run = arg;
@@ -100,7 +120,9 @@ static void train_body(int rank, struct net *net, void *arg)
 	struct group world = group_world(ranks, net_world(net), rank);
 	struct exchange_env exchange_env = { net, run->compressor, run->algorithm, 42, COUNT };
 	struct exchange *exchange = exchange_new(&exchange_env);
-	struct sync_env env = { exchange, net, &world, COUNT, 42 };
+	struct sync_env env = {
+		.exchange = exchange, .net = net, .world = &world, .count = COUNT, .seed = 42
+	};
 	struct sync_params params = { .bucket_bytes = 100 * sizeof(float) };
 	float weight[COUNT] = { 0 }, grad[COUNT], solution[COUNT];
 	struct sync *sync = NULL;
@@ -125,6 +147,10 @@ static void train_body(int rank, struct net *net, void *arg)
 		memcpy(run->weight, weight, sizeof(weight));
 		atomic_store(&run->sent, net_bytes(net).payload_sent);
 	}
+	if (rank == 0)
+		run->apart = distance_from_first(net, &world, weight);
+	else
+		distance_from_first(net, &world, weight);
 	sync_free(sync);
 	exchange_free(exchange);
 }
@@ -143,31 +169,64 @@ static void train(struct run *run, const char *strategy, const char *compressor,
 	part_release(&parts[1]);
 }
 
+/* From `s` on, the first that trains itself: one that the plan chooses does not. */
+static size_t next(size_t s)
+{
+	for (; sync_strategies.entries[s]; s++) {
+		struct part part = { .entry = sync_strategies.entries[s] };
+
+		if (!PART_AS(&part, struct sync_strategy)->chosen_by_plan)
+			break;
+	}
+	return s;
+}
+
+/* Ranks that need not have the same weights have nearly the same: they are as far apart as a step
+ * or two bring them. */
+static void check_agreement(const struct sync_strategy *strategy, const struct run *run, int world)
+{
+	for (int r = 0; r < world && strategy->replicated; r++)
+		assert_true(run->digests[r] == run->digests[0]);
+	if (run->apart > (strategy->replicated ? 0 : 0.15))
+		fail_msg("%s, %d ranks: %g apart", strategy->entry.name, world, run->apart);
+}
+
+/* A strategy that averages weights has no use for a compressor that changes them. */
+static bool go_together(const struct entry *strategy, const struct entry *compressor)
+{
+	struct part parts[] = { { .entry = strategy }, { .entry = compressor } };
+
+	return !PART_AS(&parts[0], struct sync_strategy)->exact ||
+	       PART_AS(&parts[1], struct compressor)->payload == PAYLOAD_SUMS;
+}
+
+static void check_pair(const struct entry *strategy, const struct entry *compressor, int world)
+{
+	struct part part = { .entry = strategy };
+	struct run first = { 0 }, second = { 0 };
+
+	train(&first, strategy->name, compressor->name, world);
+	train(&second, strategy->name, compressor->name, world);
+	check_agreement(PART_AS(&part, struct sync_strategy), &first, world);
+	for (int r = 0; r < world; r++)
+		assert_true(second.digests[r] == first.digests[r]);
+}
+
 static void ranks_agree_and_runs_repeat(void **state)
 {
 	(void)state;
-	for (size_t s = 0; sync_strategies.entries[s]; s++) {
-		for (size_t c = 0; compressors.entries[c]; c++) {
-			for (size_t w = 0; w < ARRAY_SIZE(worlds); w++) {
-				const char *strategy = sync_strategies.entries[s]->name;
-				const char *compressor = compressors.entries[c]->name;
-				struct run first = { 0 }, second = { 0 };
-
-				train(&first, strategy, compressor, worlds[w]);
-				train(&second, strategy, compressor, worlds[w]);
-				for (int r = 0; r < worlds[w]; r++) {
-					assert_true(first.digests[r] == first.digests[0]);
-					assert_true(second.digests[r] == first.digests[0]);
-				}
-			}
-		}
-	}
+	for (size_t s = next(0); sync_strategies.entries[s]; s = next(s + 1))
+		for (size_t c = 0; compressors.entries[c]; c++)
+			for (size_t w = 0; w < ARRAY_SIZE(worlds); w++)
+				if (go_together(sync_strategies.entries[s], compressors.entries[c]))
+					check_pair(sync_strategies.entries[s],
+						   compressors.entries[c], worlds[w]);
 }
 
 static void every_strategy_approaches_the_solution(void **state)
 {
 	(void)state;
-	for (size_t s = 0; sync_strategies.entries[s]; s++) {
+	for (size_t s = next(0); sync_strategies.entries[s]; s = next(s + 1)) {
 		for (size_t w = 0; w < ARRAY_SIZE(worlds); w++) {
 			struct run run = { 0 };
 
@@ -183,7 +242,7 @@ static void every_strategy_approaches_the_solution(void **state)
 static void ranks_with_equal_samples_train_as_one(void **state)
 {
 	(void)state;
-	for (size_t s = 0; sync_strategies.entries[s]; s++) {
+	for (size_t s = next(0); sync_strategies.entries[s]; s = next(s + 1)) {
 		struct run alone = { 0 };
 
 		train(&alone, "bsp", "none", 1);
@@ -219,7 +278,7 @@ static void other_strategies_send_other_amounts_than_bsp(void **state)
 	(void)state;
 	train(&bsp, "bsp", "none", 4);
 	assert_int_equal(bsp.sent, (uint64_t)STEPS * COUNT * sizeof(float) * 2 * 3 / 4);
-	for (size_t s = 0; sync_strategies.entries[s]; s++) {
+	for (size_t s = next(0); sync_strategies.entries[s]; s = next(s + 1)) {
 		struct run run = { .algorithm = COLL_RING };
 
 		if (strcmp(sync_strategies.entries[s]->name, "bsp") == 0)
@@ -245,7 +304,7 @@ static void local_sgd_averages_once_in_a_period(void **state)
 static void every_transport_gives_the_same_bits(void **state)
 {
 	(void)state;
-	for (size_t s = 0; sync_strategies.entries[s]; s++) {
+	for (size_t s = next(0); sync_strategies.entries[s]; s = next(s + 1)) {
 		const char *name = sync_strategies.entries[s]->name;
 		struct part strategy = part_default(&sync_strategies, name);
 		struct part compressor = part_default(&compressors, "none");
@@ -258,7 +317,7 @@ static void every_transport_gives_the_same_bits(void **state)
 		for (size_t t = 0; transports.entries[t]; t++) {
 			cluster_run(transports.entries[t]->name, 4, train_body, &run);
 			for (int r = 0; r < 4; r++)
-				assert_true(run.digests[r] == first.digests[0]);
+				assert_true(run.digests[r] == first.digests[r]);
 		}
 		part_release(&strategy);
 		part_release(&compressor);

@@ -12,22 +12,9 @@
 #include "lib/error.h"
 #include "lib/file.h"
 #include "lib/memory.h"
-#include "lib/setting.h"
 #include "lib/wire.h"
-#include "runtime/data/data.h"
+#include "tests/format.h"
 #include "tests/unit/scratch.h"
-
-/* A new file each time, not flushed as file_write does: tests write thousands. */
-static inline void scratch_write(const char *name, const void *bytes, size_t length)
-{
-	FILE *file;
-
-	remove(name);
-	file = fopen(name, "wb");
-	assert_non_null(file);
-	assert_int_equal(fwrite(bytes, 1, length, file), length);
-	fclose(file);
-}
 
 /* An array as NumPy saves it, version 1. `type`: "<f4"; `shape`: "3, 2" or "3,". */
 static inline void npy_write(const char *name, const char *type, const char *shape,
@@ -63,29 +50,13 @@ static inline void scratch_pack(const char *name, const char *packed)
 	free(file);
 }
 
-/* "train.images=images label=2": the settings below "data", none of them wrong. */
+/* As format_read_part, of settings that are right. */
 static inline struct part format_part(const char *format, const char *settings)
 {
-	const struct place here = { .file = "recipe.yaml", .line = 1, .column = 1 };
-	struct settings given = { 0 }, resolved = { 0 };
 	struct problems problems = { 0 };
-	struct part part = { 0 };
-	char *copy = xstrdup(settings), *rest = copy, *word;
+	struct part part = format_read_part(format, settings, &problems);
 
-	settings_set(&given, "data.format", format, here);
-	while ((word = strtok_r(rest, " ", &rest))) {
-		char *value = strchr(word, '=') + 1;
-		char *key = xasprintf("data.%.*s", (int)(value - word - 1), word);
-
-		settings_set(&given, key, value, here);
-		free(key);
-	}
-	registry_read(&data_formats, &given, "data", "format", NULL, &part, &resolved, &problems);
-	settings_report_unused(&given, &resolved, &problems);
 	assert_string_equal(buf_text(&problems.text), "");
-	free(copy);
-	settings_release(&given);
-	settings_release(&resolved);
 	problems_release(&problems);
 	return part;
 }
@@ -118,6 +89,19 @@ static inline struct dataset format_read(const char *format, const char *setting
 	return dataset;
 }
 
+/* `text` as the training part, in a file of that name; `more` are settings beside it. */
+static inline struct dataset format_read_text(const char *format, const char *name,
+					      const char *text, const char *more)
+{
+	char *settings = xasprintf("train=%s %s", name, more);
+	struct dataset dataset;
+
+	write_text(name, text);
+	dataset = format_read(format, settings, DATA_TRAIN);
+	free(settings);
+	return dataset;
+}
+
 static inline void format_refuses(const char *format, const char *settings, enum data_part which,
 				  const char *message)
 {
@@ -129,6 +113,16 @@ static inline void format_refuses(const char *format, const char *settings, enum
 		dataset_release(&dataset);
 	assert_string_equal(err.text, message);
 	part_release(&part);
+}
+
+static inline void format_refuses_text(const char *format, const char *name, const char *text,
+				       const char *more, const char *message)
+{
+	char *settings = xasprintf("train=%s %s", name, more);
+
+	write_text(name, text);
+	format_refuses(format, settings, DATA_TRAIN, message);
+	free(settings);
 }
 
 #endif

@@ -30,13 +30,6 @@ static void load(struct outcome *o, const char *spec)
 		assert_string_equal(buf_text(&o->problems.text), "");
 }
 
-static void write_text(const char *name, const char *text)
-{
-	struct error err;
-
-	assert_int_equal(file_write(name, text, strlen(text), &err), 0);
-}
-
 static void load_text(struct outcome *o, const char *name, const char *text)
 {
 	write_text(name, text);

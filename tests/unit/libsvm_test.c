@@ -6,29 +6,14 @@
 
 #include "tests/unit/format.h"
 
-static void write_text(const char *name, const char *text)
-{
-	scratch_write(name, text, strlen(text));
-}
-
 static struct dataset read_text(const char *text, const char *more)
 {
-	char *settings = xasprintf("train=rows %s", more);
-	struct dataset dataset;
-
-	write_text("rows", text);
-	dataset = format_read("libsvm", settings, DATA_TRAIN);
-	free(settings);
-	return dataset;
+	return format_read_text("libsvm", "rows", text, more);
 }
 
 static void refuses_text(const char *text, const char *more, const char *message)
 {
-	char *settings = xasprintf("train=rows %s", more);
-
-	write_text("rows", text);
-	format_refuses("libsvm", settings, DATA_TRAIN, message);
-	free(settings);
+	format_refuses_text("libsvm", "rows", text, more, message);
 }
 
 /* Rows (1: 0.5, 3: -2), () and (2: 1e-3), of classes 0, 1 and 0, however they are written. */

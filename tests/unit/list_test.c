@@ -11,20 +11,9 @@
 #include "lib/recipe.h"
 #include "runtime/device/cpu.h"
 #include "runtime/device/team.h"
-#include "runtime/model/layer.h"
-#include "runtime/model/list.h"
-#include "runtime/model/stage.h"
-#include "tests/unit/part.h"
+#include "tests/unit/model_bench.h"
 
-enum { BATCH = 8, FEATURES = 6, CLASSES = 3 };
-
-struct bench {
-	struct layer_list list;
-	struct model_env env;
-	struct model *model;
-	struct batch batch;
-	float *weight, *grad;
-};
+enum { FEATURES = 6, CLASSES = 3 };
 
 static struct layer_list parse(const char *layers_text)
 {
@@ -45,92 +34,28 @@ static struct layer_list parse(const char *layers_text)
 	return list;
 }
 
-static struct model_env env_of(size_t features)
+static struct model_env row_of(size_t features)
 {
-	return (struct model_env){ .input = { .dim = { features }, .rank = 1 },
-				   .classes = CLASSES,
-				   .max_batch = BATCH,
-				   .seed = 7 };
+	return env_of(&(struct kind){ { .dim = { features }, .rank = 1 }, CLASSES, .labels = 1 });
 }
 
-static void bench_start(struct bench *b, const struct model_env *env)
+static void start_listed(struct bench *b, const struct model_env *env)
 {
-	size_t features = shape_count(&env->input);
 	struct error err;
 
 	b->env = *env;
 	if (model_new_listed(&b->model, &b->list, &b->env, &err) < 0)
 		fail_msg("%s", err.text);
-	b->batch = (struct batch){ .x = filled(BATCH * features, 30, 0.05),
-				   .targets = filled(BATCH, 31, 0),
-				   .count = BATCH,
-				   .total = BATCH,
-				   .training = true };
-	for (size_t i = 0; i < BATCH; i++)
-		b->batch.targets[i] = (float)(i % CLASSES);
-	b->weight = xaligned(model_count(b->model) * sizeof(float));
-	b->grad = xaligned(model_count(b->model) * sizeof(float));
-	model_init(b->model, b->weight);
+	bench_start(b);
 }
 
 static struct bench bench_of(const char *layers_text)
 {
-	struct model_env env = env_of(FEATURES);
+	struct model_env env = row_of(FEATURES);
 	struct bench b = { .list = parse(layers_text) };
 
-	bench_start(&b, &env);
+	start_listed(&b, &env);
 	return b;
-}
-
-static void bench_release(struct bench *b)
-{
-	model_free(b->model);
-	layer_list_release(&b->list);
-	free(b->batch.x);
-	free(b->batch.targets);
-	free(b->weight);
-	free(b->grad);
-}
-
-/* What a pass leaves behind is not to be relied on by the next. */
-static double mean_loss(struct bench *b)
-{
-	struct score score;
-
-	memset(b->model->arena, 0xff, b->model->arena_bytes);
-	model_forward(b->model, b->weight, &b->batch, &score);
-	return score.loss_sum / (double)b->batch.total;
-}
-
-static void ignore(void *arg, size_t offset, size_t count)
-{
-	(void)arg;
-	(void)offset;
-	(void)count;
-}
-
-static void gradient(struct bench *b)
-{
-	mean_loss(b);
-	memset(b->grad, 0xff, model_count(b->model) * sizeof(float));
-	model_backward(b->model, b->weight, &b->batch, b->grad, ignore, NULL);
-}
-
-/* An edge of relu within h spoils the central difference and that of its side. */
-static double distance(struct bench *b, size_t i, float h)
-{
-	float kept = b->weight[i], above = kept + h, below = kept - h;
-	double slope = b->grad[i], here = mean_loss(b), high, low, central, left, right;
-
-	b->weight[i] = above;
-	high = mean_loss(b);
-	b->weight[i] = below;
-	low = mean_loss(b);
-	b->weight[i] = kept;
-	central = fabs((high - low) / ((double)above - below) - slope);
-	left = fabs((here - low) / ((double)kept - below) - slope);
-	right = fabs((high - here) / ((double)above - kept) - slope);
-	return fmin(central, fmin(left, right));
 }
 
 /* Some of each tensor. Truncation is below 1e-5 with h = 2^-9, and rounding moves a difference by
@@ -140,7 +65,7 @@ static void check_gradient(struct bench *b, const char *text)
 	size_t tensors;
 	const struct tensor *tensor = model_tensors(b->model, &tensors);
 
-	gradient(b);
+	gradient(b, b->grad);
 	for (size_t t = 0; t < tensors; t++) {
 		size_t end = tensor[t].offset + tensor[t].count;
 
@@ -241,7 +166,7 @@ static void a_model_for_evaluation_alone_says_the_same_with_less_memory(void **s
 		struct bench b = bench_of(graphs[i]), other = { .list = parse(graphs[i]) };
 
 		b.env.forward_only = true;
-		bench_start(&other, &b.env);
+		start_listed(&other, &b.env);
 		b.batch.training = other.batch.training = false;
 		assert_true(mean_loss(&b) == mean_loss(&other));
 		assert_true(other.model->arena_bytes < b.model->arena_bytes);
@@ -257,9 +182,9 @@ static void teams_change_no_bit(void **state)
 		struct bench b = bench_of(graphs[i]), other = { .list = parse(graphs[i]) };
 
 		b.env.team = team_new(3);
-		bench_start(&other, &b.env);
-		gradient(&b);
-		gradient(&other);
+		start_listed(&other, &b.env);
+		gradient(&b, b.grad);
+		gradient(&other, other.grad);
 		assert_memory_equal(b.grad, other.grad, model_count(b.model) * sizeof(float));
 		bench_release(&other);
 		team_free(b.env.team);
@@ -283,7 +208,7 @@ static void layers_of_a_straight_model_share_memory(void **state)
 
 static void nothing_is_asked_for_by_a_plan(void **state)
 {
-	struct model_env env = env_of(FEATURES);
+	struct model_env env = row_of(FEATURES);
 	struct layer_list list = parse(graphs[0]);
 	struct model *model;
 	struct error err;
@@ -313,7 +238,7 @@ static void refused(const char *layers_text, const struct model_env *env, const 
 
 static void nothing_comes_between_words_and_their_table(void **state)
 {
-	struct model_env env = env_of(FEATURES);
+	struct model_env env = row_of(FEATURES);
 
 	(void)state;
 	env.vocabulary = 5;
@@ -324,7 +249,7 @@ static void nothing_comes_between_words_and_their_table(void **state)
 /* Of two that share a table the one that runs backward last would forget the other's gradient. */
 static void a_table_is_shared_but_once(void **state)
 {
-	struct model_env env = env_of(FEATURES);
+	struct model_env env = row_of(FEATURES);
 
 	(void)state;
 	env.vocabulary = 5;
@@ -336,7 +261,7 @@ static void a_table_is_shared_but_once(void **state)
 
 static void sizes_that_would_overflow_are_refused(void **state)
 {
-	struct model_env env = env_of(FEATURES);
+	struct model_env env = row_of(FEATURES);
 
 	(void)state;
 	env.plan_only = true;
@@ -418,7 +343,7 @@ static double mean_square(const float *x, size_t count)
 /* The mean square of what `depth` layers of 256 make of small samples. */
 static double signal(const char *activation, size_t depth, enum model_init_rule rule)
 {
-	struct model_env env = env_of(256);
+	struct model_env env = row_of(256);
 	struct buf text = { 0 };
 	struct bench b = { 0 };
 	double sum = 0;
@@ -430,7 +355,7 @@ static double signal(const char *activation, size_t depth, enum model_init_rule 
 		buf_addf(&text, "%s" LINEAR(256) ", %s", i ? ", " : "[", activation);
 	buf_addf(&text, "]");
 	b.list = parse(buf_text(&text));
-	bench_start(&b, &env);
+	start_listed(&b, &env);
 	for (size_t i = 0; i < BATCH * 256; i++)
 		b.batch.x[i] *= 0.1f;
 	for (size_t seed = 0; seed < 3; seed++) {
@@ -477,11 +402,11 @@ static void rules_of_initialisation_have_their_variance(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(rules); i++) {
-		struct model_env env = env_of(256);
+		struct model_env env = row_of(256);
 		struct bench b = { .list = parse("[" LINEAR(128) ", tanh, linear]") };
 
 		env.init = rules[i].rule;
-		bench_start(&b, &env);
+		start_listed(&b, &env);
 		assert_true(fabs(mean_square(b.weight, 256 * 128) / rules[i].variance - 1) < 0.03);
 		for (size_t k = 0; k < 128; k++)
 			assert_true(b.weight[256 * 128 + k] == 0); /* the bias */

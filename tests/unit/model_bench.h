@@ -1,4 +1,4 @@
-/* A preset's model at work, with data of any kind, for tests. */
+/* A model at work, with data of any kind, for tests. */
 #ifndef DSTRAIN_TESTS_MODEL_BENCH_H
 #define DSTRAIN_TESTS_MODEL_BENCH_H
 
@@ -8,7 +8,9 @@
 
 #include "lib/error.h"
 #include "runtime/model/layer.h"
+#include "runtime/model/list.h"
 #include "runtime/model/stage.h"
+#include "tests/unit/difference.h"
 #include "tests/unit/part.h"
 
 enum { BATCH = 8 };
@@ -31,6 +33,7 @@ static const struct shape large = { .dim = { 1, 32, 32 }, .rank = 3 }; /* if tha
 
 struct bench {
 	struct part preset;
+	struct layer_list list; /* in its place */
 	struct model_env env;
 	struct model *model;
 	struct batch batch;
@@ -52,6 +55,7 @@ static inline void bench_release(struct bench *b)
 	free(b->grad);
 	free(b->copy);
 	part_release(&b->preset);
+	layer_list_release(&b->list);
 }
 
 static inline struct model_env env_of(const struct kind *kind)
@@ -134,8 +138,9 @@ static inline void ignore(void *arg, size_t offset, size_t count)
 	(void)count;
 }
 
-static inline double mean_loss(struct bench *b)
+static inline double mean_loss(void *bench)
 {
+	struct bench *b = bench;
 	struct score score;
 
 	memset(b->model->arena, 0xff, b->model->arena_bytes); /* nobody relies on it */
@@ -150,6 +155,12 @@ static inline void gradient(struct bench *b, float *grad)
 	for (size_t i = 0; i < b->count; i++)
 		grad[i] = NAN; /* backward overwrites */
 	model_backward(b->model, b->weight, &b->batch, grad, ignore, NULL);
+}
+
+/* Of a derivative that `gradient` left in grad. */
+static inline double distance(struct bench *b, size_t i, float h)
+{
+	return difference_miss(mean_loss, b, &b->weight[i], b->grad[i], h);
 }
 
 #endif

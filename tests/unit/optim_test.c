@@ -153,7 +153,7 @@ static void weight_decay_may_be_for_matrices_alone(void **state)
 		bench_init(&none, optimizers.entries[i]->name, plain);
 		bench_init(&matrices, optimizers.entries[i]->name, decaying);
 		bench_init(&all, optimizers.entries[i]->name, decaying);
-		matrices.params.decay = OPTIM_DECAY_MATRICES;
+		matrices.params.decayed = OPTIM_DECAY_MATRICES;
 		bench_run(&none);
 		bench_run(&matrices);
 		bench_run(&all);

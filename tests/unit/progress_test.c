@@ -206,6 +206,8 @@ static void losses_are_exact_sums_and_times_are_means(void **state)
 	json_free(line);
 	assert_int_equal(progress_totals(progress).step, 1);
 	assert_int_equal(progress_totals(progress).samples_seen, 33);
+	assert_int_equal(progress_totals(progress).step_count, 1);
+	assert_true(fabs(progress_totals(progress).step_s[0] - 0.7) < 1e-12);
 	progress_close(progress);
 }
 

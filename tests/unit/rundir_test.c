@@ -59,6 +59,14 @@ static void a_directory_with_something_in_it_is_not_taken(void **state)
 	assert_int_equal(file_write("full/recipe.yaml", "", 0, &err), 0);
 	assert_int_equal(file_write("full/metrics.jsonl", "{}", 2, &err), 0);
 	assert_int_equal(rundir_create(&run, "full", "x", &err), -1);
+	assert_string_equal(err.text, "'full' is of a run that left no checkpoint to go on from; "
+				      "choose another directory, or remove it");
+	assert_int_equal(dir_make("full/checkpoints/.step-3.tmp", &err),
+			 0); /* was never finished */
+	assert_int_equal(rundir_create(&run, "full", "x", &err), -1);
+	assert_non_null(strstr(err.text, "no checkpoint"));
+	assert_int_equal(dir_make("full/checkpoints/step-3", &err), 0);
+	assert_int_equal(rundir_create(&run, "full", "x", &err), -1);
 	assert_string_equal(err.text, "'full' is not empty; to go on with it: dstrain resume full");
 	assert_false(file_exists("full/lock"));
 	assert_true(file_exists("full/.hidden"));

@@ -8,8 +8,8 @@
 #include "lib/buf.h"
 #include "lib/error.h"
 #include "lib/memory.h"
-#include "lib/safetensors.h"
 #include "lib/wire.h"
+#include "tests/safetensors.h"
 
 static const float weights[6] = { 1, 2, 3, 4, 5, -6.5f };
 static const float bias[3] = { 0.25f, -1e-30f, 7 };

@@ -12,13 +12,6 @@
 #include "lib/ssh_config.h"
 #include "tests/unit/scratch.h"
 
-static void write_text(const char *name, const char *text)
-{
-	struct error err;
-
-	assert_int_equal(file_write(name, text, strlen(text), &err), 0);
-}
-
 /* Values joined by blanks; "" if there are none. */
 static void expect(const char *text, const char *name, const char *key, const char *wanted)
 {

@@ -137,13 +137,16 @@ static void notes_end(struct notes *notes)
 	pthread_cond_destroy(&notes->changed);
 }
 
+static const int only_rank[] = { 0 };
+static const struct group alone = { .ranks = only_rank, .count = 1 };
+
 static struct sync *witness_open(const struct sync_strategy *strategy, struct notes *notes,
 				 struct net *net, size_t bucket_bytes)
 {
 	struct witness_params params = { .notes = notes };
 	struct part part = { .entry = &strategy->entry, .params = &params };
 	struct sync_params common = { .bucket_bytes = bucket_bytes };
-	struct sync_env env = { .net = net, .count = COUNT };
+	struct sync_env env = { .net = net, .world = &alone, .count = COUNT };
 	struct sync *sync = NULL;
 	struct error err;
 
@@ -181,7 +184,7 @@ static void buckets_cover_the_block_once_and_are_large_enough(void **state)
 
 		notes_begin(&notes);
 		sync = witness_open(&witness_gradient, &notes, NULL, 1024);
-		sync_step(sync, i, grad);
+		sync_step(sync, i, grad, grad);
 		ready_all(sync, layers[i], 6);
 		cluster_must(sync_gradients(sync, &err), &err);
 		assert_int_equal(notes.buckets, buckets[i]);
@@ -210,7 +213,7 @@ static void a_bucket_is_exchanged_while_backward_still_runs(void **state)
 	(void)state;
 	notes_begin(&notes);
 	sync = witness_open(&witness_gradient, &notes, NULL, 1024);
-	sync_step(sync, 0, grad);
+	sync_step(sync, 0, grad, grad);
 	for (size_t i = 1; i <= 8; i++) {
 		sync_ready(sync, COUNT - i * COUNT / 8, COUNT / 8);
 		pthread_mutex_lock(&notes.lock);
@@ -236,7 +239,7 @@ static void an_error_in_a_bucket_is_kept(void **state)
 	notes.fail_at = 3;
 	sync = witness_open(&witness_gradient, &notes, NULL, 1024);
 	for (size_t step = 0; step < 2; step++) {
-		sync_step(sync, step, grad);
+		sync_step(sync, step, grad, grad);
 		for (size_t offset = COUNT; offset > 0; offset -= 512)
 			sync_ready(sync, offset - 512, 512);
 		err.text[0] = '\0';
@@ -255,7 +258,7 @@ static void a_failed_init_is_cleaned_up(void **state)
 	struct witness_params params = { .notes = &notes, .fail = true };
 	struct part part = { .entry = &witness_gradient.entry, .params = &params };
 	struct sync_params common = { .bucket_bytes = 1024 };
-	struct sync_env env = { .count = COUNT };
+	struct sync_env env = { .world = &alone, .count = COUNT };
 	struct sync *sync = NULL;
 	struct error err;
 
@@ -278,7 +281,7 @@ static void a_strategy_of_weights_alone_sees_them_after_the_update(void **state)
 	(void)state;
 	notes_begin(&notes);
 	sync = witness_open(&witness_weight, &notes, NULL, 1024);
-	sync_step(sync, 3, grad);
+	sync_step(sync, 3, grad, grad);
 	sync_ready(sync, 0, COUNT);
 	cluster_must(sync_gradients(sync, &err), &err);
 	cluster_must(sync_weights(sync, 3, weight, &err), &err);
@@ -411,7 +414,7 @@ static void overlap_body(int rank, struct net *net, void *arg)
 	(void)arg;
 	trainee_open(&t, net);
 	net_inject(net, (struct net_fault){ .delay_s = 0.012 });
-	sync_step(t.sync, 0, t.grad);
+	sync_step(t.sync, 0, t.grad, t.grad);
 	for (size_t layer = 1; layer <= 8; layer++) {
 		clock_sleep(0.04);
 		sync_ready(t.sync, COUNT - layer * COUNT / 8, COUNT / 8);
@@ -438,7 +441,7 @@ static void leaver_body(int rank, struct net *net, void *arg)
 	(void)arg;
 	trainee_open(&t, net);
 	for (size_t step = 0; status == 0 && !(rank == 1 && step == 3); step++) {
-		sync_step(t.sync, step, t.grad);
+		sync_step(t.sync, step, t.grad, t.grad);
 		for (size_t offset = COUNT; offset > 0; offset -= COUNT / 8)
 			sync_ready(t.sync, offset - COUNT / 8, COUNT / 8);
 		status = sync_gradients(t.sync, &err);
@@ -459,7 +462,7 @@ static void abandoned_body(int rank, struct net *net, void *arg)
 	struct trainee t;
 
 	trainee_open(&t, net);
-	sync_step(t.sync, 0, t.grad);
+	sync_step(t.sync, 0, t.grad, t.grad);
 	if (rank != 0) /* the others wait for rank 0 */
 		sync_ready(t.sync, COUNT / 2, COUNT / 2);
 	net_abort(net, "stopped by test");

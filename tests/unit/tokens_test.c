@@ -10,11 +10,6 @@
 
 #define TEXT "train=text "
 
-static void write_text(const char *name, const char *text)
-{
-	scratch_write(name, text, strlen(text));
-}
-
 /* In llm.c's layout, whose header claims `claimed` tokens. */
 static void write_tokens(const char *name, uint32_t magic, uint32_t version, uint32_t claimed,
 			 size_t count, const uint32_t *ids)

@@ -1,0 +1,75 @@
+/* Of a run that is about to begin: measures the links between its hosts. */
+#include "cmd/train_probe.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "cmd/cmd.h"
+#include "cmd/job_load.h"
+#include "cmd/probe_launch.h"
+#include "cmd/train.h"
+#include "lib/error.h"
+#include "lib/log.h"
+#include "lib/memory.h"
+#include "lib/terminal.h"
+#include "runtime/transport/transport.h"
+
+#define PRECISION 0.05
+
+/* One rank for each host: they measure hosts. The rest is borrowed. */
+static struct hosts one_each(const struct hosts *hosts)
+{
+	struct hosts copy = { .entries = xcalloc(hosts->count, sizeof(*copy.entries)),
+			      .count = hosts->count };
+
+	for (size_t i = 0; i < hosts->count; i++) {
+		copy.entries[i] = hosts->entries[i];
+		copy.entries[i].slots = 1;
+	}
+	return copy;
+}
+
+static int take_links(struct train *train, struct probe_launch *probe, enum supervise_end end,
+		      const struct error *why)
+{
+	if (end != SUPERVISE_DONE) {
+		log_error("%s", why->text);
+		fputs(buf_text(&probe->failures), stderr);
+		return train_exit_status(end);
+	}
+	train->plan.roster.links = probe->report.links;
+	probe->report.links = (struct links){ 0 };
+	log_info("the links between %zu hosts were measured in %.1f s", train->hosts.count,
+		 probe->report.done_s);
+	return EXIT_DONE;
+}
+
+int train_probe(struct train *train)
+{
+	const struct flags *flags = train->flags;
+	const struct job *job = &train->load->job;
+	struct hosts hosts = one_each(&train->hosts);
+	struct buf recipe = { 0 };
+	struct probe_launch probe = {
+		.hosts = &hosts,
+		.files = &train->files,
+		.threads = PART_AS(&job->transport, struct transport)->threads,
+		.fanout = flags->fanout,
+		.params = { .seconds = job->plan.probe_s, .precision = PRECISION },
+		.live = !flags->quiet && !flags->verbose && terminal_rewrites(STDERR_FILENO),
+		.quiet = flags->quiet,
+	};
+	struct error err = { "" };
+	enum supervise_end end;
+	int status;
+
+	settings_print(&train->load->resolved, &recipe);
+	probe.recipe = buf_text(&recipe);
+	end = probe_launch(&probe, &err);
+	status = take_links(train, &probe, end, &err);
+	probe_launch_release(&probe);
+	buf_release(&recipe);
+	free(hosts.entries);
+	return status;
+}

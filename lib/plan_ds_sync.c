@@ -1,0 +1,463 @@
+/*
+ * Schedules of groups as candidates: mixed radix over several orders of the ranks, with phases of
+ * near ranks repeated where far ones are slow, and what comes close where nothing is exact. The
+ * best of them are improved by local search.
+ */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/buf.h"
+#include "lib/clock.h"
+#include "lib/memory.h"
+#include "lib/plan_draft.h"
+#include "lib/plan_search.h"
+
+enum {
+	AXES = 4,	    /* of a mixed radix at most; more are slower to agree */
+	REPEATS = 4,	    /* near phases for each far one */
+	SEQUENCE = 32,	    /* phases of a period */
+	ROTATING = 8,	    /* largest group that rotates */
+	SLOTS = 2 * ORDERS, /* of each order the best plain one and the best with repeats */
+	IMPROVED = 3,	    /* so many are searched from */
+};
+
+/* A phase is slow if it takes so much longer than the fastest. */
+static const double FAR = 1.25;
+
+/* Where nothing is exact within the period: the part of the distance from the mean that may be left
+ * after it. */
+static const double LEFT = 0.05;
+
+/* Of a distance in floats: 24 bits of it are all there is to lose. */
+static const double FLOAT_BITS = 24;
+
+enum shape_kind { RADIX, ROTATION, RACKS };
+
+/* Base phases on an order of the ranks, and the sequence in which they come. */
+struct shape {
+	enum shape_kind kind;
+	int radix[AXES], bases; /* base phases */
+	int size;		/* of groups that rotate */
+	int sequence[SEQUENCE], length, near, far;
+	int exact_after;
+	double step_s;
+};
+
+struct choice {
+	const struct plan_draft *draft;
+	struct cost_env env;	   /* of what is averaged */
+	struct shape slots[SLOTS]; /* length 0: none */
+	/* Of the order at hand. */
+	const struct plan_order *order;
+	struct shape *plain, *repeated; /* its slots */
+	struct phase_cost {
+		int stride, radix;
+		double seconds;
+	} * costs;
+	size_t cost_count;
+};
+
+/* Racks, then columns: as many as the smallest rack has ranks, with a share of every rack each. */
+static struct schedule racks_and_columns(const struct partition *racks, const int *order, int world)
+{
+	struct schedule schedule = schedule_new(world, 2);
+	struct partition *columns = &schedule.phase[1];
+	int count = world, filled = 0;
+
+	for (int g = 0; g < racks->groups; g++)
+		count = racks->sizes[g] < count ? racks->sizes[g] : count;
+	partition_copy(&schedule.phase[0], racks);
+	memcpy(schedule.phase[0].ranks, order, (size_t)world * sizeof(int));
+	*columns = (struct partition){ .ranks = xcalloc((size_t)world, sizeof(int)),
+				       .sizes = xcalloc((size_t)count, sizeof(int)),
+				       .groups = count };
+	for (int c = 0; c < count; c++) {
+		int start = 0, before = filled;
+
+		for (int g = 0; g < racks->groups; start += racks->sizes[g++])
+			for (int j = 0; j < racks->sizes[g]; j++)
+				if (j * count / racks->sizes[g] == c)
+					columns->ranks[filled++] = order[start + j];
+		columns->sizes[c] = filled - before;
+	}
+	return schedule;
+}
+
+static struct schedule base_phases(const struct choice *choice, const struct shape *shape,
+				   const int *order)
+{
+	int world = choice->env.world;
+
+	if (shape->kind == RADIX)
+		return schedule_radix(world, order, shape->radix, shape->bases);
+	if (shape->kind == ROTATION)
+		return schedule_rotating(world, order, shape->size, shape->bases);
+	return racks_and_columns(&choice->draft->layout.rack, order, world);
+}
+
+static struct schedule whole_schedule(const struct choice *choice, const struct shape *shape,
+				      const int *order)
+{
+	struct schedule bases = base_phases(choice, shape, order);
+	struct schedule schedule = schedule_new(bases.world, shape->length);
+
+	for (int p = 0; p < shape->length; p++)
+		partition_copy(&schedule.phase[p], &bases.phase[shape->sequence[p]]);
+	schedule_release(&bases);
+	return schedule;
+}
+
+/* Seconds of a step, if base phases take `seconds` each. */
+static double step_seconds(const struct choice *choice, const struct shape *shape,
+			   const double *seconds)
+{
+	const struct plan_draft *draft = choice->draft;
+	double sum = 0;
+
+	for (int p = 0; p < shape->length; p++)
+		sum += plan_exposed(draft, seconds[shape->sequence[p]], draft->env->ds_overlap);
+	return draft->compute_s + sum / shape->length;
+}
+
+/* The most steps from one time that a base phase comes to the next. */
+static int longest_wait(const struct shape *shape)
+{
+	int longest = 0;
+
+	for (int base = 0; base < shape->bases; base++)
+		for (int p = 0; p < shape->length; p++) {
+			int wait = 1;
+
+			if (shape->sequence[p] != base)
+				continue;
+			while (shape->sequence[(p + wait) % shape->length] != base)
+				wait++;
+			longest = wait > longest ? wait : longest;
+		}
+	return longest;
+}
+
+static void sequence_plain(struct shape *shape)
+{
+	shape->near = shape->far = 0;
+	shape->length = shape->bases;
+	for (int p = 0; p < shape->length; p++)
+		shape->sequence[p] = p;
+}
+
+/* `repeats` near phases for each far one, all in turn. False: no such sequence, or a long one. */
+static bool sequence_repeated(struct shape *shape, const double *seconds, int repeats)
+{
+	int near[SEQUENCE], far[SEQUENCE], nears = 0, fars = 0, i = 0, j = 0;
+	double least = INFINITY;
+
+	for (int base = 0; base < shape->bases; base++)
+		least = fmin(least, seconds[base]);
+	for (int base = 0; base < shape->bases; base++)
+		if (seconds[base] > FAR * least)
+			far[fars++] = base;
+		else
+			near[nears++] = base;
+	if (fars == 0)
+		return false;
+	shape->length = 0;
+	do {
+		if (shape->length + repeats + 1 > SEQUENCE)
+			return false;
+		for (int r = 0; r < repeats; r++)
+			shape->sequence[shape->length++] = near[i++ % nears];
+		shape->sequence[shape->length++] = far[j++ % fars];
+	} while (i % nears != 0 || j % fars != 0);
+	shape->near = repeats;
+	shape->far = 1;
+	return true;
+}
+
+/* Whether averages are exact, or near enough, within the period. */
+static bool agrees(const struct choice *choice, struct shape *shape)
+{
+	int period = choice->draft->env->consensus_period;
+	struct schedule schedule;
+	double contraction;
+
+	if (shape->kind == RADIX) {
+		shape->exact_after = longest_wait(shape);
+		return shape->exact_after <= period;
+	}
+	schedule = whole_schedule(choice, shape, choice->order->ranks);
+	shape->exact_after = schedule_exact_after(&schedule);
+	contraction = schedule_contraction(&schedule);
+	schedule_release(&schedule);
+	if (shape->exact_after > 0)
+		return shape->exact_after <= period;
+	return pow(contraction, (double)period / shape->length) <= LEFT;
+}
+
+static void keep_if_better(const struct choice *choice, struct shape *slot, struct shape *shape,
+			   const double *seconds)
+{
+	shape->step_s = step_seconds(choice, shape, seconds);
+	if ((slot->length == 0 || shape->step_s < slot->step_s) && agrees(choice, shape))
+		*slot = *shape;
+}
+
+/* The shape plain and with repeats; base phases take `seconds`. */
+static void consider(struct choice *choice, struct shape shape, const double *seconds)
+{
+	sequence_plain(&shape);
+	keep_if_better(choice, choice->plain, &shape, seconds);
+	for (int repeats = 1; repeats <= REPEATS; repeats++)
+		if (sequence_repeated(&shape, seconds, repeats))
+			keep_if_better(choice, choice->repeated, &shape, seconds);
+}
+
+static double phase_seconds(const struct choice *choice, const struct partition *phase)
+{
+	return cost_ring(&choice->env, phase).seconds;
+}
+
+/* Of groups of `radix` ranks `stride` places apart; factorisations share them. */
+static double radix_seconds(struct choice *choice, int stride, int radix)
+{
+	int world = choice->env.world, all[3] = { stride, radix, world / stride / radix };
+	struct schedule schedule;
+	struct phase_cost cost = { stride, radix, 0 };
+
+	for (size_t i = 0; i < choice->cost_count; i++)
+		if (choice->costs[i].stride == stride && choice->costs[i].radix == radix)
+			return choice->costs[i].seconds;
+	schedule = schedule_radix(world, choice->order->ranks, all, 3);
+	cost.seconds = phase_seconds(choice, &schedule.phase[1]);
+	schedule_release(&schedule);
+	choice->costs = xgrow(choice->costs, choice->cost_count, sizeof(cost));
+	choice->costs[choice->cost_count++] = cost;
+	return cost.seconds;
+}
+
+/* All ordered factorisations whose first factors are in `shape`. */
+static void factorise(struct choice *choice, struct shape *shape, double *seconds, int stride)
+{
+	int left = choice->env.world / stride;
+
+	if (left == 1) {
+		consider(choice, *shape, seconds);
+		return;
+	}
+	if (shape->bases == AXES)
+		return;
+	for (int radix = 2; radix <= left; radix++) {
+		if (left % radix != 0 || radix == choice->env.world)
+			continue;
+		seconds[shape->bases] = radix_seconds(choice, stride, radix);
+		shape->radix[shape->bases++] = radix;
+		factorise(choice, shape, seconds, stride * radix);
+		shape->bases--;
+	}
+}
+
+static void base_seconds(const struct choice *choice, const struct shape *shape, const int *order,
+			 double *seconds)
+{
+	struct schedule bases = base_phases(choice, shape, order);
+
+	for (int p = 0; p < bases.phases; p++)
+		seconds[p] = phase_seconds(choice, &bases.phase[p]);
+	schedule_release(&bases);
+}
+
+static void consider_bases(struct choice *choice, const struct shape *shape)
+{
+	double seconds[SEQUENCE];
+
+	base_seconds(choice, shape, choice->order->ranks, seconds);
+	consider(choice, *shape, seconds);
+}
+
+/* For worlds that no schedule averages exactly within the period. */
+static void consider_inexact(struct choice *choice)
+{
+	const struct plan_layout *layout = &choice->draft->layout;
+
+	for (int size = 2; size <= ROTATING && size < choice->env.world; size++)
+		for (int phases = 2; phases <= AXES; phases++)
+			consider_bases(
+				choice,
+				&(struct shape){ .kind = ROTATION, .size = size, .bases = phases });
+	if (choice->order == &choice->draft->orders[ORDER_MAJOR] && layout->racks > 1 &&
+	    layout->racks < choice->env.world)
+		consider_bases(choice, &(struct shape){ .kind = RACKS, .bases = 2 });
+}
+
+static bool is_prime(int n)
+{
+	for (int i = 2; i * i <= n; i++)
+		if (n % i == 0)
+			return false;
+	return true;
+}
+
+/* The same order may go by several names: that of racks is preferred, then the first. */
+static bool is_repeated(const struct plan_order *orders, size_t order, int world)
+{
+	for (size_t o = 0; o < ORDERS && order != ORDER_MAJOR; o++)
+		if (orders[o].ranks && (o < order || o == ORDER_MAJOR) &&
+		    memcmp(orders[o].ranks, orders[order].ranks, (size_t)world * sizeof(int)) == 0)
+			return true;
+	return false;
+}
+
+static void consider_order(struct choice *choice, size_t order)
+{
+	bool exact = !is_prime(choice->env.world) && choice->draft->env->consensus_period > 1;
+	double seconds[AXES];
+
+	choice->order = &choice->draft->orders[order];
+	if (!choice->order->ranks || is_repeated(choice->draft->orders, order, choice->env.world))
+		return;
+	choice->plain = &choice->slots[2 * order];
+	choice->repeated = choice->plain + 1;
+	choice->cost_count = 0;
+	if (exact)
+		factorise(choice, &(struct shape){ .kind = RADIX }, seconds, 1);
+	else
+		consider_inexact(choice);
+}
+
+static char *shape_name(const struct shape *shape, const char *order)
+{
+	struct buf name = { 0 };
+
+	buf_addf(&name, "%s ", plan_kind_name(PLAN_DS_SYNC));
+	if (shape->kind == ROTATION)
+		buf_addf(&name, "groups of %d that rotate", shape->size);
+	else if (shape->kind == RACKS)
+		buf_addf(&name, "racks and columns");
+	for (int a = 0; a < shape->bases && shape->kind == RADIX; a++)
+		buf_addf(&name, "%s%d", a ? "x" : "", shape->radix[a]);
+	if (shape->far)
+		buf_addf(&name, " (%d near, %d far)", shape->near, shape->far);
+	buf_addf(&name, ", %s", order);
+	return buf_take(&name);
+}
+
+/* ln of the distance lost each second. */
+static double contraction_per_s(const struct plan *plan)
+{
+	if (plan->exact_after > 0)
+		return FLOAT_BITS * log(2) / (plan->exact_after * plan->step_s);
+	return -log(schedule_contraction(&plan->schedule)) / (plan->schedule.phases * plan->step_s);
+}
+
+/* Takes `name` over. */
+static void add_plan(const struct choice *choice, const struct shape *shape, const int *order,
+		     char *name)
+{
+	const struct plan_draft *draft = choice->draft;
+	struct plan plan = { .kind = PLAN_DS_SYNC,
+			     .name = name,
+			     .schedule = whole_schedule(choice, shape, order),
+			     .compute_s = draft->compute_s,
+			     .exact_after = shape->exact_after };
+	struct cost_env env = choice->env;
+	double exposed = 0, slowest = -1;
+
+	env.brief = false;
+	for (int p = 0; p < plan.schedule.phases; p++) {
+		struct cost cost = cost_ring(&env, &plan.schedule.phase[p]);
+
+		exposed += plan_exposed(draft, cost.seconds, draft->env->ds_overlap);
+		plan.comm_s += cost.seconds / plan.schedule.phases;
+		plan.bytes_sent += cost.bytes_sent / plan.schedule.phases;
+		if (cost.seconds <= slowest)
+			continue;
+		slowest = cost.seconds;
+		free(plan.bottleneck);
+		plan.bottleneck = plan_bottleneck(&env, &cost);
+	}
+	plan.step_s = plan.compute_s + exposed / plan.schedule.phases;
+	plan.contraction_per_s = contraction_per_s(&plan);
+	plan_list_add(draft->out, &plan);
+}
+
+struct trial {
+	const struct choice *choice;
+	const struct shape *shape;
+};
+
+static double trial_seconds(void *arg, const int *order)
+{
+	const struct trial *trial = arg;
+	double seconds[SEQUENCE];
+
+	base_seconds(trial->choice, trial->shape, order, seconds);
+	return step_seconds(trial->choice, trial->shape, seconds);
+}
+
+/* Adds the shape of a slot on a better order, if one is found in `seconds`. */
+static void improve(const struct choice *choice, size_t slot, double seconds)
+{
+	const struct shape *shape = &choice->slots[slot];
+	const struct plan_order *from = &choice->draft->orders[slot / 2];
+	size_t bytes = (size_t)choice->env.world * sizeof(int);
+	struct trial trial = { choice, shape };
+	struct plan_search search = { .order = xmalloc(bytes),
+				      .world = choice->env.world,
+				      .seconds = trial_seconds,
+				      .arg = &trial,
+				      .seed = choice->draft->env->seed + 1 + slot,
+				      .deadline = clock_now() + seconds };
+
+	memcpy(search.order, from->ranks, bytes);
+	if (plan_search_run(&search) < shape->step_s * (1 - 1e-6))
+		add_plan(choice, shape, search.order, shape_name(shape, "own order"));
+	free(search.order);
+}
+
+/* The slot with the least seconds that is not `done`; SLOTS: none. */
+static size_t next_best(const struct choice *choice, const bool *done)
+{
+	size_t best = SLOTS;
+
+	for (size_t s = 0; s < SLOTS; s++)
+		if (choice->slots[s].length > 0 && !done[s] &&
+		    (best == SLOTS || choice->slots[s].step_s < choice->slots[best].step_s))
+			best = s;
+	return best;
+}
+
+/* With repeats only where they win something. */
+static void drop_idle_repeats(struct choice *choice)
+{
+	for (size_t s = 0; s < SLOTS; s += 2)
+		if (choice->slots[s].length > 0 &&
+		    choice->slots[s + 1].step_s > choice->slots[s].step_s * 0.99)
+			choice->slots[s + 1].length = 0;
+}
+
+void plan_add_ds_sync(struct plan_draft *draft)
+{
+	struct choice choice = { .draft = draft, .env = draft->cost };
+	bool done[SLOTS] = { false };
+
+	choice.env.brief = true;
+	choice.env.bytes *= draft->env->momentum ? 2 : 1;
+	for (size_t order = 0; order < ORDERS; order++)
+		consider_order(&choice, order);
+	drop_idle_repeats(&choice);
+	for (size_t s = 0; s < SLOTS; s++)
+		if (choice.slots[s].length > 0)
+			add_plan(&choice, &choice.slots[s], draft->orders[s / 2].ranks,
+				 shape_name(&choice.slots[s], draft->orders[s / 2].name));
+	for (int i = 0; i < IMPROVED && draft->env->search_s > 0; i++) {
+		size_t slot = next_best(&choice, done);
+		double left = draft->deadline - clock_now();
+
+		if (slot == SLOTS || left <= 0)
+			break;
+		done[slot] = true;
+		improve(&choice, slot, left / (IMPROVED - i));
+	}
+	free(choice.costs);
+}

@@ -1,0 +1,197 @@
+/*
+ * Allreduce within parts and across them. A part of s members makes s slices; where the parts'
+ * sizes differ, so do the borders of their slices, and what lies between two borders of any part is
+ * a piece, which has one owner in each part. A rank that owns several pieces takes part in one ring
+ * after another: rounds, in which nobody has more than one piece, keep all of them busy.
+ */
+#include "runtime/coll_hierarchy.h"
+
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/error.h"
+#include "lib/groups.h"
+#include "lib/memory.h"
+#include "runtime/coll.h"
+#include "runtime/coll_flow.h"
+#include "runtime/slice.h"
+#include "runtime/transport/transport.h"
+
+struct pieces {
+	size_t *starts; /* [count + 1], the end of the vector is the last */
+	int *rounds;	/* [count] */
+	int count, round_count;
+};
+
+/* The slice that element `at` of a vector belongs to. */
+static int slice_of(size_t at, size_t count, int slices, size_t *start)
+{
+	size_t length;
+	int slice = -1;
+
+	do
+		*start = slice_start(count, (size_t)slices, (size_t)++slice, &length);
+	while (at >= *start + length);
+	return slice;
+}
+
+static int compare(const void *a, const void *b)
+{
+	size_t x = *(const size_t *)a, y = *(const size_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+static void find_borders(struct pieces *pieces, const struct partition *parts, size_t count)
+{
+	size_t length, *starts = pieces->starts;
+	int borders = 0;
+
+	for (int p = 0; p < parts->groups; p++)
+		for (int i = 0; i < parts->sizes[p]; i++)
+			starts[borders++] =
+				slice_start(count, (size_t)parts->sizes[p], (size_t)i, &length);
+	qsort(starts, (size_t)borders, sizeof(*starts), compare);
+	for (int i = 0; i < borders; i++)
+		if (starts[i] < count && (i == 0 || starts[i] != starts[i - 1]))
+			starts[pieces->count++] = starts[i];
+	starts[pieces->count] = count;
+}
+
+/* Where the longest slice begins that the piece is a part of: all pieces from there on have an
+ * owner in common with it. */
+static size_t reach(const struct pieces *pieces, const struct partition *parts, size_t count,
+		    int piece)
+{
+	size_t first = pieces->starts[piece];
+
+	for (int p = 0; p < parts->groups; p++) {
+		size_t start;
+
+		slice_of(pieces->starts[piece], count, parts->sizes[p], &start);
+		first = start < first ? start : first;
+	}
+	return first;
+}
+
+static int first_free_round(const struct pieces *pieces, int piece, size_t first)
+{
+	int round = 0;
+
+	for (int i = piece - 1; i >= 0 && pieces->starts[i] >= first; i--)
+		if (pieces->rounds[i] == round) {
+			round++;
+			i = piece;
+		}
+	return round;
+}
+
+static struct pieces pieces_of(const struct partition *parts, int members, size_t count)
+{
+	struct pieces pieces = { .starts = xcalloc((size_t)members + 1, sizeof(*pieces.starts)),
+				 .rounds = xcalloc((size_t)members, sizeof(*pieces.rounds)) };
+
+	find_borders(&pieces, parts, count);
+	for (int i = 0; i < pieces.count; i++) {
+		pieces.rounds[i] = first_free_round(&pieces, i, reach(&pieces, parts, count, i));
+		if (pieces.rounds[i] >= pieces.round_count)
+			pieces.round_count = pieces.rounds[i] + 1;
+	}
+	return pieces;
+}
+
+/* This rank's part, as a group. Every two ranks meet in the same collectives in the same order, so
+ * that all groups may share an id. */
+static struct group part_of(const struct group *whole, const struct partition *parts)
+{
+	struct group part = { .id = whole->id, .cost = whole->cost };
+
+	part.index = partition_group(parts, whole->ranks[whole->index], &part.ranks, &part.count);
+	return part;
+}
+
+/* The owners of a piece, `ranks` [parts]; index -1 if this rank is none of them. */
+static struct group owners_of(const struct group *whole, const struct partition *parts,
+			      size_t start, size_t count, int *ranks)
+{
+	struct group owners = { .ranks = ranks,
+				.count = parts->groups,
+				.index = -1,
+				.id = whole->id,
+				.cost = whole->cost };
+	const int *members = parts->ranks;
+
+	for (int p = 0; p < parts->groups; members += parts->sizes[p++]) {
+		size_t unused;
+
+		ranks[p] = members[slice_of(start, count, parts->sizes[p], &unused)];
+		if (ranks[p] == whole->ranks[whole->index])
+			owners.index = p;
+	}
+	return owners;
+}
+
+static int add_across(const struct coll_call *call, float *x, size_t count, struct error *err)
+{
+	const struct partition *parts = call->group->parts;
+	struct pieces pieces = pieces_of(parts, call->group->count, count);
+	int *ranks = xcalloc((size_t)parts->groups, sizeof(*ranks)), status = 0;
+
+	for (int round = 0; round < pieces.round_count; round++)
+		for (int i = 0; i < pieces.count && status == 0; i++) {
+			size_t start = pieces.starts[i];
+			struct group owners;
+
+			if (pieces.rounds[i] != round)
+				continue;
+			owners = owners_of(call->group, parts, start, count, ranks);
+			if (owners.index >= 0)
+				status = coll_allreduce(call->net, &owners, COLL_AUTO, x + start,
+							pieces.starts[i + 1] - start, err);
+		}
+	free(ranks);
+	free(pieces.starts);
+	free(pieces.rounds);
+	return status;
+}
+
+int coll_hierarchical(const struct coll_call *call, float *x, size_t count, struct error *err)
+{
+	struct group part = part_of(call->group, call->group->parts);
+
+	if (coll_reduce_scatter(call->net, &part, x, count, err) < 0 ||
+	    add_across(call, x, count, err) < 0)
+		return -1;
+	return coll_allgather(call->net, &part, x, count, err);
+}
+
+/* Was the host of this member that of an earlier one? */
+static bool is_known(const struct group *group, const struct net *net, int member)
+{
+	const char *host = net_host(net, group->ranks[member]);
+
+	for (int i = 0; i < member; i++)
+		if (strcmp(net_host(net, group->ranks[i]), host) == 0)
+			return true;
+	return false;
+}
+
+void group_by_host(struct partition *out, const struct group *group, const struct net *net)
+{
+	int filled = 0;
+
+	*out = (struct partition){ .ranks = xcalloc((size_t)group->count, sizeof(*out->ranks)),
+				   .sizes = xcalloc((size_t)group->count, sizeof(*out->sizes)) };
+	for (int i = 0; i < group->count; i++) {
+		const char *host = net_host(net, group->ranks[i]);
+		int begin = filled;
+
+		if (is_known(group, net, i))
+			continue;
+		for (int k = i; k < group->count; k++)
+			if (strcmp(net_host(net, group->ranks[k]), host) == 0)
+				out->ranks[filled++] = group->ranks[k];
+		out->sizes[out->groups++] = filled - begin;
+	}
+}

@@ -1,0 +1,172 @@
+/* A rank that measures the links to the others instead of training. Rank 0 runs the survey. */
+#include "runtime/probe.h"
+
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/buf.h"
+#include "lib/clock.h"
+#include "lib/control.h"
+#include "lib/error.h"
+#include "lib/memory.h"
+#include "lib/survey.h"
+#include "lib/survey_text.h"
+#include "runtime/job.h"
+#include "runtime/outbox.h"
+#include "runtime/probe_step.h"
+#include "runtime/rank.h"
+#include "runtime/transport/transport.h"
+
+#define LINKS_S	      1.0  /* between reports that say all that is known */
+#define LINKS_BYTES_S 2e-7 /* and longer, if that is much: for each byte of the last one */
+#define OUTBOX_S      0.5  /* for a report to be on its way before the next step */
+
+/* Everything that a rank owns. Zeroed is valid. */
+struct probe {
+	struct rank *rank;
+	struct probe_team team;
+	bool connected;
+	size_t hosts;
+	char **names, **groups; /* [hosts] */
+	struct survey *survey;	/* of rank 0 */
+	struct survey_report report;
+	double began, links_due;
+};
+
+/* The ranks of one host are told apart by their number there. */
+static char *name_of(const struct rank_env *env, size_t rank)
+{
+	const char *host = env->peers[rank].host;
+	size_t here = 0, before = 0;
+
+	for (size_t i = 0; i < env->plan->world; i++) {
+		bool same = strcmp(env->peers[i].host, host) == 0;
+
+		here += same;
+		before += same && i < rank;
+	}
+	return here > 1 ? xasprintf("%s/%zu", host, before) : xstrdup(host);
+}
+
+static int build_survey(struct probe *probe, struct error *err)
+{
+	const struct rank_env *env = probe->rank->env;
+	struct survey_params params;
+
+	if (survey_params_parse(&params, probe->groups, probe->hosts, env->plan->probe, err) < 0)
+		return -1;
+	for (size_t i = 0; i < probe->hosts; i++)
+		probe->names[i] = name_of(env, i);
+	probe->survey = survey_new((const char *const *)probe->names, probe->hosts, &params);
+	return 0;
+}
+
+static int set_up(struct probe *probe, struct error *err)
+{
+	probe->hosts = probe->rank->env->plan->world;
+	probe->names = xcalloc(probe->hosts, sizeof(*probe->names));
+	probe->groups = xcalloc(probe->hosts, sizeof(*probe->groups));
+	if (probe->rank->rank == 0 && build_survey(probe, err) < 0)
+		return -1;
+	probe->connected = true; /* from here on a failure is a peer's, most likely */
+	probe->team.net = rank_connect(probe->rank, err);
+	if (!probe->team.net)
+		return -1;
+	probe_team_begin(&probe->team);
+	return 0;
+}
+
+/* What is known goes along now and then, and in the end. `why` NULL: it is the end. */
+static void report(struct probe *probe, const char *why)
+{
+	struct survey_report *report = &probe->report;
+	double now = clock_now();
+	bool links = !why || now >= probe->links_due;
+	struct outbox *outbox = probe->rank->env->outbox;
+	struct buf text = { 0 }, frame = { 0 };
+
+	report->why = why ? xstrdup(why) : NULL;
+	report->done_s = now - probe->began;
+	report->left_s = why ? survey_left(probe->survey) : 0;
+	report->bytes = probe->team.bytes;
+	survey_report_print(report, links ? survey_links(probe->survey) : NULL, &text);
+	if (links)
+		probe->links_due = now + LINKS_S + LINKS_BYTES_S * (double)text.length;
+	control_put_survey(&frame, 0, buf_text(&text));
+	outbox_send(outbox, &frame);
+	outbox_wait(outbox, 0, now + OUTBOX_S);
+	free(report->why);
+	report->why = NULL;
+	buf_release(&text);
+}
+
+static int run_survey(struct probe *probe, struct error *err)
+{
+	struct survey_step step;
+	int status = 0;
+
+	probe->began = clock_now();
+	while (status == 0 && survey_next(probe->survey, &step)) {
+		struct survey_result *results = xcalloc(step.count, sizeof(*results));
+
+		report(probe, step.why);
+		status = probe_team_lead(&probe->team, &step, results, err);
+		probe->report.steps++;
+		probe->report.flows += step.count;
+		if (status == 0)
+			survey_take(probe->survey, results);
+		free(results);
+	}
+	if (status < 0)
+		return -1;
+	report(probe, NULL);
+	return probe_team_dismiss(&probe->team, err);
+}
+
+static void report_ready(const struct rank *rank)
+{
+	char none[] = "";
+	struct control_ready ready = { .loss = none };
+	struct buf frame = { 0 };
+
+	control_put_ready(&frame, rank->rank, &ready);
+	outbox_send(rank->env->outbox, &frame);
+}
+
+static void probe_release(struct probe *probe)
+{
+	net_close(probe->team.net);
+	probe_team_release(&probe->team);
+	survey_free(probe->survey);
+	for (size_t i = 0; i < probe->hosts; i++) {
+		free(probe->names[i]);
+		free(probe->groups[i]);
+	}
+	free(probe->names);
+	free(probe->groups);
+}
+
+void *probe_main(void *arg)
+{
+	struct rank *rank = arg;
+	struct probe probe = { .rank = rank };
+	struct buf frame = { 0 };
+	struct error err;
+	int status = set_up(&probe, &err);
+
+	if (status == 0) {
+		report_ready(rank);
+		rank->env->wait_start(rank->env->arg);
+		status = rank->rank == 0 ? run_survey(&probe, &err)
+					 : probe_team_follow(&probe.team, &err);
+	}
+	if (status == 0) {
+		control_put_number(&frame, CONTROL_DONE, rank->rank, 0);
+		outbox_send(rank->env->outbox, &frame);
+	} else {
+		rank_fail(rank, probe.connected, probe.team.net, &err);
+	}
+	probe_release(&probe);
+	return NULL;
+}

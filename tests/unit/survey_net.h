@@ -1,0 +1,268 @@
+/*
+ * A network of which everything is known, to be surveyed: hosts on a tree of racks, flows that
+ * share unfairly, readings with noise and now and then one that something else has hit.
+ */
+#ifndef DSTRAIN_TESTS_UNIT_SURVEY_NET_H
+#define DSTRAIN_TESTS_UNIT_SURVEY_NET_H
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/links.h"
+#include "lib/memory.h"
+#include "lib/survey.h"
+#include "runtime/rng.h"
+
+#define NET_MBIT 125000.0
+
+struct net_sim {
+	struct links truth; /* pairs: what each could do if nothing was shared */
+	struct rng rng;
+	uint64_t drawn;
+	double noise, outliers; /* part of a reading; how often one is hit */
+	double unfair;		/* standard deviation of the logarithm of a flow's share */
+	double all;		/* bytes per second of all flows at once: the machine's own limit */
+	double overhead_s;	/* of a step */
+	bool *dead;		/* [hosts] */
+	size_t steps, flows, most_at_once;
+	double seconds;
+};
+
+static inline double net_uniform(struct net_sim *net)
+{
+	return rng_uniform(&net->rng, net->drawn++);
+}
+
+static inline double net_normal(struct net_sim *net)
+{
+	return rng_normal(&net->rng, net->drawn++);
+}
+
+static inline void net_init(struct net_sim *net, size_t hosts, uint64_t seed)
+{
+	char **names = xcalloc(hosts, sizeof(*names));
+
+	*net = (struct net_sim){ .rng = rng_make(seed, RNG_DATA, hosts, 0),
+				 .noise = 0.025,
+				 .outliers = 0.005,
+				 .unfair = 0.8,
+				 .all = INFINITY,
+				 .overhead_s = 0.05 };
+	for (size_t i = 0; i < hosts; i++)
+		names[i] = xasprintf("h%zu", i + 1);
+	links_init(&net->truth, (const char *const *)names, hosts);
+	for (size_t i = 0; i < hosts * hosts; i++)
+		net->truth.pairs[i] = (struct link_pair){ 2e-4, 1e-4, INFINITY, 0 };
+	for (size_t i = 0; i < hosts; i++)
+		free(names[i]);
+	free(names);
+	net->dead = xcalloc(hosts, sizeof(*net->dead));
+}
+
+static inline void net_release(struct net_sim *net)
+{
+	links_release(&net->truth);
+	free(net->dead);
+}
+
+/* One way out of, or into, the hosts whose `rack` is this one. */
+static inline void net_segment(struct net_sim *net, const char *name, const int *rack, int number,
+			       bool up, double bytes_per_s)
+{
+	struct link_segment *segment = links_add_segment(&net->truth, name, bytes_per_s);
+
+	for (size_t i = 0; i < net->truth.hosts; i++) {
+		segment->from[i] = (rack[i] == number) == up;
+		segment->to[i] = !segment->from[i];
+	}
+}
+
+static inline void net_rack(struct net_sim *net, const int *rack, int number, double up,
+			    double down)
+{
+	char *name = xasprintf("rack%d", number);
+
+	net_segment(net, name, rack, number, true, up);
+	net_segment(net, name, rack, number, false, down);
+	free(name);
+}
+
+static inline void net_nics(struct net_sim *net, const double *up, const double *down)
+{
+	int *self = xcalloc(net->truth.hosts, sizeof(*self));
+
+	for (size_t i = 0; i < net->truth.hosts; i++)
+		self[i] = (int)i;
+	for (size_t i = 0; i < net->truth.hosts; i++) {
+		net_segment(net, "nic", self, (int)i, true, up[i]);
+		net_segment(net, "nic", self, (int)i, false, down[i]);
+	}
+	free(self);
+}
+
+/* What is left of a segment, and the weights that want some of it. */
+struct net_share {
+	double left, weight;
+};
+
+static inline bool net_crosses(const struct net_sim *net, size_t s, const struct survey_flow *flow)
+{
+	return s == net->truth.segment_count ||
+	       link_crosses(&net->truth.segments[s], (size_t)flow->from, (size_t)flow->to);
+}
+
+/* Weighted max-min by progressive filling; the machine's own limit is the last segment. */
+static inline void net_rates(const struct net_sim *net, const struct survey_flow *flows,
+			     size_t count, const double *weights, double *rates)
+{
+	size_t segments = net->truth.segment_count + 1;
+	struct net_share *shares = xcalloc(segments, sizeof(*shares));
+	bool *done = xcalloc(count, sizeof(*done));
+
+	for (size_t left = count; left > 0;) {
+		double least = INFINITY;
+		size_t tight = segments;
+
+		for (size_t s = 0; s < segments; s++) {
+			shares[s].left =
+				s + 1 < segments ? net->truth.segments[s].bytes_per_s : net->all;
+			shares[s].weight = 0;
+			for (size_t i = 0; i < count; i++) {
+				if (!net_crosses(net, s, &flows[i]))
+					continue;
+				if (done[i])
+					shares[s].left -= rates[i];
+				else
+					shares[s].weight += weights[i];
+			}
+			if (shares[s].weight > 0 && shares[s].left / shares[s].weight < least) {
+				least = shares[s].left / shares[s].weight;
+				tight = s;
+			}
+		}
+		size_t was = left;
+
+		for (size_t i = 0; i < count; i++) {
+			double own =
+				links_pair(&net->truth, (size_t)flows[i].from, (size_t)flows[i].to)
+					->bytes_per_s;
+
+			if (!done[i] && own <= least * weights[i]) {
+				rates[i] = own;
+				done[i] = true;
+				left--;
+			}
+		}
+		for (size_t i = 0; was == left && i < count; i++)
+			if (!done[i] && net_crosses(net, tight, &flows[i])) {
+				rates[i] = fmax(least, 0) * weights[i];
+				done[i] = true;
+				left--;
+			}
+	}
+	free(shares);
+	free(done);
+}
+
+static inline void net_measure(struct net_sim *net, const struct survey_step *step,
+			       struct survey_result *results)
+{
+	double *weights = xcalloc(step->count, sizeof(*weights));
+	double *rates = xcalloc(step->count, sizeof(*rates)), rtt = 0;
+
+	for (size_t i = 0; i < step->count; i++)
+		weights[i] = exp(net->unfair * net_normal(net));
+	if (step->kind == SURVEY_FLOWS)
+		net_rates(net, step->flows, step->count, weights, rates);
+	for (size_t i = 0; i < step->count; i++) {
+		size_t from = (size_t)step->flows[i].from, to = (size_t)step->flows[i].to;
+		const struct link_pair *pair = links_pair(&net->truth, from, to);
+		double noise = 1 + net->noise * net_normal(net);
+
+		rtt = fmax(rtt, pair->rtt_s);
+		if (net_uniform(net) < net->outliers)
+			noise *= 0.5 + 0.3 * net_uniform(net);
+		results[i] = (struct survey_result){ pair->rtt_s * (1 + 0.1 * net_uniform(net)),
+						     pair->rtt_s, rates[i] * noise, 0.03 };
+		if (net->dead[from] || net->dead[to])
+			results[i] = (struct survey_result){ NAN, NAN, NAN, NAN };
+	}
+	net->steps++;
+	net->flows += step->count;
+	net->most_at_once = step->count > net->most_at_once ? step->count : net->most_at_once;
+	net->seconds += net->overhead_s + step->seconds + 10 * rtt;
+	free(weights);
+	free(rates);
+}
+
+/* A whole survey. Caller frees it. */
+static inline struct survey *net_survey(struct net_sim *net, const struct survey_params *params)
+{
+	struct survey *survey =
+		survey_new((const char *const *)net->truth.names, net->truth.hosts, params);
+	struct survey_step step;
+
+	while (survey_next(survey, &step)) {
+		struct survey_result *results = xcalloc(step.count, sizeof(*results));
+
+		net_measure(net, &step, results);
+		survey_take(survey, results);
+		free(results);
+	}
+	return survey;
+}
+
+/* The sum that flows do, fairly and without noise, with segment `without` as wide as can be. */
+static inline double net_sum(struct net_sim *net, const struct survey_flow *flows, size_t count,
+			     size_t without)
+{
+	double *weights = xcalloc(count, sizeof(*weights)), *rates = xcalloc(count, sizeof(*rates));
+	double sum = 0, all = net->all, before = INFINITY;
+
+	if (without < net->truth.segment_count) {
+		before = net->truth.segments[without].bytes_per_s;
+		net->truth.segments[without].bytes_per_s = INFINITY;
+	}
+	net->all = INFINITY;
+	for (size_t i = 0; i < count; i++)
+		weights[i] = 1;
+	net_rates(net, flows, count, weights, rates);
+	for (size_t i = 0; i < count; i++)
+		sum += rates[i];
+	if (without < net->truth.segment_count)
+		net->truth.segments[without].bytes_per_s = before;
+	net->all = all;
+	free(weights);
+	free(rates);
+	return sum;
+}
+
+static inline bool net_same(const struct link_segment *a, const struct link_segment *b,
+			    size_t hosts)
+{
+	for (size_t from = 0; from < hosts; from++)
+		for (size_t to = 0; to < hosts; to++)
+			if (link_crosses(a, from, to) != link_crosses(b, from, to))
+				return false;
+	return true;
+}
+
+/* Everything that crosses a segment, at once. */
+static inline double net_demand(struct net_sim *net, size_t s)
+{
+	size_t hosts = net->truth.hosts, count = 0;
+	struct survey_flow *flows = xcalloc(hosts * hosts, sizeof(*flows));
+	double sum;
+
+	for (size_t from = 0; from < hosts; from++)
+		for (size_t to = 0; to < hosts; to++)
+			if (link_crosses(&net->truth.segments[s], from, to))
+				flows[count++] = (struct survey_flow){ (int)from, (int)to };
+	sum = net_sum(net, flows, count, s);
+	free(flows);
+	return sum;
+}
+
+#endif

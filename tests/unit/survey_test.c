@@ -1,0 +1,206 @@
+/* A survey of networks that are known: it finds every pair and every shared segment, no others. */
+#include "tests/unit/unit.h"
+
+#include "tests/unit/survey_net.h"
+
+static const struct survey_params usual = { .precision = 0.05 };
+
+static bool close_to(double found, double truth)
+{
+	return fabs(found - truth) <= 0.1 * truth;
+}
+
+static size_t wrong_pairs(struct net_sim *net, const struct links *links)
+{
+	size_t hosts = net->truth.hosts, wrong = 0;
+
+	for (size_t from = 0; from < hosts; from++)
+		for (size_t to = 0; to < hosts; to++) {
+			double truth = links_rate(&net->truth, from, to);
+			double found = links_pair(links, from, to)->bytes_per_s;
+
+			if (from == to || net->dead[from] || net->dead[to])
+				continue;
+			if (close_to(found, truth) && close_to(links_rate(links, from, to), truth))
+				continue;
+			if (wrong++ > 2)
+				continue;
+			print_message(
+				"pair %zu -> %zu: %.1f, with segments %.1f, not %.1f Mbit/s\n",
+				from + 1, to + 1, found / NET_MBIT,
+				links_rate(links, from, to) / NET_MBIT, truth / NET_MBIT);
+		}
+	return wrong;
+}
+
+/* Segments that could hold something back, and are not there or not right. */
+static size_t missing_segments(struct net_sim *net, const struct links *links)
+{
+	size_t missing = 0;
+
+	for (size_t s = 0; s < net->truth.segment_count; s++) {
+		const struct link_segment *truth = &net->truth.segments[s];
+		double best = NAN;
+
+		if (net_demand(net, s) < 1.15 * truth->bytes_per_s)
+			continue;
+		for (size_t i = 0; i < links->segment_count; i++)
+			if (net_same(truth, &links->segments[i], links->hosts))
+				best = links->segments[i].bytes_per_s;
+		for (size_t i = 0; i < net->truth.segment_count; i++)
+			if (i != s && net_same(truth, &net->truth.segments[i], links->hosts) &&
+			    net->truth.segments[i].bytes_per_s < truth->bytes_per_s)
+				best = truth->bytes_per_s; /* hidden behind a narrower one */
+		if (close_to(best, truth->bytes_per_s))
+			continue;
+		missing++;
+		print_message("segment %zu %s: %.1f, not %.1f Mbit/s\n", s, truth->name,
+			      best / NET_MBIT, truth->bytes_per_s / NET_MBIT);
+	}
+	return missing;
+}
+
+static bool is_nic(const struct link_segment *segment, size_t hosts)
+{
+	size_t from = 0, to = 0;
+
+	for (size_t i = 0; i < hosts; i++) {
+		from += segment->from[i];
+		to += segment->to[i];
+	}
+	return from == 1 || to == 1;
+}
+
+static size_t false_segments(struct net_sim *net, const struct links *links)
+{
+	size_t wrong = 0;
+
+	for (size_t i = 0; i < links->segment_count; i++) {
+		const struct link_segment *found = &links->segments[i];
+		bool known = is_nic(found, links->hosts);
+
+		for (size_t s = 0; s < net->truth.segment_count; s++)
+			known = known || net_same(&net->truth.segments[s], found, links->hosts);
+		if (known)
+			continue;
+		wrong++;
+		print_message("segment %s of %.1f Mbit/s is not there\n", found->name,
+			      found->bytes_per_s / NET_MBIT);
+	}
+	return wrong;
+}
+
+/* Hosts in racks of racks: what a host's number says of its rack at each level, or at random. */
+struct layout {
+	const char *name;
+	size_t hosts;
+	double nic;		 /* Mbit/s */
+	int rack_size, row_size; /* hosts; 0: none */
+	double uplink, row_uplink;
+	int slow_host; /* its number; -1: none */
+	double slow_up, slow_down;
+	double all; /* Mbit/s of all flows; 0: any */
+	bool shuffled, named;
+};
+
+static void lay_out(struct net_sim *net, const struct layout *layout, uint64_t seed, int *rack)
+{
+	size_t hosts = layout->hosts;
+	double *up = xcalloc(hosts, sizeof(*up)), *down = xcalloc(hosts, sizeof(*down));
+	uint32_t *place = xcalloc(hosts, sizeof(*place));
+	int *row = xcalloc(hosts, sizeof(*row));
+
+	net_init(net, hosts, seed);
+	for (uint32_t i = 0; i < hosts; i++)
+		place[i] = i;
+	if (layout->shuffled)
+		rng_shuffle(&net->rng, place, hosts);
+	for (size_t i = 0; i < hosts; i++) {
+		bool slow = (int)i == layout->slow_host;
+
+		up[i] = NET_MBIT * (slow ? layout->slow_up : layout->nic);
+		down[i] = NET_MBIT * (slow ? layout->slow_down : layout->nic);
+		rack[i] = layout->rack_size ? (int)place[i] / layout->rack_size : 0;
+		row[i] = layout->row_size ? (int)place[i] / layout->row_size : 0;
+	}
+	net_nics(net, up, down);
+	for (int r = 0; layout->rack_size && r * layout->rack_size < (int)hosts; r++)
+		net_rack(net, rack, r, NET_MBIT * layout->uplink, NET_MBIT * layout->uplink);
+	for (int r = 0; layout->row_size && r * layout->row_size < (int)hosts; r++)
+		net_rack(net, row, r, NET_MBIT * layout->row_uplink, NET_MBIT * layout->row_uplink);
+	if (layout->all > 0)
+		net->all = NET_MBIT * layout->all;
+	free(up);
+	free(down);
+	free(place);
+	free(row);
+}
+
+static size_t survey_layout(const struct layout *layout, uint64_t seed)
+{
+	int *rack = xcalloc(layout->hosts, sizeof(*rack));
+	char **groups = xcalloc(layout->hosts, sizeof(*groups));
+	struct survey_params params = usual;
+	struct net_sim net;
+	struct survey *survey;
+	size_t wrong;
+
+	lay_out(&net, layout, seed, rack);
+	for (size_t i = 0; i < layout->hosts; i++)
+		groups[i] = xasprintf("r%d", rack[i] + 1);
+	if (layout->named)
+		params.groups = (const char *const *)groups;
+	survey = net_survey(&net, &params);
+	wrong = wrong_pairs(&net, survey_links(survey)) +
+		missing_segments(&net, survey_links(survey)) +
+		false_segments(&net, survey_links(survey));
+	print_message("%-28s seed %llu: %3zu steps, %5zu flows, %5.2f s, %zu wrong\n", layout->name,
+		      (unsigned long long)seed, net.steps, net.flows, net.seconds, wrong);
+	wrong += layout->hosts <= 16 && net.seconds >= 20;
+	survey_free(survey);
+	net_release(&net);
+	for (size_t i = 0; i < layout->hosts; i++)
+		free(groups[i]);
+	free(groups);
+	free(rack);
+	return wrong;
+}
+
+static const struct layout layouts[] = {
+	{ "homogeneous", 16, 100, .slow_host = -1 },
+	{ "homogeneous, 1 Gbit/s", 16, 1000, .slow_host = -1, .all = 6500 },
+	{ "homogeneous 5", 5, 1000, .slow_host = -1 },
+	{ "slow nic", 4, 1000, .slow_host = 2, .slow_up = 100, .slow_down = 100 },
+	{ "slow direction", 4, 1000, .slow_host = 1, .slow_up = 100, .slow_down = 1000 },
+	{ "two racks of two", 4, 1000, 2, .uplink = 200, .slow_host = -1 },
+	{ "two racks of eight", 16, 100, 8, .uplink = 20, .slow_host = -1 },
+	{ "three levels", 8, 1000, 2, 4, 500, 200, .slow_host = -1 },
+	{ "4x4, 10", 16, 100, 4, .uplink = 40, .slow_host = -1 },
+	{ "4x4, 10, 1 Gbit/s", 16, 1000, 4, .uplink = 400, .slow_host = -1, .all = 6500 },
+	{ "4x4, 10, shuffled", 16, 100, 4, .uplink = 40, .slow_host = -1, .shuffled = true },
+	{ "4x4, 4, named", 16, 100, 4, .uplink = 100, .slow_host = -1, .named = true },
+	{ "4x4, 2, named", 16, 100, 4, .uplink = 200, .slow_host = -1, .named = true },
+	{ "4x4, 1, named", 16, 100, 4, .uplink = 400, .slow_host = -1, .named = true },
+	{ "4x4, 2, named, 1 Gbit/s", 16, 1000, 4, .uplink = 2000, .slow_host = -1, .named = true,
+	  .all = 6500 },
+};
+
+static void every_layout_comes_out_within_ten_percent(void **state)
+{
+	size_t wrong = 0;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(layouts); i++)
+		for (uint64_t seed = 1; seed <= 3; seed++)
+			wrong += survey_layout(&layouts[i], seed);
+	assert_int_equal(wrong, 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(every_layout_comes_out_within_ten_percent),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
