@@ -32,8 +32,8 @@ struct command {
 
 extern const struct command attach_command, bench_command, check_command, ckpt_command,
 	clean_command, completion_command, eval_command, hosts_command, list_command, logs_command,
-	probe_command, ps_command, reach_command, resume_command, run_command, sample_command,
-	status_command, stop_command, worker_command;
+	plan_command, probe_command, ps_command, reach_command, resume_command, run_command,
+	sample_command, status_command, stop_command, worker_command;
 
 extern const struct command *const commands[]; /* of all; NULL-terminated */
 

@@ -32,6 +32,7 @@ enum flag_set {
 	FLAG_LINKS = 1 << 18,
 	FLAG_EMULATE = 1 << 19,
 	FLAG_PROBE = 1 << 20,
+	FLAG_PLAN = 1 << 21,
 };
 
 /* What was given, or the defaults. Texts that were not given are NULL. */
@@ -46,6 +47,9 @@ struct flags {
 	size_t probe_bytes, concurrent;
 	double probe_s;
 	bool pairs_only, ssh_only;
+	char *rtt;
+	double compute_s, search_s; /* compute_s 0: not given */
+	size_t plan_bytes, period;  /* plan_bytes 0: not given */
 	size_t fanout;
 	size_t tokens, top_k, seed;
 	double temperature;

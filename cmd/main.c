@@ -10,10 +10,12 @@
 #include "lib/log.h"
 
 const struct command *const commands[] = {
-	&run_command,	&resume_command,     &probe_command,  &ps_command,    &status_command,
-	&logs_command,	&attach_command,     &stop_command,   &check_command, &hosts_command,
-	&list_command,	&bench_command,	     &ckpt_command,   &eval_command,  &sample_command,
-	&clean_command, &completion_command, &worker_command, &reach_command, NULL,
+	&run_command,	&resume_command,     &probe_command,  &plan_command,
+	&ps_command,	&status_command,     &logs_command,   &attach_command,
+	&stop_command,	&check_command,	     &hosts_command,  &list_command,
+	&bench_command, &ckpt_command,	     &eval_command,   &sample_command,
+	&clean_command, &completion_command, &worker_command, &reach_command,
+	NULL,
 };
 
 static int run(const struct command *command, int argc, char **argv)

@@ -63,8 +63,8 @@ int plan_build(struct plan_list *out, const struct plan_env *env, struct error *
 void plan_list_release(struct plan_list *list);
 
 /* What no grouping cures, in a sentence: a host that computes, sends or receives much more slowly
- * than the others. NULL: there is none. Caller frees. */
-char *plan_advice(const struct plan_env *env);
+ * than the others, if that is what `chosen` takes its time for. NULL: none. Caller frees. */
+char *plan_advice(const struct plan_env *env, const struct plan *chosen);
 
 const char *plan_kind_name(enum plan_kind kind);
 struct json *plan_json(const struct plan *plan);

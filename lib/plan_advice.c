@@ -12,6 +12,9 @@
 /* A host is slow by itself if it does less than this part of what the middle one does. */
 static const double SLOW = 0.6;
 
+/* ... and holds a plan back if its part of a step is at least so much of it. */
+static const double FELT = 0.5;
+
 /* The hosts that ranks are on, and something of each. */
 struct sample {
 	size_t count;
@@ -91,7 +94,7 @@ static size_t least_of(const struct sample *sample)
 
 /* NULL: no host is slow. */
 static char *slow_port(struct sample *sample, const struct links *links, const double *rates,
-		       bool sends)
+		       bool sends, const struct plan *chosen)
 {
 	char slow[32], usual[32];
 	double middle;
@@ -100,7 +103,8 @@ static char *slow_port(struct sample *sample, const struct links *links, const d
 	fill_ports(sample, rates, links->hosts, sends);
 	middle = median(sample);
 	least = least_of(sample);
-	if (!(sample->value[least] < SLOW * middle))
+	if (!(sample->value[least] < SLOW * middle) ||
+	    chosen->bytes_sent / sample->value[least] < FELT * chosen->step_s)
 		return NULL;
 	return xasprintf("%s %s at most %s, others %s: every group that it is in waits for its "
 			 "bytes, so only sending less helps (a compressor, local_sgd), or leaving "
@@ -110,7 +114,8 @@ static char *slow_port(struct sample *sample, const struct links *links, const d
 			 units_show_bits(usual, sizeof(usual), middle));
 }
 
-static char *slow_computer(struct sample *sample, const struct links *links)
+static char *slow_computer(struct sample *sample, const struct links *links,
+			   const struct plan *chosen)
 {
 	double middle;
 	size_t most = 0;
@@ -121,26 +126,26 @@ static char *slow_computer(struct sample *sample, const struct links *links)
 			most = i;
 	}
 	middle = median(sample);
-	if (!(middle < SLOW * sample->value[most]))
+	if (!(middle < SLOW * sample->value[most]) || sample->value[most] < FELT * chosen->step_s)
 		return NULL;
 	return xasprintf("%s computes %.1f times as long as others: everybody meets it within a "
 			 "period, so no group goes around it; leave it out, or give it less to do",
 			 links->names[sample->host[most]], sample->value[most] / middle);
 }
 
-char *plan_advice(const struct plan_env *env)
+char *plan_advice(const struct plan_env *env, const struct plan *chosen)
 {
 	struct sample sample = sample_new(env);
 	char *advice = NULL;
 
 	if (sample.count > 1)
-		advice = slow_computer(&sample, env->links);
+		advice = slow_computer(&sample, env->links, chosen);
 	if (sample.count > 2 && !advice) {
 		double *rates = plan_rates(env->links);
 
-		advice = slow_port(&sample, env->links, rates, true);
+		advice = slow_port(&sample, env->links, rates, true, chosen);
 		if (!advice)
-			advice = slow_port(&sample, env->links, rates, false);
+			advice = slow_port(&sample, env->links, rates, false, chosen);
 		free(rates);
 	}
 	sample_release(&sample);

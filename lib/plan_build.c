@@ -35,8 +35,10 @@ char *plan_bottleneck(const struct cost_env *env, const struct cost *cost)
 	if (cost->seconds <= 0)
 		return xstrdup("none: nothing is sent");
 	if (cost->latency_s > cost->seconds / 2)
-		return xasprintf("latency, %.3g ms of messages that wait for each other",
-				 cost->latency_s * 1e3);
+		return cost->latency_s < 1
+			       ? xasprintf("latency, %.3g ms of messages in turn",
+					   cost->latency_s * 1e3)
+			       : xasprintf("latency, %.3g s of messages in turn", cost->latency_s);
 	if (cost->limit >= 0) {
 		const struct link_segment *segment = &links->segments[cost->limit];
 

@@ -323,7 +323,7 @@ static void consider_order(struct choice *choice, size_t order)
 		consider_inexact(choice);
 }
 
-static char *shape_name(const struct shape *shape, const char *of, const char *order)
+static char *shape_name(const struct shape *shape, const char *order)
 {
 	struct buf name = { 0 };
 
@@ -336,7 +336,7 @@ static char *shape_name(const struct shape *shape, const char *of, const char *o
 		buf_addf(&name, "%s%d", a ? "x" : "", shape->radix[a]);
 	if (shape->far)
 		buf_addf(&name, " (%d near, %d far)", shape->near, shape->far);
-	buf_addf(&name, ", %s%s", of, order);
+	buf_addf(&name, ", %s", order);
 	return buf_take(&name);
 }
 
@@ -412,8 +412,7 @@ static void improve(const struct choice *choice, size_t slot, double seconds)
 
 	memcpy(search.order, from->ranks, bytes);
 	if (plan_search_run(&search) < shape->step_s * (1 - 1e-6))
-		add_plan(choice, shape, search.order,
-			 shape_name(shape, "searched from ", from->name));
+		add_plan(choice, shape, search.order, shape_name(shape, "own order"));
 	free(search.order);
 }
 
@@ -451,7 +450,7 @@ void plan_add_ds_sync(struct plan_draft *draft)
 	for (size_t s = 0; s < SLOTS; s++)
 		if (choice.slots[s].length > 0)
 			add_plan(&choice, &choice.slots[s], draft->orders[s / 2].ranks,
-				 shape_name(&choice.slots[s], "", draft->orders[s / 2].name));
+				 shape_name(&choice.slots[s], draft->orders[s / 2].name));
 	for (int i = 0; i < IMPROVED && draft->env->search_s > 0; i++) {
 		size_t slot = next_best(&choice, done);
 		double left = draft->deadline - clock_now();

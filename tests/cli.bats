@@ -37,6 +37,7 @@ attach
 stop
 check
 hosts
+plan
 list
 bench
 ckpt

@@ -1,0 +1,166 @@
+#!/usr/bin/env bats
+# dstrain plan: what it chooses on made-up and on measured networks, how it says so, what it refuses.
+
+bats_require_minimum_version 1.5.0
+
+setup() {
+	bats_load_library bats-support
+	bats_load_library bats-assert
+	root=$(realpath "$BATS_TEST_DIRNAME/..")
+	DSTRAIN=$(realpath "${DSTRAIN:-$root/dstrain}")
+	cd "$BATS_TEST_TMPDIR" || return
+	topologies=$root/tests/lab/topologies
+	wan=$root/../shared/data/wan
+	cat >racks.yaml <<-'END'
+		nic: 1gbit
+		uplink: 200mbit
+		racks:
+		  a: h[1-2]
+		  b: h[3-4]
+	END
+}
+
+plan() { # [FLAGS]
+	"$DSTRAIN" plan --search 0 "$@"
+}
+
+# What a Python expression makes of the JSON on standard input, as `it`.
+json() {
+	python3 -c 'import json, sys
+it = json.load(sys.stdin)
+got = eval(sys.argv[1])
+print(*got) if isinstance(got, list) else print(got)' "$1"
+}
+
+# Exit status 2 and this on standard error, nothing on the other.
+refused() { # TEXT FLAGS...
+	local text=$1
+
+	shift
+	run --separate-stderr plan "$@"
+	assert_equal "$status" 2
+	assert_equal "$output" ""
+	# shellcheck disable=SC2154 # set by run
+	[[ $stderr == *"$text"* ]] || fail "'$stderr' lacks '$text'"
+}
+
+@test "the table shows the choice first, its groups by name, and what holds each back" {
+	run plan --links racks.yaml --bytes 1MiB --compute 2ms
+	assert_success
+	assert_line --index 0 "4 ranks on 4 hosts, 1.0 MiB of parameters, computing 2 ms a step"
+	assert_line --index 1 --regexp "^plan +ms/step +comm +sent +exact after +held back by$"
+	assert_line --index 2 --regexp "^ds_sync 2x2 \(4 near, 1 far\).* crossed by 2 flows$"
+	assert_line --regexp "^ring, given order .* 1  a.up, 191 Mbit/s, crossed by 1 flow$"
+	assert_line --regexp "^chosen: ds_sync 2x2 .* times as fast as a ring in the given order$"
+	assert_line "steps 1 2 3 4: h1 h2 | h3 h4"
+	assert_line "step 5: h1 h3 | h2 h4"
+	refute_output --partial "note:"
+}
+
+@test "an order that crosses the uplink twice is mended" {
+	plan --links racks.yaml -H h1,h3,h2,h4 --bytes 16MiB --period 1 --json >out
+	run json '{c["exact_after"] for c in it["candidates"]}' <out
+	assert_output "{1}"
+	run json '[p["name"] for p in it["candidates"] if p["kind"] == "ring"][0]' <out
+	assert_output "ring, rack-major"
+	run json '[round(a["step_s"] / b["step_s"], 1) for a in it["candidates"] for b in it["candidates"]
+		if a["name"] == "ring, given order" and b["name"] == "ring, rack-major"]' <out
+	assert_output 2.0
+}
+
+@test "JSON has all of it, and schedules that cover every rank once" {
+	plan --links "$topologies/sixteen.yaml" --json >out
+	run json 'sorted(it)' <out
+	assert_output "bytes candidates chosen compute_s consensus_period gain note ranks world"
+	run json '[sorted(r for g in p for r in g) == list(range(16))
+		for c in it["candidates"] for p in c["schedule"]].count(False)' <out
+	assert_output 0
+	run json 'it["chosen"] == it["candidates"][0]' <out
+	assert_output True
+	run json 'it["chosen"]["step_s"] <= min(c["step_s"] for c in it["candidates"]) * 1.05' <out
+	assert_output True
+	run json 'it["gain"] >= 1' <out
+	assert_output True
+}
+
+@test "a recipe tells the bytes, and whether momentum is averaged, too" {
+	cat >recipe.yaml <<-'END'
+		data: {format: synthetic, samples: 100, features: 9, classes: 10}
+		model: {preset: softmax}
+		train: {batch: 8}
+		sync: {strategy: ds_sync, momentum: no}
+	END
+	run json 'it["bytes"]' < <(plan recipe.yaml --links racks.yaml --json)
+	assert_output 400.0
+	run json 'it["chosen"]["bytes_sent"]' < <(plan recipe.yaml --links racks.yaml --json)
+	assert_output 400.0
+	run json 'it["chosen"]["bytes_sent"]' < <(plan recipe.yaml --links racks.yaml --json --set sync.momentum=yes)
+	assert_output 800.0
+	run json 'it["bytes"]' < <(plan recipe.yaml --links racks.yaml --json --bytes 1KiB)
+	assert_output 1024.0
+}
+
+@test "hosts are chosen with their slots" {
+	plan --links racks.yaml -H h4:2,h1:2 --json >out
+	run json 'it["ranks"]' <out
+	assert_output "h4 h4 h1 h1"
+	run plan --links racks.yaml -H h4:2,h1:2
+	assert_line --regexp "h4:0 h4:1 \| h1:0 h1:1"
+}
+
+@test "where groups do not help, it says so" {
+	run plan --links "$topologies/slow-nic.yaml"
+	assert_success
+	assert_line --regexp "^note: h3 sends at most .* Mbit/s, others .*: every group that it is in waits"
+}
+
+@test "computing that takes longer than all else leaves a ring" {
+	run plan --links racks.yaml --compute 100s
+	assert_line "chosen: ring, given order"
+	assert_line "order: h1 h2 h3 h4"
+}
+
+@test "colour marks the choice where it is wanted, and nowhere else" {
+	run plan --links racks.yaml --color always
+	assert_line --index 2 --regexp $'^\e\\[1mds_sync.*\e\\[0m$'
+	run plan --links racks.yaml
+	refute_output --partial $'\e'
+	NO_COLOR=1 run script -qec "$DSTRAIN plan --links racks.yaml --search 0" /dev/null
+	refute_output --partial $'\e'
+}
+
+@test "what is wrong is said with its place and status 2" {
+	refused "\`dstrain probe --save links.json\`"
+	refused "cannot open 'none.json'" --links none.json
+	echo 'nic: fast' >bad.yaml
+	refused "bad.yaml:1:" --links bad.yaml
+	refused "of host 'h9'" --links racks.yaml -H h1,h9
+	refused "--set changes a recipe" --links racks.yaml --set a=b
+	echo 'modl: {}' >bad-recipe.yaml
+	refused "bad-recipe.yaml:1:1: unknown key 'modl'" bad-recipe.yaml --links racks.yaml
+	refused "'0' is out of range: 1 to 1024" --links racks.yaml --period 0
+}
+
+@test "a network of unknown rates cannot be planned for" {
+	run --separate-stderr plan --links "$topologies/four.yaml"
+	assert_equal "$status" 1
+	assert_equal "$stderr" "dstrain: error: no rate between two of the hosts is known; measure them with \`dstrain probe\`"
+}
+
+@test "measured clouds: 64 regions" {
+	[ -d "$wan" ] || skip "no measured clouds here (../shared/data/wan)"
+	"$DSTRAIN" plan --links "$wan"/matrix_gbps_*.csv --rtt "$wan"/matrix_rtt_ms_*.csv --json >out
+	run json 'it["world"]' <out
+	assert_output 64
+	run json 'it["gain"] > 5' <out
+	assert_output True
+	run json 'it["chosen"]["exact_after"] <= 8' <out
+	assert_output True
+}
+
+@test "measured clouds: ten regions in pairs" {
+	[ -d "$wan" ] || skip "no measured clouds here (../shared/data/wan)"
+	plan --links "$wan/dtfm_region_pairs.csv" --json >out
+	run json '[it["world"], it["gain"] > 1]' <out
+	assert_output "10 True"
+}
