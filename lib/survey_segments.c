@@ -513,28 +513,32 @@ static bool filled(struct survey *survey, const struct trial *trial, size_t s, s
 	       alone > 1.1 * sums->expected;
 }
 
-/* Every step that should have filled a segment is another reading of it. Those whose steps the
- * others explain as well are dropped. */
-static bool keep_segment(struct survey *survey, size_t s, double *sums)
+/* Every step that should have filled a segment is another reading of it. If no step shows a
+ * difference between with and without it, or they are rather as if it was not there, it goes. */
+static bool keep_segment(struct survey *survey, size_t s, double *readings)
 {
 	double *capacity = &survey->model.segments[s].bytes_per_s, was = *capacity, alone;
-	double got = 0, without = 0;
+	double got = 0, with = 0, without = 0;
 	size_t count = 0;
 
 	for (size_t t = 0; t < survey->taken; t++) {
-		struct sums sum;
+		struct sums sums, other;
 
-		if (!filled(survey, &survey->trials[t], s, &sum))
+		if (!filled(survey, &survey->trials[t], s, &sums))
 			continue;
-		sums[count++] = sum.got;
+		readings[count++] = sums.got;
 		*capacity = INFINITY;
-		got += sum.got;
-		without += over(survey, &survey->trials[t], s, &alone).expected;
+		other = over(survey, &survey->trials[t], s, &alone);
 		*capacity = was;
+		if (other.expected < 1.1 * sums.expected)
+			continue;
+		got += sums.got;
+		with += sums.expected;
+		without += other.expected;
 	}
 	if (count > 2)
-		*capacity = survey_plateau(sums, count);
-	return without > 1.08 * got;
+		*capacity = survey_plateau(readings, count);
+	return got < 0.5 * (with + without);
 }
 
 void survey_refine(struct survey *survey)
