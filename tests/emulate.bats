@@ -72,6 +72,13 @@ is() { # EXPRESSION, of awk
 	is "$(python3 -c 'import json, sys; print(json.load(sys.stdin)["rows"][0]["time_us"])' <<<"$output") > 10000"
 }
 
+@test "every network that comes with dstrain is good" {
+	for file in "$BATS_TEST_DIRNAME"/../recipes/networks/*; do
+		run ./dstrain check recipe.yaml --emulate "$file"
+		assert_success
+	done
+}
+
 @test "what is wrong is said before anything starts" {
 	printf 'hosts: 2\nnic: fast\n' >bad.yaml
 	run ./dstrain check recipe.yaml --emulate bad.yaml
