@@ -16,6 +16,7 @@
 #include "lib/links_file.h"
 #include "lib/log.h"
 #include "lib/memory.h"
+#include "runtime/transport/emulate.h"
 
 static const char links_name[] = "links.json", plan_name[] = "plan.json";
 
@@ -41,34 +42,76 @@ static const char **host_names(const struct hosts *hosts)
 	return names;
 }
 
+/* Not named in the recipe: measured, or known because it is emulated. */
+static bool is_measured(const char *links)
+{
+	return strcmp(links, "auto") == 0 || strcmp(links, "probe") == 0;
+}
+
 static enum train_links source_of(const struct train *train)
 {
 	const struct job *job = &train->load->job;
 	const char *links = job->plan.links;
 
-	if (train->hosts.count < 2 || strcmp(links, "none") == 0)
+	if ((train->hosts.count < 2 && !job->params.emulate) || strcmp(links, "none") == 0)
 		return TRAIN_LINKS_NONE;
+	if (job->params.emulate && is_measured(links))
+		return job_wants_plan(job) || strcmp(links, "probe") == 0 ? TRAIN_LINKS_FILE
+									  : TRAIN_LINKS_NONE;
 	if (strcmp(links, "auto") == 0)
 		return job_wants_plan(job) ? TRAIN_LINKS_PROBE : TRAIN_LINKS_NONE;
 	return strcmp(links, "probe") == 0 ? TRAIN_LINKS_PROBE : TRAIN_LINKS_FILE;
+}
+
+/* The ranks are on one host, and on several as far as they know. */
+static int select_emulated(struct train *train, const struct links *all, struct error *err)
+{
+	const struct job_params *params = &train->load->job.params;
+	struct roster *roster = &train->plan.roster;
+	struct links network;
+	int status;
+
+	if (emulator_network(&network, &roster->host_of, (int)hosts_slots(&train->hosts),
+			     params->emulate, params->emulate_rtt, err) < 0)
+		return -1;
+	status = links_select(&roster->links, all, (const char *const *)network.names,
+			      network.hosts, err);
+	links_release(&network);
+	return status;
 }
 
 /* The hosts of this run, in their order, out of all that the file knows. */
 static int select_hosts(struct train *train, const struct links *all, const char *path,
 			struct error *err)
 {
-	const char **names = host_names(&train->hosts);
-	int status = links_select(&train->plan.roster.links, all, names, train->hosts.count, err);
+	const char **names;
+	int status;
 
-	free(names);
+	if (train->load->job.params.emulate) {
+		status = select_emulated(train, all, err);
+	} else {
+		names = host_names(&train->hosts);
+		status = links_select(&train->plan.roster.links, all, names, train->hosts.count,
+				      err);
+		free(names);
+	}
 	return status < 0 ? error_prefix(err, "%s", path) : 0;
 }
 
-static int read_links(struct train *train, const char *path, struct error *err)
+static void find_ranks(struct train *train)
+{
+	struct roster *roster = &train->plan.roster;
+
+	if (!roster->host_of) /* not emulated */
+		roster->host_of = roster_host_of(&train->hosts);
+}
+
+static int read_links(struct train *train, const char *path, const char *rtt_path,
+		      struct error *err)
 {
 	struct problems problems = { 0 };
 	struct links all = { 0 };
-	int status = links_load(&all, NULL, path, NULL, &problems, err);
+	int status = links_load(&all, NULL, path, rtt_path, &problems, err);
 
 	fputs(buf_text(&problems.text), stderr);
 	if (status == 0)
@@ -80,10 +123,14 @@ static int read_links(struct train *train, const char *path, struct error *err)
 
 int train_plan_prepare(struct train *train, struct error *err)
 {
+	const struct job *job = &train->load->job;
+
 	train->plan.source = source_of(train);
 	if (train->plan.source != TRAIN_LINKS_FILE)
 		return 0;
-	return read_links(train, train->load->job.plan.links, err);
+	if (job->params.emulate && is_measured(job->plan.links))
+		return read_links(train, job->params.emulate, job->params.emulate_rtt, err);
+	return read_links(train, job->plan.links, NULL, err);
 }
 
 /* Of the parameters, as every rank holds them. */
@@ -198,7 +245,8 @@ int train_plan_choose(struct train *train)
 	status = count_bytes(train, &env.bytes);
 	if (status != 0)
 		return status;
-	env.host_of = roster->host_of = roster_host_of(&train->hosts);
+	find_ranks(train);
+	env.host_of = roster->host_of;
 	if (plan_build(&list, &env, &err) < 0)
 		return fail(EXIT_FAILED, &err);
 	status = choose_from(train, &list);
@@ -298,7 +346,7 @@ int train_plan_restore(struct train *train, struct error *err)
 	if (restore_plan(train, err) < 0 || restore_links(train, err) < 0)
 		return -1;
 	roster->world = (int)hosts_slots(&train->hosts);
-	roster->host_of = roster_host_of(&train->hosts);
+	find_ranks(train);
 	train->plan.why = xasprintf("%s, as before", roster->plan.name);
 	return 0;
 }
