@@ -20,7 +20,7 @@ BEGIN {
 	may["feed"] = "data/ model/batch"
 	may["frozen"] = "data/ device/ job model/model weights"
 	may["evaluate"] = may["generate"] = may["job"] = may["loop"] = may["rank"] = may["worker"] = "*"
-	may["outfit"] = "*"
+	may["outfit"] = may["calibrate"] = "*"
 	# Everyone may draw random numbers and cut slices.
 	free = " rng slice "
 	# What only the user's side needs.
