@@ -62,6 +62,8 @@ static int read_recipe(struct planning *planning, const char *path)
 	job_load_report(&load);
 	if (model) {
 		planning->env.bytes = (double)model_count(model) * sizeof(float);
+		planning->env.bsp_overlap = plan_bsp_overlap(
+			planning->env.bytes, (double)load.job.sync_params.bucket_bytes);
 		planning->env.seed = load.job.params.seed;
 		momentum = settings_find(&load.resolved, "sync.momentum");
 		variant = settings_find(&load.resolved, "sync.variant");

@@ -9,11 +9,10 @@
 #include "cmd/cmd.h"
 #include "cmd/job_load.h"
 #include "cmd/train.h"
+#include "cmd/train_links.h"
 #include "cmd/train_probe.h"
 #include "lib/error.h"
-#include "lib/file.h"
 #include "lib/json.h"
-#include "lib/links_file.h"
 #include "lib/log.h"
 #include "lib/memory.h"
 
@@ -32,58 +31,10 @@ static bool is_chosen_by_plan(const struct job *job)
 	return PART_AS(&job->sync, struct sync_strategy)->chosen_by_plan;
 }
 
-static const char **host_names(const struct hosts *hosts)
-{
-	const char **names = xcalloc(hosts->count, sizeof(*names));
-
-	for (size_t i = 0; i < hosts->count; i++)
-		names[i] = hosts->entries[i].name;
-	return names;
-}
-
-static enum train_links source_of(const struct train *train)
-{
-	const struct job *job = &train->load->job;
-	const char *links = job->plan.links;
-
-	if (train->hosts.count < 2 || strcmp(links, "none") == 0)
-		return TRAIN_LINKS_NONE;
-	if (strcmp(links, "auto") == 0)
-		return job_wants_plan(job) ? TRAIN_LINKS_PROBE : TRAIN_LINKS_NONE;
-	return strcmp(links, "probe") == 0 ? TRAIN_LINKS_PROBE : TRAIN_LINKS_FILE;
-}
-
-/* The hosts of this run, in their order, out of all that the file knows. */
-static int select_hosts(struct train *train, const struct links *all, const char *path,
-			struct error *err)
-{
-	const char **names = host_names(&train->hosts);
-	int status = links_select(&train->plan.roster.links, all, names, train->hosts.count, err);
-
-	free(names);
-	return status < 0 ? error_prefix(err, "%s", path) : 0;
-}
-
-static int read_links(struct train *train, const char *path, struct error *err)
-{
-	struct problems problems = { 0 };
-	struct links all = { 0 };
-	int status = links_load(&all, NULL, path, NULL, &problems, err);
-
-	fputs(buf_text(&problems.text), stderr);
-	if (status == 0)
-		status = select_hosts(train, &all, path, err);
-	links_release(&all);
-	problems_release(&problems);
-	return status;
-}
-
 int train_plan_prepare(struct train *train, struct error *err)
 {
-	train->plan.source = source_of(train);
-	if (train->plan.source != TRAIN_LINKS_FILE)
-		return 0;
-	return read_links(train, train->load->job.plan.links, err);
+	train->plan.source = train_links_source(train);
+	return train->plan.source == TRAIN_LINKS_FILE ? train_links_read(train, err) : 0;
 }
 
 /* Of the parameters, as every rank holds them. */
@@ -193,12 +144,13 @@ int train_plan_choose(struct train *train)
 	int status;
 
 	if (train->plan.source == TRAIN_LINKS_NONE)
-		return go_without(train, train->hosts.count < 2 ? "there is one host"
-								: "plan.links is none");
+		return go_without(train, strcmp(job->plan.links, "none") == 0
+						 ? "plan.links is none"
+						 : "there is one host");
 	status = count_bytes(train, &env.bytes);
 	if (status != 0)
 		return status;
-	env.host_of = roster->host_of = roster_host_of(&train->hosts);
+	env.host_of = roster->host_of;
 	if (plan_build(&list, &env, &err) < 0)
 		return fail(EXIT_FAILED, &err);
 	status = choose_from(train, &list);
@@ -235,25 +187,12 @@ int train_plan_make(struct train *train)
 	return write_files(train, &err) < 0 ? fail(EXIT_FAILED, &err) : EXIT_DONE;
 }
 
-/* A file of the run directory that only a new measurement can replace. */
-static int read_file(const struct train *train, const char *name, struct buf *out,
-		     struct error *err)
-{
-	char *path = rundir_file(&train->rundir, name);
-	int status = file_read(out, path, SIZE_MAX / 2, err);
-	struct error why = *err;
-
-	free(path);
-	return status < 0 ? error_set(err, "%s; to plan anew: --set plan.links=probe", why.text)
-			  : 0;
-}
-
 static int restore_plan(struct train *train, struct error *err)
 {
 	struct roster *roster = &train->plan.roster;
 	struct buf text = { 0 };
 	struct json *json = NULL;
-	int status = read_file(train, plan_name, &text, err);
+	int status = train_links_file(train, plan_name, &text, err);
 
 	if (status == 0) {
 		json = json_parse(text.data, text.length, err);
@@ -272,33 +211,15 @@ static int restore_plan(struct train *train, struct error *err)
 	return status;
 }
 
-static int restore_links(struct train *train, struct error *err)
-{
-	struct buf text = { 0 };
-	struct links all = { 0 };
-	char *path = rundir_file(&train->rundir, links_name);
-	int status = read_file(train, links_name, &text, err);
-
-	if (status == 0 && links_parse(&all, text.data, text.length, err) < 0)
-		status = error_prefix(err, "%s", path);
-	if (status == 0)
-		status = select_hosts(train, &all, path, err);
-	links_release(&all);
-	buf_release(&text);
-	free(path);
-	return status;
-}
-
 int train_plan_restore(struct train *train, struct error *err)
 {
 	struct roster *roster = &train->plan.roster;
 
-	if (source_of(train) == TRAIN_LINKS_NONE)
+	if (train_links_source(train) == TRAIN_LINKS_NONE)
 		return 0;
-	if (restore_plan(train, err) < 0 || restore_links(train, err) < 0)
+	if (restore_plan(train, err) < 0 || train_links_restore(train, links_name, err) < 0)
 		return -1;
 	roster->world = (int)hosts_slots(&train->hosts);
-	roster->host_of = roster_host_of(&train->hosts);
 	train->plan.why = xasprintf("%s, as before", roster->plan.name);
 	return 0;
 }

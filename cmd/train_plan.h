@@ -2,14 +2,12 @@
 #ifndef DSTRAIN_CMD_TRAIN_PLAN_H
 #define DSTRAIN_CMD_TRAIN_PLAN_H
 
+#include "cmd/train_links.h"
 #include "lib/roster.h"
 
 struct error;
 struct json;
 struct train;
-
-/* Where links come from. */
-enum train_links { TRAIN_LINKS_NONE, TRAIN_LINKS_FILE, TRAIN_LINKS_PROBE };
 
 /* Zeroed is valid, and no plan. */
 struct train_plan {

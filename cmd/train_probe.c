@@ -40,6 +40,7 @@ static int take_links(struct train *train, struct probe_launch *probe, enum supe
 	}
 	train->plan.roster.links = probe->report.links;
 	probe->report.links = (struct links){ 0 };
+	train->plan.roster.host_of = roster_host_of(&train->hosts);
 	log_info("the links between %zu hosts were measured in %.1f s", train->hosts.count,
 		 probe->report.done_s);
 	return EXIT_DONE;

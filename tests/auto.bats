@@ -34,6 +34,12 @@ planned() { # DIR [FLAGS]
 	train "$1" --set sync=auto --links "$BATS_FILE_TMPDIR/links.yaml" "${@:2}"
 }
 
+# The same network, but for SSH, on this machine alone.
+emulated() { # DIR [FLAGS]
+	"$DSTRAIN" run recipe.yaml --emulate "$BATS_FILE_TMPDIR/links.yaml" --run-dir "$1" --set sync=auto \
+		--set model.hidden=1000 --set train.steps=12 --set train.eval_every=0 "${@:2}"
+}
+
 json() { # FILE EXPRESSION: of what is in the file, `it`
 	python3 -c 'import json, sys; it = json.load(open(sys.argv[1])); print(eval(sys.argv[2]))' "$@"
 }
@@ -61,10 +67,10 @@ digests() { # DIR: of its last checkpoint
 }
 
 @test "resume goes by the plan of the run directory, to the same bits" {
-	planned whole
-	planned run --set train.steps=6
+	emulated whole
+	emulated run --set train.steps=6
 	rm recipe.yaml
-	run user resume run --set train.steps=12
+	run "$DSTRAIN" resume run --set train.steps=12
 	assert_success
 	assert_output --partial "as before"
 	diff <(steps whole) <(steps run)
@@ -72,19 +78,19 @@ digests() { # DIR: of its last checkpoint
 }
 
 @test "resume says what to do where the plan is gone or is for others" {
-	planned run --set train.steps=6
+	emulated run --set train.steps=6
 	cp run/plan.json kept
 	rm run/plan.json
-	run user resume run --set train.steps=12
+	run "$DSTRAIN" resume run --set train.steps=12
 	assert_failure 1
 	assert_output --partial "cannot open 'run/plan.json'"
 	assert_output --partial "to plan anew: --set plan.links=probe"
 	cp kept run/plan.json
 	rm run/links.json
-	run user resume run --set train.steps=12
+	run "$DSTRAIN" resume run --set train.steps=12
 	assert_failure 1
 	assert_output --partial "cannot open 'run/links.json'"
-	run user resume run --set train.steps=12 --set plan.links="$BATS_FILE_TMPDIR/links.yaml"
+	run "$DSTRAIN" resume run --set train.steps=12 --set plan.links="$BATS_FILE_TMPDIR/links.yaml"
 	assert_success
 	assert [ -s run/links.json ]
 }
@@ -132,4 +138,39 @@ digests() { # DIR: of its last checkpoint
 	run train other --set sync=auto --set plan.links=none
 	assert_success
 	assert_line --partial "plan: none, as plan.links is none; sync.strategy is bsp"
+}
+
+@test "emulated links need no measuring" {
+	run emulated run
+	assert_success
+	assert_line --partial "plan: $(json run/plan.json 'it["name"]'), predicted"
+	assert_equal "$(json run/links.json 'it["hosts"]')" "['h1', 'h3', 'h2', 'h4']"
+}
+
+@test "links are measured where nobody says what they carry" {
+	train run --set sync=auto --set plan.probe_seconds=2s --json >result.json
+	assert_equal "$(json run/links.json 'len(it["hosts"])')" 4
+	assert_equal "$(json result.json '0 < it["plan"]["predicted_s"]')" True
+	cp run/plan.json before
+	run user resume run --set train.steps=14 --set plan.links=probe --dry-run
+	assert_success
+	assert_line --partial "measured first"
+	run user resume run --set train.steps=14
+	assert_success
+	assert_line --partial "as before"
+	cmp before run/plan.json
+}
+
+@test "an interrupt ends the measuring at once, and leaves nothing behind" {
+	(exec lab run -- "$DSTRAIN" run recipe.yaml --hosts hosts.yaml --run-dir run --set sync=auto \
+		--set plan.probe_seconds=600s >out 2>&1 3>&-) &
+	pid=$!
+	until_true grep -q 'probe: ' out
+	kill -INT $pid
+	status=0
+	wait $pid || status=$?
+	cat out
+	assert_equal $status 130
+	assert [ ! -e run/plan.json ]
+	for h in h1 h2 h3 h4; do until_true no_worker_on $h; done
 }
