@@ -42,14 +42,14 @@ struct flags {
 	const char **set; /* KEY=VALUE in order, from argv */
 	size_t set_count;
 
-	char *hosts, *run_dir, *recipe, *data, *prompt, *emulate, *links;
+	char *hosts, *run_dir, *recipe, *data, *prompt, *emulate;
+	char *links, *rtt;
+	double compute_s, search_s; /* compute_s 0: not given */
+	size_t plan_bytes, period;  /* plan_bytes 0: not given */
 	char *save, *against;
 	size_t probe_bytes, concurrent;
 	double probe_s;
 	bool pairs_only, ssh_only;
-	char *rtt;
-	double compute_s, search_s; /* compute_s 0: not given */
-	size_t plan_bytes, period;  /* plan_bytes 0: not given */
 	size_t fanout;
 	size_t tokens, top_k, seed;
 	double temperature;

@@ -20,7 +20,7 @@
 #include "lib/terminal.h"
 #include "lib/units.h"
 
-enum { TEXT = 32, DEFAULT_BYTES = 4 << 20, GROUPS_SHOWN = 8, RANKS_SHOWN = 8 };
+enum { TEXT = 32, DEFAULT_BYTES = 4 << 20, DEFAULT_PERIOD = 8, GROUPS_SHOWN = 8, RANKS_SHOWN = 8 };
 
 /* What is asked, and the answer. */
 struct planning {
@@ -46,7 +46,6 @@ static int read_recipe(struct planning *planning, const char *path)
 	struct model *model = NULL;
 	struct dataset data;
 	struct error err;
-	const struct setting *momentum, *variant;
 	size_t world = (size_t)planning->env.world;
 	int status = EXIT_USAGE;
 
@@ -61,12 +60,7 @@ static int read_recipe(struct planning *planning, const char *path)
 	}
 	job_load_report(&load);
 	if (model) {
-		planning->env.bytes = (double)model_count(model) * sizeof(float);
-		planning->env.seed = load.job.params.seed;
-		momentum = settings_find(&load.resolved, "sync.momentum");
-		variant = settings_find(&load.resolved, "sync.variant");
-		planning->env.momentum = momentum && strcmp(momentum->values[0], "yes") == 0;
-		planning->env.ds_overlap = variant && strcmp(variant->values[0], "overlap") == 0;
+		job_foresee(&load.job, (double)model_count(model) * sizeof(float), &planning->env);
 		status = EXIT_DONE;
 	}
 	model_free(model);
@@ -337,6 +331,8 @@ static int make_plan(struct planning *planning)
 		return status;
 	if (flags->plan_bytes > 0)
 		planning->env.bytes = (double)flags->plan_bytes;
+	if (flags->period > 0)
+		planning->env.consensus_period = (int)flags->period;
 	planning->env.compute_s = flags->compute_s > 0 ? flags->compute_s : NAN;
 	if (plan_build(&planning->list, &planning->env, &err) < 0)
 		return fail(EXIT_FAILED, &err);
@@ -348,7 +344,7 @@ static int plan(const struct flags *flags)
 {
 	struct planning planning = { .flags = flags,
 				     .env = { .links = &planning.links,
-					      .consensus_period = (int)flags->period,
+					      .consensus_period = DEFAULT_PERIOD,
 					      .search_s = flags->search_s } };
 	int status;
 

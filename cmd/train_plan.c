@@ -136,20 +136,20 @@ int train_plan_choose(struct train *train)
 	struct plan_env env = { .links = &roster->links,
 				.world = (int)hosts_slots(&train->hosts),
 				.compute_s = NAN,
-				.consensus_period = (int)job->plan.consensus_period,
-				.search_s = SEARCH_S,
-				.seed = job->params.seed };
+				.search_s = SEARCH_S };
 	struct plan_list list = { 0 };
 	struct error err;
+	double bytes;
 	int status;
 
 	if (train->plan.source == TRAIN_LINKS_NONE)
 		return go_without(train, strcmp(job->plan.links, "none") == 0
 						 ? "plan.links is none"
 						 : "there is one host");
-	status = count_bytes(train, &env.bytes);
+	status = count_bytes(train, &bytes);
 	if (status != 0)
 		return status;
+	job_foresee(job, bytes, &env);
 	env.host_of = roster->host_of;
 	if (plan_build(&list, &env, &err) < 0)
 		return fail(EXIT_FAILED, &err);

@@ -325,20 +325,24 @@ static void fill_segment(struct flow_net *net, int segment, double rate)
 	}
 }
 
+/* The segment belongs to this round. What grew over it in an earlier one is forgotten. */
+static void see(struct flow_net *net, int segment)
+{
+	if (net->seen[segment] == net->stamp)
+		return;
+	net->seen[segment] = net->stamp;
+	net->growing[segment] = 0;
+	net->near_by[net->near_count++] = segment;
+}
+
 /* Flow `flow` shall be filled anew; its segments with it. */
 static void add_todo(struct flow_net *net, int flow)
 {
 	net->runners[flow].growing = true;
 	net->todo[net->todo_count++] = flow;
 	for (int c = net->begin[flow]; c < net->begin[flow + 1]; c++) {
-		int s = net->crossings[c].segment;
-
-		if (net->seen[s] != net->stamp) {
-			net->seen[s] = net->stamp;
-			net->growing[s] = 0;
-			net->near_by[net->near_count++] = s;
-		}
-		net->growing[s] += net->crossings[c].hops;
+		see(net, net->crossings[c].segment);
+		net->growing[net->crossings[c].segment] += net->crossings[c].hops;
 	}
 }
 
@@ -416,15 +420,8 @@ static void end_flow(struct flow_net *net, int flow)
 {
 	net->runners[flow].done = true;
 	use(net, flow, -net->runners[flow].rate);
-	for (int c = net->begin[flow]; c < net->begin[flow + 1]; c++) {
-		int s = net->crossings[c].segment;
-
-		if (net->seen[s] == net->stamp)
-			continue;
-		net->seen[s] = net->stamp;
-		net->growing[s] = 0;
-		net->near_by[net->near_count++] = s;
-	}
+	for (int c = net->begin[flow]; c < net->begin[flow + 1]; c++)
+		see(net, net->crossings[c].segment);
 }
 
 /* Adds the flows over a segment that are at least that fast, and sweeps out those that ended. */

@@ -87,7 +87,7 @@ void partition_release(struct partition *partition)
 	*partition = (struct partition){ 0 };
 }
 
-static struct schedule schedule_of(int world, int phases)
+struct schedule schedule_new(int world, int phases)
 {
 	return (struct schedule){ .world = world,
 				  .phases = phases,
@@ -115,7 +115,7 @@ static struct partition radix_phase(int world, const int *order, int stride, int
 
 struct schedule schedule_radix(int world, const int *order, const int *radix, int axes)
 {
-	struct schedule schedule = schedule_of(world, axes);
+	struct schedule schedule = schedule_new(world, axes);
 	int stride = 1;
 
 	for (int a = 0; a < axes; stride *= radix[a++])
@@ -169,7 +169,7 @@ static struct partition strided(int world, const int *order, int size, int strid
  */
 struct schedule schedule_rotating(int world, const int *order, int size, int phases)
 {
-	struct schedule schedule = schedule_of(world, phases);
+	struct schedule schedule = schedule_new(world, phases);
 	int power = 1;
 
 	for (int p = 0; p < phases; p++) {
@@ -196,7 +196,7 @@ struct schedule schedule_rotating(int world, const int *order, int size, int pha
 
 struct schedule schedule_flat(int world, const int *order)
 {
-	struct schedule schedule = schedule_of(world, 1);
+	struct schedule schedule = schedule_new(world, 1);
 
 	schedule.phase[0] = partition_flat(world, order);
 	return schedule;
@@ -204,7 +204,7 @@ struct schedule schedule_flat(int world, const int *order)
 
 void schedule_copy(struct schedule *to, const struct schedule *from)
 {
-	*to = schedule_of(from->world, from->phases);
+	*to = schedule_new(from->world, from->phases);
 	for (int p = 0; p < from->phases; p++)
 		partition_copy(&to->phase[p], &from->phase[p]);
 }
@@ -450,7 +450,7 @@ int schedule_from_json(struct schedule *out, const struct json *json, struct err
 			return error_set(err, "phase %zu: %zu ranks in its groups, not %zu", p,
 					 ranks, world);
 	}
-	schedule = schedule_of((int)world, (int)phases);
+	schedule = schedule_new((int)world, (int)phases);
 	for (size_t p = 0; p < phases; p++)
 		schedule.phase[p] = partition_from(json_at(json, p), world);
 	if (schedule_check(&schedule, err) < 0) {

@@ -35,6 +35,8 @@ int partition_group(const struct partition *partition, int rank, const int **ran
 void partition_copy(struct partition *to, const struct partition *from);
 void partition_release(struct partition *partition);
 
+/* Its phases are zeroed partitions, to be filled in. */
+struct schedule schedule_new(int world, int phases);
 /*
  * Mixed radix: `order` [world] (NULL: identity) lays the ranks out, the digit of weight 1 first;
  * phase a groups those that differ in digit a alone. The product of radix[0 .. axes) is the world.

@@ -1,6 +1,6 @@
 /*
  * From links to what every rank does: candidates, each with its predicted seconds per step, and the
- * best of them. Pure but for printing; JSON as in plan.json.
+ * best of them. Pure, but that a search looks at the clock; JSON as in plan.json.
  */
 #ifndef DSTRAIN_LIB_PLAN_H
 #define DSTRAIN_LIB_PLAN_H
@@ -11,7 +11,6 @@
 
 #include "lib/groups.h"
 
-struct buf;
 struct error;
 struct json;
 struct links;
@@ -29,8 +28,8 @@ struct plan {
 	char *name;		  /* "ring, given order", "ds_sync 2x2x2, rack-major"; owned */
 	struct schedule schedule; /* of bsp one phase: the ring's order as one group, or, if
 				   * hierarchical, its groups */
-	double step_s, compute_s,
-		comm_s;		  /* predicted; comm_s is exposed or not, step_s has what is */
+	double step_s, compute_s; /* predicted */
+	double comm_s;		  /* exposed or not; step_s has what is */
 	int exact_after;	  /* steps; 1 for bsp; 0: never */
 	double contraction_per_s; /* ln of the distance from the mean, lost each second; INFINITY:
 				   * exact in every step */

@@ -5,6 +5,7 @@
 
 #include "lib/links.h"
 #include "lib/memory.h"
+#include "lib/numbers.h"
 #include "lib/plan.h"
 #include "lib/plan_layout.h"
 #include "lib/units.h"
@@ -43,13 +44,6 @@ static void sample_release(struct sample *sample)
 	free(sample->value);
 }
 
-static int by_value(const void *left, const void *right)
-{
-	double a = *(const double *)left, b = *(const double *)right;
-
-	return a < b ? -1 : a > b;
-}
-
 /* The upper median, so that of two hosts one may be slow. NAN: something is unknown. */
 static double median(const struct sample *sample)
 {
@@ -61,7 +55,7 @@ static double median(const struct sample *sample)
 			return NAN;
 		}
 	memcpy(sorted, sample->value, sample->count * sizeof(*sorted));
-	qsort(sorted, sample->count, sizeof(*sorted), by_value);
+	numbers_sort(sorted, sample->count);
 	middle = sorted[sample->count / 2];
 	free(sorted);
 	return middle;

@@ -175,7 +175,7 @@ static void add_rounds(struct plan_draft *draft, enum plan_kind kind, predict *c
 
 static struct schedule schedule_of_one(int world, struct partition phase)
 {
-	struct schedule schedule = { .world = world, .phases = 1, .phase = xmalloc(sizeof(phase)) };
+	struct schedule schedule = schedule_new(world, 1);
 
 	schedule.phase[0] = phase;
 	return schedule;

@@ -33,11 +33,11 @@ static const double LEFT = 0.05;
 /* Of a distance in floats: 24 bits of it are all there is to lose. */
 static const double FLOAT_BITS = 24;
 
-enum layer { RADIX, ROTATION, RACKS };
+enum shape_kind { RADIX, ROTATION, RACKS };
 
 /* Base phases on an order of the ranks, and the sequence in which they come. */
 struct shape {
-	enum layer layer;
+	enum shape_kind kind;
 	int radix[AXES], bases; /* base phases */
 	int size;		/* of groups that rotate */
 	int sequence[SEQUENCE], length, near, far;
@@ -62,9 +62,7 @@ struct choice {
 /* Racks, then columns: as many as the smallest rack has ranks, with a share of every rack each. */
 static struct schedule racks_and_columns(const struct partition *racks, const int *order, int world)
 {
-	struct schedule schedule = { .world = world,
-				     .phases = 2,
-				     .phase = xcalloc(2, sizeof(struct partition)) };
+	struct schedule schedule = schedule_new(world, 2);
 	struct partition *columns = &schedule.phase[1];
 	int count = world, filled = 0;
 
@@ -92,9 +90,9 @@ static struct schedule base_phases(const struct choice *choice, const struct sha
 {
 	int world = choice->env.world;
 
-	if (shape->layer == RADIX)
+	if (shape->kind == RADIX)
 		return schedule_radix(world, order, shape->radix, shape->bases);
-	if (shape->layer == ROTATION)
+	if (shape->kind == ROTATION)
 		return schedule_rotating(world, order, shape->size, shape->bases);
 	return racks_and_columns(&choice->draft->layout.rack, order, world);
 }
@@ -103,10 +101,7 @@ static struct schedule whole_schedule(const struct choice *choice, const struct 
 				      const int *order)
 {
 	struct schedule bases = base_phases(choice, shape, order);
-	struct schedule schedule = { .world = bases.world,
-				     .phases = shape->length,
-				     .phase = xcalloc((size_t)shape->length,
-						      sizeof(struct partition)) };
+	struct schedule schedule = schedule_new(bases.world, shape->length);
 
 	for (int p = 0; p < shape->length; p++)
 		partition_copy(&schedule.phase[p], &bases.phase[shape->sequence[p]]);
@@ -187,7 +182,7 @@ static bool agrees(const struct choice *choice, struct shape *shape)
 	struct schedule schedule;
 	double contraction;
 
-	if (shape->layer == RADIX) {
+	if (shape->kind == RADIX) {
 		shape->exact_after = longest_wait(shape);
 		return shape->exact_after <= period;
 	}
@@ -262,14 +257,21 @@ static void factorise(struct choice *choice, struct shape *shape, double *second
 	}
 }
 
-static void consider_bases(struct choice *choice, const struct shape *shape)
+static void base_seconds(const struct choice *choice, const struct shape *shape, const int *order,
+			 double *seconds)
 {
-	struct schedule bases = base_phases(choice, shape, choice->order->ranks);
-	double seconds[SEQUENCE];
+	struct schedule bases = base_phases(choice, shape, order);
 
 	for (int p = 0; p < bases.phases; p++)
 		seconds[p] = phase_seconds(choice, &bases.phase[p]);
 	schedule_release(&bases);
+}
+
+static void consider_bases(struct choice *choice, const struct shape *shape)
+{
+	double seconds[SEQUENCE];
+
+	base_seconds(choice, shape, choice->order->ranks, seconds);
 	consider(choice, *shape, seconds);
 }
 
@@ -280,12 +282,12 @@ static void consider_inexact(struct choice *choice)
 
 	for (int size = 2; size <= ROTATING && size < choice->env.world; size++)
 		for (int phases = 2; phases <= AXES; phases++)
-			consider_bases(choice, &(struct shape){ .layer = ROTATION,
-								.size = size,
-								.bases = phases });
+			consider_bases(
+				choice,
+				&(struct shape){ .kind = ROTATION, .size = size, .bases = phases });
 	if (choice->order == &choice->draft->orders[ORDER_MAJOR] && layout->racks > 1 &&
 	    layout->racks < choice->env.world)
-		consider_bases(choice, &(struct shape){ .layer = RACKS, .bases = 2 });
+		consider_bases(choice, &(struct shape){ .kind = RACKS, .bases = 2 });
 }
 
 static bool is_prime(int n)
@@ -318,7 +320,7 @@ static void consider_order(struct choice *choice, size_t order)
 	choice->repeated = choice->plain + 1;
 	choice->cost_count = 0;
 	if (exact)
-		factorise(choice, &(struct shape){ .layer = RADIX }, seconds, 1);
+		factorise(choice, &(struct shape){ .kind = RADIX }, seconds, 1);
 	else
 		consider_inexact(choice);
 }
@@ -328,11 +330,11 @@ static char *shape_name(const struct shape *shape, const char *order)
 	struct buf name = { 0 };
 
 	buf_addf(&name, "%s ", plan_kind_name(PLAN_DS_SYNC));
-	if (shape->layer == ROTATION)
+	if (shape->kind == ROTATION)
 		buf_addf(&name, "groups of %d that rotate", shape->size);
-	else if (shape->layer == RACKS)
+	else if (shape->kind == RACKS)
 		buf_addf(&name, "racks and columns");
-	for (int a = 0; a < shape->bases && shape->layer == RADIX; a++)
+	for (int a = 0; a < shape->bases && shape->kind == RADIX; a++)
 		buf_addf(&name, "%s%d", a ? "x" : "", shape->radix[a]);
 	if (shape->far)
 		buf_addf(&name, " (%d near, %d far)", shape->near, shape->far);
@@ -387,12 +389,9 @@ struct trial {
 static double trial_seconds(void *arg, const int *order)
 {
 	const struct trial *trial = arg;
-	struct schedule bases = base_phases(trial->choice, trial->shape, order);
 	double seconds[SEQUENCE];
 
-	for (int p = 0; p < bases.phases; p++)
-		seconds[p] = phase_seconds(trial->choice, &bases.phase[p]);
-	schedule_release(&bases);
+	base_seconds(trial->choice, trial->shape, order, seconds);
 	return step_seconds(trial->choice, trial->shape, seconds);
 }
 

@@ -1,11 +1,13 @@
 /* A recipe with its names resolved to implementations and every value checked. */
 #include "runtime/job.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "lib/memory.h"
+#include "lib/plan.h"
 #include "lib/setting.h"
 #include "runtime/compress/compress.h"
 #include "runtime/sync/auto.h"
@@ -243,6 +245,21 @@ bool job_wants_plan(const struct job *job)
 	return strategy->chosen_by_plan || job->sync_params.order == SYNC_ORDER_PLANNED ||
 	       job->sync_params.allreduce == COLL_HIERARCHICAL ||
 	       (strategy->wants_plan && strategy->wants_plan(job->sync.params));
+}
+
+void job_foresee(const struct job *job, double bytes, struct plan_env *env)
+{
+	static const double backward = 2.0 / 3; /* of what a step computes */
+	const struct sync_strategy *strategy = PART_AS(&job->sync, struct sync_strategy);
+	double buckets = ceil(bytes / (double)job->sync_params.bucket_bytes);
+
+	env->bytes = bytes;
+	env->seed = job->params.seed;
+	env->consensus_period = (int)job->plan.consensus_period;
+	/* The last bucket is complete when backward is. */
+	env->bsp_overlap = buckets > 1 ? backward * (1 - 1 / buckets) : 0;
+	if (strategy->foresee)
+		strategy->foresee(job->sync.params, env);
 }
 
 const struct plan *job_choose_plan(const struct job *job, const struct plan_list *list)

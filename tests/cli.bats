@@ -30,6 +30,8 @@ on_a_terminal() {
 	run commands
 	assert_output "run
 resume
+probe
+plan
 ps
 status
 logs
@@ -37,7 +39,6 @@ attach
 stop
 check
 hosts
-plan
 list
 bench
 ckpt

@@ -10,6 +10,7 @@
 #include "lib/buf.h"
 #include "lib/error.h"
 #include "lib/memory.h"
+#include "lib/numbers.h"
 #include "lib/units.h"
 #include "runtime/data/data.h"
 #include "runtime/data/label.h"
@@ -266,20 +267,13 @@ struct classes {
 	bool counted; /* labels are the class numbers */
 };
 
-static int by_value(const void *a, const void *b)
-{
-	const double *one = a, *two = b;
-
-	return *one < *two ? -1 : *one > *two;
-}
-
 static int find_values(struct classes *out, const struct libsvm *train, struct error *err)
 {
 	out->values = xcalloc(train->count, sizeof(*out->values));
 	for (size_t i = 0; i < train->count; i++)
 		if (whole_label(train->labels[i], &out->values[i], err) < 0)
 			return error_prefix(err, "%s:%zu", train->path, train->lines[i]);
-	qsort(out->values, train->count, sizeof(*out->values), by_value);
+	numbers_sort(out->values, train->count);
 	for (size_t i = 0; i < train->count; i++)
 		if (i == 0 || out->values[i] != out->values[out->count - 1])
 			out->values[out->count++] = out->values[i];
@@ -320,7 +314,7 @@ static int class_of(const struct classes *classes, const char *label, float *out
 			       : error_set(err, "label %s is out of range 0..%zu", label,
 					   classes->count - 1);
 	}
-	found = bsearch(&value, classes->values, classes->count, sizeof(value), by_value);
+	found = bsearch(&value, classes->values, classes->count, sizeof(value), numbers_compare);
 	if (!found)
 		return error_set(err, "label '%s' does not occur in the training data", label);
 	*out = (float)(found - classes->values);

@@ -18,6 +18,7 @@
 
 #include "lib/error.h"
 #include "lib/memory.h"
+#include "lib/plan.h"
 #include "runtime/device/cpu.h"
 #include "runtime/exchange.h"
 #include "runtime/sync/ds_schedule.h"
@@ -60,6 +61,15 @@ struct state {
 static bool wants_plan(const void *params)
 {
 	return ((const struct params *)params)->schedule.kind == DS_PLANNED;
+}
+
+/* What is averaged while the step computes costs nothing until that is done. */
+static void foresee(const void *params, struct plan_env *env)
+{
+	const struct params *given = params;
+
+	env->momentum = given->momentum;
+	env->ds_overlap = given->variant == OVERLAP;
 }
 
 static int init(void *memory, const void *params, const struct sync_env *env, struct error *err)
@@ -183,6 +193,7 @@ const struct sync_strategy sync_ds_sync = {
 	.own_samples = true,
 	.exact = true,
 	.wants_plan = wants_plan,
+	.foresee = foresee,
 	.init = init,
 	.average = average,
 	.weights = weights,
