@@ -76,16 +76,24 @@ static struct json *record_of(const struct plan_list *list, const struct plan *c
 	return record;
 }
 
+/* The best of another kind. NULL: none. */
+static const struct plan *rival_of(const struct plan_list *list, const struct plan *chosen)
+{
+	for (size_t i = 0; i < list->count; i++)
+		if (list->plans[i].kind != chosen->kind)
+			return &list->plans[i];
+	return NULL;
+}
+
 static char *reason(const struct plan_list *list, const struct plan *chosen)
 {
-	bool best = chosen == &list->plans[0];
+	const struct plan *rival = rival_of(list, chosen);
 	struct buf text = { 0 };
 
 	buf_addf(&text, "%s, predicted %.3g s per step, held back by %s", chosen->name,
 		 chosen->step_s, chosen->bottleneck);
-	if (list->count > 1)
-		buf_addf(&text, "; %s: %s, %.3g s", best ? "next best" : "best of all",
-			 list->plans[best].name, list->plans[best].step_s);
+	if (rival)
+		buf_addf(&text, "; %s: %.3g s", rival->name, rival->step_s);
 	return buf_take(&text);
 }
 
