@@ -133,6 +133,7 @@ bench: all
 	$(Q)$(OUT)/tests/bench/gemm
 	$(Q)tests/bench/workers
 	$(Q)tests/bench/step
+	$(Q)tests/bench/plan
 	$(Q)tests/bench/peers
 	$(Q)tests/bench/allreduce
 	$(Q)tests/bench/shaped

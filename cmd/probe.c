@@ -161,24 +161,20 @@ static int dry_run(const struct probe *probe)
 }
 
 /* The links as in links.json, and `why` if they are incomplete. */
-static struct json *links_json(const struct links *links, const char *why)
+static struct json *result_json(const struct links *links, const char *why)
 {
-	struct error impossible;
-	struct buf text = { 0 };
-	struct json *json;
+	struct json *json = links_json(links);
 
-	links_print(links, &text);
-	json = json_parse(text.data, text.length, &impossible);
 	if (why)
 		json_add_text(json, "incomplete", why);
-	buf_release(&text);
 	return json;
 }
 
 static void print_json(const struct probe *probe, int status, const char *why)
 {
 	const struct survey_report *report = &probe->launched.report;
-	struct json *json = report->has_links ? links_json(&report->links, why) : json_object_new();
+	struct json *json =
+		report->has_links ? result_json(&report->links, why) : json_object_new();
 	struct json *spent = json_object_new();
 
 	json_add_text(json, "version", DSTRAIN_VERSION);
@@ -227,7 +223,7 @@ static int save(const struct probe *probe, const char *why, struct error *err)
 
 	if (!path || !report->has_links)
 		return 0;
-	json = links_json(&report->links, why);
+	json = result_json(&report->links, why);
 	json_print(json, 1, &text);
 	status = file_write(path, text.data, text.length, err);
 	if (status == 0 && why)
@@ -310,7 +306,8 @@ static int run(const struct flags *flags)
 const struct command probe_command = {
 	.name = "probe",
 	.operands = "",
-	.flags = FLAG_HOSTS | FLAG_PROBE | FLAG_SET | FLAG_FANOUT | FLAG_DRY_RUN | FLAG_JSON,
+	.flags = FLAG_HOSTS | FLAG_EMULATE | FLAG_PROBE | FLAG_SET | FLAG_FANOUT | FLAG_DRY_RUN |
+		 FLAG_JSON,
 	.summary = "Measure the links between hosts, and what flows share",
 	.details = "Starts a worker on every host, connects them as a run would, and measures the "
 		   "round trip and the rate from each host to each other one; then sends chosen "

@@ -11,19 +11,17 @@
 static void add_row(struct table *table, const struct run *run)
 {
 	char started[MOMENT_TEXT];
-	uint64_t steps = json_get_count(run->facts, "steps", 0);
+	unsigned long long steps = json_get_count(run->facts, "steps", 0);
 
 	table_add(table, "%s", run->name);
 	table_add(table, "%s", run_state(run));
 	if (steps)
-		table_add(table, "%llu/%llu",
-			  (unsigned long long)json_get_count(run->facts, "step", 0),
-			  (unsigned long long)steps);
+		table_add(table, "%llu/%llu", json_get_count(run->facts, "step", 0), steps);
 	else
 		table_add(table, "-");
 	table_add(table, "%s", moment_show(started, json_get_real(run->facts, "started", 0)));
 	if (run->live)
-		table_add(table, "%llu", (unsigned long long)json_get_count(run->facts, "pid", 0));
+		table_add(table, "%llu", json_get_count(run->facts, "pid", 0));
 	else
 		table_add(table, "-");
 	table_add(table, "%s", run->dir);

@@ -13,11 +13,6 @@
 #include "lib/table.h"
 #include "lib/units.h"
 
-static unsigned long long count_of(const struct json *facts, const char *key)
-{
-	return json_get_count(facts, key, 0);
-}
-
 static void add_seconds(struct table *table, const struct json *facts, const char *key,
 			const char *label)
 {
@@ -35,12 +30,14 @@ static void add_training(struct table *table, const struct json *facts)
 	double loss = json_get_real(facts, "loss", NAN);
 	double accuracy = json_get_real(facts, "accuracy", NAN);
 
-	if (!count_of(facts, "steps"))
+	if (!json_get_count(facts, "steps", 0))
 		return;
 	table_add(table, "step");
-	table_add(table, "%llu of %llu", count_of(facts, "step"), count_of(facts, "steps"));
+	table_add(table, "%llu of %llu", json_get_count(facts, "step", 0),
+		  json_get_count(facts, "steps", 0));
 	table_add(table, "epoch");
-	table_add(table, "%llu of %llu", count_of(facts, "epoch"), count_of(facts, "epochs"));
+	table_add(table, "%llu of %llu", json_get_count(facts, "epoch", 0),
+		  json_get_count(facts, "epochs", 0));
 	if (!isnan(loss)) {
 		table_add(table, "loss");
 		table_add(table, "%.4f", loss);
@@ -52,9 +49,9 @@ static void add_training(struct table *table, const struct json *facts)
 	table_add(table, "speed");
 	table_add(table, "%.0f samples/s", json_get_real(facts, "samples_per_s", 0));
 	add_seconds(table, facts, "elapsed_s", "trained for");
-	if (count_of(facts, "checkpoint_step")) {
+	if (json_get_count(facts, "checkpoint_step", 0)) {
 		table_add(table, "last checkpoint");
-		table_add(table, "step %llu", count_of(facts, "checkpoint_step"));
+		table_add(table, "step %llu", json_get_count(facts, "checkpoint_step", 0));
 	}
 }
 
@@ -86,7 +83,7 @@ static void add_rank(struct table *table, const struct json *rank)
 	uint64_t resident = json_get_count(rank, "resident_bytes", 0);
 	char memory[32], heard[32];
 
-	table_add(table, "%llu", count_of(rank, "rank"));
+	table_add(table, "%llu", json_get_count(rank, "rank", 0));
 	table_add(table, "%s", json_get_text(rank, "host"));
 	table_add(table, "%s", json_get_text(rank, "state"));
 	table_add(table, "%s ago",

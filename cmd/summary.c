@@ -13,6 +13,7 @@
 #include "lib/json.h"
 #include "lib/log.h"
 #include "lib/memory.h"
+#include "lib/numbers.h"
 #include "lib/plan.h"
 #include "lib/status.h"
 #include "lib/table.h"
@@ -30,8 +31,8 @@ static void print_evals(const struct json *evals)
 		const struct json *eval = json_at(evals, i);
 		double accuracy = json_get_real(eval, "accuracy", NAN);
 
-		table_add(&table, "%llu", (unsigned long long)json_get_count(eval, "epoch", 0));
-		table_add(&table, "%llu", (unsigned long long)json_get_count(eval, "step", 0));
+		table_add(&table, "%llu", json_get_count(eval, "epoch", 0));
+		table_add(&table, "%llu", json_get_count(eval, "step", 0));
 		table_add(&table, "%.4f", json_get_real(eval, "train_loss", NAN));
 		table_add(&table, "%.4f", json_get_real(eval, "test_loss", NAN));
 		if (isnan(accuracy))
@@ -43,11 +44,6 @@ static void print_evals(const struct json *evals)
 	output_table(&table);
 	printf("\n");
 	table_release(&table);
-}
-
-static unsigned long long count_of(const struct json *result, const char *key)
-{
-	return json_get_count(result, key, 0);
 }
 
 static void print_plan(struct table *table, const struct json *plan)
@@ -68,37 +64,32 @@ static void print_plan(struct table *table, const struct json *plan)
 
 void summary_print(const struct json *result)
 {
-	unsigned long long world = count_of(result, "world"), hosts = count_of(result, "hosts");
+	unsigned long long world = json_get_count(result, "world", 0),
+			   hosts = json_get_count(result, "hosts", 0);
 	struct table table = { .align = "ll" };
 	char time[32], sent[32], payload[32];
 
 	print_evals(json_get(result, "evaluations"));
 	table_add(&table, "model");
 	table_add(&table, "%llu parameters, %llu rank%s on %llu host%s",
-		  count_of(result, "parameters"), world, world == 1 ? "" : "s", hosts,
+		  json_get_count(result, "parameters", 0), world, world == 1 ? "" : "s", hosts,
 		  hosts == 1 ? "" : "s");
 	table_add(&table, "trained");
-	table_add(&table, "%llu steps in %s, %.0f samples/s", count_of(result, "step"),
+	table_add(&table, "%llu steps in %s, %.0f samples/s", json_get_count(result, "step", 0),
 		  units_show_seconds(time, sizeof(time), json_get_real(result, "elapsed_s", 0)),
 		  json_get_real(result, "samples_per_s", 0));
 	print_plan(&table, json_get(result, "plan"));
 	table_add(&table, "sent");
 	table_add(&table, "%s, %s of it payload",
-		  units_show_bytes(sent, sizeof(sent), (double)count_of(result, "bytes_sent")),
+		  units_show_bytes(sent, sizeof(sent),
+				   (double)json_get_count(result, "bytes_sent", 0)),
 		  units_show_bytes(payload, sizeof(payload),
-				   (double)count_of(result, "payload_sent")));
+				   (double)json_get_count(result, "payload_sent", 0)));
 	table_add(&table, "model file");
 	table_add(&table, "%s/checkpoints/step-%llu/model.safetensors",
-		  json_get_text(result, "run_dir"), count_of(result, "checkpoint_step"));
+		  json_get_text(result, "run_dir"), json_get_count(result, "checkpoint_step", 0));
 	output_table(&table);
 	table_release(&table);
-}
-
-static int compare_numbers(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return (x > y) - (x < y);
 }
 
 /* The median of the means over whole periods of the plan: its phases differ. NAN: there is none. */
@@ -109,9 +100,7 @@ static double measured_step(const struct progress_totals *totals, size_t period)
 
 	for (size_t i = 0; i < count * period; i++)
 		means[i / period] += totals->step_s[i] / (double)period;
-	if (count)
-		qsort(means, count, sizeof(*means), compare_numbers);
-	median = count ? (means[(count - 1) / 2] + means[count / 2]) / 2 : NAN;
+	median = numbers_median(means, count);
 	free(means);
 	return median;
 }
@@ -194,7 +183,7 @@ void summary_tell(const struct json *result)
 		   *path = json_get_text(result, "run_dir");
 	const char *error = json_get_text(result, "error"),
 		   *report = json_get_text(result, "report");
-	unsigned long long saved = count_of(result, "checkpoint_step");
+	unsigned long long saved = json_get_count(result, "checkpoint_step", 0);
 
 	if (strcmp(state, "done") == 0)
 		return;
@@ -205,7 +194,7 @@ void summary_tell(const struct json *result)
 		log_info("stopped before the first step");
 	else if (!error)
 		log_info("stopped after step %llu; go on with: dstrain resume %s",
-			 count_of(result, "step"), path);
+			 json_get_count(result, "step", 0), path);
 	else if (saved)
 		log_info("the checkpoint of step %llu is kept; go on with: dstrain resume %s",
 			 saved, path);

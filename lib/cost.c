@@ -320,21 +320,32 @@ static void gather(struct total *total, int group, const int *ranks, int size, i
 		add_message(total, group, ranks[i], ranks[i - bit], total->env->bytes);
 }
 
-static void scatter(struct total *total, int group, const int *ranks, int size, int bit)
+static int ones(int number)
 {
-	for (int i = bit; i < size; i += 2 * bit)
-		add_message(total, group, ranks[i - bit], ranks[i], total->env->bytes);
+	int count = 0;
+
+	for (; number > 0; number &= number - 1)
+		count++;
+	return count;
+}
+
+/* Who has the sum, `depth` ranks from the root, sends it to all its children at once. */
+static void scatter(struct total *total, int group, const int *ranks, int size, int depth)
+{
+	for (int i = 1; i < size; i++)
+		if (ones(i) == depth + 1)
+			add_message(total, group, ranks[i & (i - 1)], ranks[i], total->env->bytes);
 }
 
 struct cost cost_tree(const struct cost_env *env, const struct partition *partition)
 {
 	struct total total = total_new(env, partition->groups, env->world);
-	int size = largest_group(partition), bit = 1, children = 0;
+	int size = largest_group(partition), children = 0;
 
-	for (; bit < size; bit *= 2, children++)
+	for (int bit = 1; bit < size; bit *= 2, children++)
 		run_round(&total, partition, gather, bit);
-	for (bit /= 2; bit > 0; bit /= 2)
-		run_round(&total, partition, scatter, bit);
+	for (int depth = 0; (2 << depth) - 1 < size; depth++)
+		run_round(&total, partition, scatter, depth);
 	return total_end(&total, children * env->bytes); /* the root's */
 }
 

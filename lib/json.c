@@ -152,7 +152,7 @@ uint64_t json_count(const struct json *json, uint64_t fallback)
 	return (uint64_t)json_integer_value(value);
 }
 
-uint64_t json_get_count(const struct json *json, const char *key, uint64_t fallback)
+unsigned long long json_get_count(const struct json *json, const char *key, uint64_t fallback)
 {
 	return json_count(json_get(json, key), fallback);
 }

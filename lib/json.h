@@ -29,7 +29,8 @@ const struct json *json_at(const struct json *json, size_t i); /* of an array or
 const char *json_key_at(const struct json *json, size_t i);    /* of an object, in order */
 size_t json_size(const struct json *json);		       /* of an array or object */
 const char *json_get_text(const struct json *json, const char *key);
-uint64_t json_get_count(const struct json *json, const char *key, uint64_t fallback);
+/* Of a type that printf knows. */
+unsigned long long json_get_count(const struct json *json, const char *key, uint64_t fallback);
 double json_get_real(const struct json *json, const char *key, double fallback);
 bool json_get_bool(const struct json *json, const char *key, bool fallback);
 /* Of the value itself; it may be NULL. */

@@ -10,6 +10,9 @@
 
 struct buf;
 struct error;
+struct json;
+
+enum { LINKS_HOSTS = 4096 }; /* at most: pairs grow with the square */
 
 /* One way from a host to another, with nothing else under way. */
 struct link_pair {
@@ -55,7 +58,9 @@ double links_rate(const struct links *links, size_t from, size_t to);
 int links_select(struct links *out, const struct links *links, const char *const *names,
 		 size_t hosts, struct error *err);
 
-/* links.json and back. Unknown numbers are null. */
+/* links.json and back, as a value and as a text. Unknown numbers are null. */
+struct json *links_json(const struct links *links); /* caller frees */
+int links_from_json(struct links *out, const struct json *json, struct error *err);
 void links_print(const struct links *links, struct buf *out);
 int links_parse(struct links *out, const char *text, size_t length, struct error *err);
 

@@ -16,7 +16,7 @@
 #include "lib/topology.h"
 #include "lib/units.h"
 
-enum { FILE_BYTES = 256 << 20, TABLE_HOSTS = 4096 };
+enum { FILE_BYTES = 256 << 20 };
 
 static const double bytes_per_gbit = 1e9 / 8, s_per_ms = 1e-3;
 
@@ -197,7 +197,7 @@ static void name_regions(const struct table *table, struct links *links)
 
 			while (known < count && strcmp(names[known], name) != 0)
 				known++;
-			if (known == count && count < TABLE_HOSTS)
+			if (known == count && count < LINKS_HOSTS)
 				names[count++] = name;
 		}
 	links_init(links, names, count);
@@ -222,7 +222,7 @@ static void read_pairs(struct table *table, struct links *links)
 		b = links_find(links, row->cells[1].text);
 		if (a == b || a == links->hosts || b == links->hosts) {
 			problems_add(table->problems, place_of(table, row, 1),
-				     "not another region, or more than %d", TABLE_HOSTS);
+				     "not another region, or more than %d", LINKS_HOSTS);
 			continue;
 		}
 		put_rtt_ms(links_pair(links, a, b), read_number(table, row, 2, 0));
@@ -263,9 +263,9 @@ static int read_table(struct links *out, const char *text, const char *path, con
 
 	if (pairs) {
 		read_pairs(&table, &links);
-	} else if (table.rows[0].count > TABLE_HOSTS) {
+	} else if (table.rows[0].count > LINKS_HOSTS) {
 		problems_add(&found, (struct place){ .file = path }, "more than %d hosts",
-			     TABLE_HOSTS);
+			     LINKS_HOSTS);
 	} else {
 		name_hosts(&table, &links);
 		read_matrix(&table, &links, put_gbps, DBL_MIN);

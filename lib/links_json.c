@@ -12,8 +12,6 @@
 #include "lib/links.h"
 #include "lib/memory.h"
 
-enum { HOSTS_MAX = 4096 }; /* pairs grow with the square */
-
 /* The matrices of links.json, one for each number of a pair. */
 static const struct column {
 	const char *key;
@@ -74,7 +72,7 @@ static void print_side(const struct links *links, const char *key, const bool *s
 	json_add(to, key, names);
 }
 
-void links_print(const struct links *links, struct buf *out)
+struct json *links_json(const struct links *links)
 {
 	struct json *json = json_object_new(), *names = json_array_new();
 	struct json *segments = json_array_new(), *compute;
@@ -101,6 +99,13 @@ void links_print(const struct links *links, struct buf *out)
 			json_add_real(compute, NULL, links->compute_s[i]);
 		json_add(json, "compute_s", compute);
 	}
+	return json;
+}
+
+void links_print(const struct links *links, struct buf *out)
+{
+	struct json *json = links_json(links);
+
 	json_print(json, 1, out);
 	json_free(json);
 }
@@ -209,8 +214,8 @@ static int read_hosts(struct links *out, const struct json *json, struct error *
 	size_t hosts = json_size(json);
 	const char **names;
 
-	if (hosts == 0 || hosts > HOSTS_MAX)
-		return error_set(err, "'hosts' is not a list of 1 to %d names", HOSTS_MAX);
+	if (hosts == 0 || hosts > LINKS_HOSTS)
+		return error_set(err, "'hosts' is not a list of 1 to %d names", LINKS_HOSTS);
 	names = xcalloc(hosts, sizeof(*names));
 	for (size_t i = 0; i < hosts; i++) {
 		names[i] = json_text(json_at(json, i));
@@ -256,19 +261,23 @@ static int read_all(struct links *out, const struct json *json, struct error *er
 	return read_compute(out, json_get(json, "compute_s"), err);
 }
 
+int links_from_json(struct links *out, const struct json *json, struct error *err)
+{
+	struct links links = { 0 };
+
+	if (read_all(&links, json, err) < 0) {
+		links_release(&links);
+		return -1;
+	}
+	*out = links;
+	return 0;
+}
+
 int links_parse(struct links *out, const char *text, size_t length, struct error *err)
 {
 	struct json *json = json_parse(text, length, err);
-	struct links links = { 0 };
-	int status;
+	int status = json ? links_from_json(out, json, err) : -1;
 
-	if (!json)
-		return -1;
-	status = read_all(&links, json, err);
 	json_free(json);
-	if (status == 0)
-		*out = links;
-	else
-		links_release(&links);
 	return status;
 }

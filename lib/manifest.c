@@ -127,7 +127,7 @@ static int read_json(struct manifest *out, const struct json *json, struct error
 		return error_set(err, "%s is not a checkpoint's", name);
 	if (json_get_count(json, "version", 0) != VERSION)
 		return error_set(err, "%s has version %llu, this dstrain reads %d", name,
-				 (unsigned long long)json_get_count(json, "version", 0), VERSION);
+				 json_get_count(json, "version", 0), VERSION);
 	out->step = json_get_count(json, "step", 0);
 	out->steps_per_epoch = json_get_count(json, "steps_per_epoch", 0);
 	out->samples = json_get_count(json, "samples", 0);

@@ -20,6 +20,11 @@ const char *plan_kind_name(enum plan_kind kind)
 	return kind_names[kind];
 }
 
+double plan_bsp_overlap(double bytes, double bucket_bytes)
+{
+	return bucket_bytes < bytes ? (1 - bucket_bytes / bytes) * 2 / 3 : 0;
+}
+
 struct json *plan_json(const struct plan *plan)
 {
 	struct json *json = json_object_new();

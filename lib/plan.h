@@ -61,6 +61,10 @@ struct plan_list {
 int plan_build(struct plan_list *out, const struct plan_env *env, struct error *err);
 void plan_list_release(struct plan_list *list);
 
+/* bsp_overlap where gradients of `bytes` in all are exchanged in buckets, while backward, two
+ * thirds of computing, still makes the next: all but the last one can hide. */
+double plan_bsp_overlap(double bytes, double bucket_bytes);
+
 /* What no grouping cures, in a sentence: a host that computes, sends or receives much more slowly
  * than the others, if that is what `chosen` takes its time for. NULL: none. Caller frees. */
 char *plan_advice(const struct plan_env *env, const struct plan *chosen);

@@ -21,18 +21,6 @@ int *roster_host_of(const struct hosts *hosts)
 	return host_of;
 }
 
-static struct json *links_value(const struct links *links)
-{
-	struct buf text = { 0 };
-	struct error impossible;
-	struct json *json;
-
-	links_print(links, &text);
-	json = json_parse(text.data, text.length, &impossible);
-	buf_release(&text);
-	return json;
-}
-
 void roster_print(const struct roster *roster, struct buf *out)
 {
 	struct json *json = json_object_new(), *host_of = json_array_new();
@@ -40,7 +28,7 @@ void roster_print(const struct roster *roster, struct buf *out)
 	for (int i = 0; i < roster->world; i++)
 		json_add_count(host_of, NULL, (uint64_t)roster->host_of[i]);
 	json_add(json, "plan", plan_json(&roster->plan));
-	json_add(json, "links", links_value(&roster->links));
+	json_add(json, "links", links_json(&roster->links));
 	json_add(json, "host_of", host_of);
 	json_print(json, 0, out);
 	json_free(json);
@@ -48,15 +36,7 @@ void roster_print(const struct roster *roster, struct buf *out)
 
 static int read_links(struct links *out, const struct json *json, struct error *err)
 {
-	struct buf text = { 0 };
-	int status;
-
-	if (!json)
-		return error_set(err, "it has no links");
-	json_print(json, 0, &text);
-	status = links_parse(out, text.data, text.length, err);
-	buf_release(&text);
-	return status;
+	return json ? links_from_json(out, json, err) : error_set(err, "it has no links");
 }
 
 static int read_host_of(struct roster *out, const struct json *json, int world, struct error *err)

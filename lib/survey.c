@@ -12,8 +12,10 @@
 
 typedef bool stage_plan(struct survey *survey);
 
-static stage_plan *const stages[] = { survey_pings,    survey_climb, survey_rounds, survey_levels,
-				      survey_segments, survey_nics,  survey_settle };
+static stage_plan *const stages[] = {
+	survey_pings, survey_climb,  survey_rounds, survey_levels, survey_segments,
+	survey_nics,  survey_blocks, survey_search, survey_settle,
+};
 
 static void suspect_groups(struct survey *survey)
 {
@@ -186,7 +188,7 @@ void survey_free(struct survey *survey)
 	free(survey->levels.up);
 	free(survey->levels.down);
 	free(survey->search.flows);
-	free(survey->search.parts);
+	free(survey->search.candidates);
 	free(survey->search.members);
 	survey_nics_release(survey);
 	flow_net_free(survey->net);

@@ -37,12 +37,14 @@ enum survey_way { SURVEY_UP, SURVEY_DOWN, SURVEY_WAYS };
 enum suspect_kind {
 	SUSPECT_SLOW,	 /* by rates alone: slower to others than among each other */
 	SUSPECT_GUESSED, /* whether it is one cluster is to be checked */
+	SUSPECT_FOUND,	 /* by a set of flows that was short */
 	SUSPECT_DOUBTFUL /* a part of another one, perhaps: that does not show alone */
 };
 struct suspect {
 	enum suspect_kind kind;
 	bool *members; /* [hosts], owned */
 	size_t size;
+	bool proven;		     /* at least one way */
 	unsigned tried[SURVEY_WAYS]; /* bits of enum segment_test_kind */
 };
 
@@ -76,8 +78,8 @@ struct segment_test {
 	size_t suspect, joining; /* their numbers */
 	size_t segment;		 /* of the model, that others may join */
 	size_t tail;		 /* flows of those who may join, the last ones */
-	unsigned turn, short_count, fine_count;
-	double sum; /* of those that were short */
+	unsigned short_count, fine_count;
+	double sums[8]; /* of those that were short */
 };
 
 struct nic_tests {
@@ -87,15 +89,37 @@ struct nic_tests {
 	bool *done[SURVEY_WAYS];
 };
 
-enum search_phase { SEARCH_HUNT, SEARCH_AGAIN, SEARCH_REDUCE, SEARCH_SIDES, SEARCH_MEMBERS };
+/* The block of hosts that is guessed to be a cluster. */
+struct blocks {
+	size_t size, suspect;
+	bool under_test;
+};
+
+/* Looks for what else is shared, where sums are short of what the model expects. */
+enum search_phase {
+	SEARCH_HUNT,	/* a random set */
+	SEARCH_REDUCE,	/* to the least set that is short */
+	SEARCH_SIDES,	/* is it where they come from, or where they go to? */
+	SEARCH_MEMBERS, /* who can take the place of one of them? */
+	SEARCH_PROVE,	/* are all of these short with whatever other ends? */
+	SEARCH_BESIDE,	/* who adds nothing to them? */
+	SEARCH_MORE	/* the other way, and their neighbours */
+};
 struct search {
 	enum search_phase phase;
-	struct survey_flow *flows; /* [count] a set that is short, owned */
-	double *parts;		   /* [count] what each got of what was expected */
-	size_t count, fixed, low, high, tested;
-	size_t clean, hunts, candidate;
+	struct survey_flow *flows; /* [count] a set that is short, owned; the first `fixed` are
+				    * needed for that */
+	size_t count, fixed;
+	size_t low, high, tested; /* so many of them are not enough, are enough, are under test */
+	bool again;		  /* the same set a second time */
+	unsigned clean, barren;	  /* hunts without a find, finds without a segment */
+	unsigned agreed;	  /* trials that say that a host is a member */
+	unsigned slow_pairs;	  /* finds that were one pair, slower than its neighbours */
 	enum survey_way way;
-	bool *members; /* [hosts] */
+	bool *members;	 /* [hosts] on that side, owned */
+	int *candidates; /* [candidate_count] others, owned */
+	size_t candidate_count, candidate, batch;
+	size_t segments, suspect; /* how many before the proof; the number of what is proved */
 };
 
 struct survey {
@@ -126,6 +150,7 @@ struct survey {
 	size_t suspect_count;
 	struct segment_test test;
 	struct nic_tests nics;
+	struct blocks blocks;
 	struct search search;
 };
 
@@ -143,9 +168,8 @@ struct sums {
 	size_t flows;
 };
 struct sums survey_sums(struct survey *survey, const struct trial *trial);
-void survey_expect(struct survey *survey, const struct trial *trial, double *rates);
-/* parts[count]: of each flow; NAN if it did not work. */
-void survey_parts(struct survey *survey, const struct trial *trial, double *parts);
+/* rates[count] by the model; limits[count] as in flow_rates, or NULL. */
+void survey_expect(struct survey *survey, const struct trial *trial, double *rates, int *limits);
 uint64_t survey_draw(struct survey *survey, uint64_t bound);
 void survey_shuffle(struct survey *survey, int *items, size_t count);
 bool survey_time_is_up(const struct survey *survey, double part);
@@ -159,9 +183,10 @@ bool survey_alive(const struct survey *survey, int host);
 void survey_model(struct survey *survey); /* brings the model up to date */
 /* The least of the segments on its way, by the model: no pair does more. */
 double survey_room(const struct survey *survey, int from, int to);
-/* Whether others in its trial may have taken something from this flow. */
+/* Whether others among the flows may take something from this one, not counting segment `but`. */
+#define SURVEY_NONE SIZE_MAX
 bool survey_crowded(const struct survey *survey, const struct survey_flow *flows, size_t count,
-		    size_t flow);
+		    size_t flow, size_t but);
 double survey_nic(const struct survey *survey, int host, enum survey_way way);
 double survey_pair_alone(const struct survey *survey, int from, int to, double *spread);
 
@@ -169,7 +194,10 @@ double survey_pair_alone(const struct survey *survey, int from, int to, double *
 double survey_plateau(double *values, size_t count);
 
 /* survey_segments.c: clusters that are suspected, and tested. */
-void survey_suspect(struct survey *survey, const bool *members, enum suspect_kind kind);
+/* False: it is one already, or cannot be one. */
+bool survey_suspect(struct survey *survey, const bool *members, enum suspect_kind kind);
+void survey_suspect_siblings(struct survey *survey, size_t suspect);
+void survey_join(struct survey *survey, size_t segment, enum survey_way way, const bool *joining);
 size_t survey_add_segment(struct survey *survey, const bool *members, enum survey_way way,
 			  double bytes_per_s);
 void survey_refine(struct survey *survey); /* capacities, by all there is */
@@ -182,6 +210,7 @@ bool survey_rounds(struct survey *survey);
 bool survey_levels(struct survey *survey);
 bool survey_segments(struct survey *survey);
 bool survey_nics(struct survey *survey);
+bool survey_blocks(struct survey *survey);
 bool survey_search(struct survey *survey);
 bool survey_settle(struct survey *survey);
 

@@ -7,7 +7,7 @@
 
 enum { TRIES = 2, SILENT = 6 }; /* failures after which a pair, or a host, is given up */
 #define CROWD 1.05		/* of a segment may be asked for: nobody loses anything then */
-#define AGREE 0.06		/* parts by which readings of the same rate differ */
+#define AGREE 0.05		/* parts by which readings of the same rate differ */
 
 struct measured *survey_measured(const struct survey *survey, int from, int to)
 {
@@ -166,7 +166,7 @@ static bool overfull(const struct survey *survey, const struct link_segment *seg
 }
 
 bool survey_crowded(const struct survey *survey, const struct survey_flow *flows, size_t count,
-		    size_t flow)
+		    size_t flow, size_t but)
 {
 	const struct links *model = &survey->model;
 
@@ -175,7 +175,8 @@ bool survey_crowded(const struct survey *survey, const struct survey_flow *flows
 		    (flows[i].from == flows[flow].from || flows[i].to == flows[flow].to))
 			return true;
 	for (size_t i = 2 * survey->hosts; i < model->segment_count; i++)
-		if (link_crosses(&model->segments[i], flows[flow].from, flows[flow].to) &&
+		if (i != but &&
+		    link_crosses(&model->segments[i], flows[flow].from, flows[flow].to) &&
 		    overfull(survey, &model->segments[i], flows, count))
 			return true;
 	return false;
@@ -192,7 +193,7 @@ static bool was_crowded(const struct survey *survey, const struct reading *readi
 		return true;
 	while (trial->step.flows[i].from != from || trial->step.flows[i].to != to)
 		i++;
-	return survey_crowded(survey, trial->step.flows, trial->step.count, i);
+	return survey_crowded(survey, trial->step.flows, trial->step.count, i, SURVEY_NONE);
 }
 
 /*
@@ -224,7 +225,7 @@ double survey_pair_alone(const struct survey *survey, int from, int to, double *
 	if (agreeing >= needed)
 		*spread = sum / (double)count / sqrt((double)agreeing);
 	free(rates);
-	return rate;
+	return fmin(rate, 1.02 * survey_room(survey, from, to)); /* more is noise */
 }
 
 /* What a pair is taken to do while it has not been read in peace. */

@@ -11,7 +11,7 @@
 #include "lib/memory.h"
 #include "lib/survey_inside.h"
 
-void survey_suspect(struct survey *survey, const bool *members, enum suspect_kind kind)
+bool survey_suspect(struct survey *survey, const bool *members, enum suspect_kind kind)
 {
 	struct suspect suspect = { .kind = kind };
 
@@ -19,14 +19,15 @@ void survey_suspect(struct survey *survey, const bool *members, enum suspect_kin
 		suspect.size += members[host];
 	if (suspect.size == 0 || suspect.size == survey->hosts ||
 	    (suspect.size == 1 && kind != SUSPECT_DOUBTFUL))
-		return;
+		return false;
 	for (size_t i = 0; i < survey->suspect_count; i++)
 		if (memcmp(survey->suspects[i].members, members, survey->hosts) == 0)
-			return;
+			return false;
 	suspect.members = xcalloc(survey->hosts, sizeof(bool));
 	memcpy(suspect.members, members, survey->hosts * sizeof(bool));
 	survey->suspects = xgrow(survey->suspects, survey->suspect_count, sizeof(suspect));
 	survey->suspects[survey->suspect_count++] = suspect;
+	return true;
 }
 
 /* The name that all of them have as their group, and nobody else. */
@@ -99,7 +100,7 @@ static int home(const struct survey *survey, int host)
 
 /* Flows of a test while it is put together. */
 struct draft {
-	struct survey_flow *flows; /* [hosts] */
+	struct survey_flow *flows; /* [hosts + 1] */
 	size_t count;
 	bool *used;	  /* [hosts] */
 	int *homes;	  /* [hosts] */
@@ -108,7 +109,7 @@ struct draft {
 
 static struct draft draft_new(const struct survey *survey)
 {
-	struct draft draft = { .flows = xcalloc(survey->hosts, sizeof(*draft.flows)),
+	struct draft draft = { .flows = xcalloc(survey->hosts + 1, sizeof(*draft.flows)),
 			       .used = xcalloc(survey->hosts, sizeof(*draft.used)),
 			       .homes = xcalloc(survey->hosts, sizeof(*draft.homes)),
 			       .visits = xcalloc(survey->hosts, sizeof(*draft.visits)) };
@@ -126,32 +127,45 @@ static void draft_release(struct draft *draft)
 	free(draft->visits);
 }
 
-static double alone(const struct survey *survey, enum survey_way way, int inner, int outer)
+static struct survey_flow flow_of(enum survey_way way, int inner, int outer)
 {
-	return way == SURVEY_UP ? links_pair(&survey->model, inner, outer)->bytes_per_s
-				: links_pair(&survey->model, outer, inner)->bytes_per_s;
+	return way == SURVEY_UP ? (struct survey_flow){ inner, outer }
+				: (struct survey_flow){ outer, inner };
 }
 
-/* The other end for a member's flow: where the fewest of them go already, and fastest. */
-static int partner(const struct survey *survey, const struct draft *draft, enum survey_way way,
-		   int inner, unsigned turn)
+/* How good an other end is for a member's flow: rather one that no known segment is too narrow for,
+ * where the fewest go already, and a fast one. */
+static double merit(const struct survey *survey, struct draft *draft, enum survey_way way,
+		    int inner, int outer)
 {
-	int hosts = (int)survey->hosts, best = -1;
+	struct survey_flow flow = flow_of(way, inner, outer);
+	double merit = links_pair(&survey->model, flow.from, flow.to)->bytes_per_s;
+
+	draft->flows[draft->count] = flow;
+	if (survey_crowded(survey, draft->flows, draft->count + 1, draft->count, SURVEY_NONE))
+		merit *= 1e-9;
+	return merit * pow(1e-3, draft->visits[outer]);
+}
+
+/* The other end for a member's flow; among equals any: neighbours may share what is not to be
+ * measured. */
+static int partner(struct survey *survey, struct draft *draft, enum survey_way way, int inner)
+{
+	int hosts = (int)survey->hosts, best = -1, first = (int)survey_draw(survey, survey->hosts);
+	double most = 0;
 
 	for (int i = 0; i < hosts; i++) {
-		int outer = (i + (int)turn * 3) % hosts;
-		double gain;
+		int outer = (i + first) % hosts;
+		struct survey_flow flow = flow_of(way, inner, outer);
+		double its;
 
-		if (draft->used[outer] || !(way == SURVEY_UP ? survey_works(survey, inner, outer)
-							     : survey_works(survey, outer, inner)))
+		if (draft->used[outer] || !survey_works(survey, flow.from, flow.to))
 			continue;
-		if (best < 0 || draft->visits[outer] < draft->visits[best]) {
-			best = outer;
+		its = merit(survey, draft, way, inner, outer);
+		if (best >= 0 && its <= 1.1 * most)
 			continue;
-		}
-		gain = alone(survey, way, inner, outer) / alone(survey, way, inner, best);
-		if (draft->visits[outer] == draft->visits[best] && gain > 1.1)
-			best = outer;
+		best = outer;
+		most = its;
 	}
 	return best;
 }
@@ -159,39 +173,47 @@ static int partner(const struct survey *survey, const struct draft *draft, enum 
 static void draft_add(const struct survey *survey, struct draft *draft, enum survey_way way,
 		      int inner, int outer)
 {
-	draft->flows[draft->count++] = way == SURVEY_UP ? (struct survey_flow){ inner, outer }
-							: (struct survey_flow){ outer, inner };
+	draft->flows[draft->count++] = flow_of(way, inner, outer);
 	draft->used[outer] = true;
 	for (size_t host = 0; host < survey->hosts; host++)
 		draft->visits[host] += draft->homes[host] == draft->homes[outer];
 }
 
-/* Members are chosen by `step`: all, or every other one; `spread`: no two go to one home. */
-static void draft_members(const struct survey *survey, struct draft *draft,
-			  const struct suspect *suspect, enum survey_way way, unsigned turn,
-			  bool spread)
+/* A flow of each member; `spread`: no two go to one home. */
+static void draft_members(struct survey *survey, struct draft *draft, const struct suspect *suspect,
+			  enum survey_way way, bool spread)
 {
-	int hosts = (int)survey->hosts;
+	int hosts = (int)survey->hosts, first = (int)survey_draw(survey, survey->hosts);
 
 	for (int i = 0; i < hosts; i++) {
-		int inner = (i + (int)turn) % hosts, outer;
+		int inner = (i + first) % hosts, outer;
 
 		if (!suspect->members[inner] || !survey_alive(survey, inner))
 			continue;
-		outer = partner(survey, draft, way, inner, turn);
+		outer = partner(survey, draft, way, inner);
 		if (outer < 0 || (spread && draft->visits[outer] > 0))
 			continue;
 		draft_add(survey, draft, way, inner, outer);
 	}
 }
 
-/* The first or the second half of the members, or every other one of them. */
-static void halve(struct draft *draft, unsigned turn)
+/* Half of a test's flows, or every other one of them: members in order. */
+static void halve(struct draft *draft, enum survey_way way, bool other)
 {
 	size_t half = (draft->count + 1) / 2;
 
+	for (size_t i = 1; i < draft->count; i++)
+		for (size_t j = i; j > 0; j--) {
+			struct survey_flow *a = &draft->flows[j - 1], *b = &draft->flows[j],
+					   old = *a;
+
+			if (way == SURVEY_UP ? a->from < b->from : a->to < b->to)
+				break;
+			*a = *b;
+			*b = old;
+		}
 	for (size_t i = 0; i < half; i++)
-		draft->flows[i] = draft->flows[turn % 2 ? 2 * i : i];
+		draft->flows[i] = draft->flows[other ? 2 * i : i];
 	draft->count = half;
 }
 
@@ -201,8 +223,8 @@ static void hide(const struct survey *survey, struct draft *draft, const struct 
 		draft->used[host] = draft->used[host] || suspect->members[host];
 }
 
-/* One step of the test under way, the `turn`-th. False: there is none such. */
-static bool add_turn(struct survey *survey)
+/* One step of the test under way. False: there is none such. */
+static bool add_turn(struct survey *survey, size_t turn)
 {
 	struct segment_test *test = &survey->test;
 	const struct suspect *suspect = &survey->suspects[test->suspect];
@@ -213,17 +235,15 @@ static bool add_turn(struct survey *survey)
 	test->tail = 0;
 	if (test->kind == TEST_JOIN)
 		hide(survey, &draft, &survey->suspects[test->joining]);
-	draft_members(survey, &draft, suspect, test->way, test->turn, test->kind == TEST_SPREAD);
+	draft_members(survey, &draft, suspect, test->way, test->kind == TEST_SPREAD);
 	if (test->kind == TEST_HALVES)
-		halve(&draft, test->turn);
+		halve(&draft, test->way, turn % 2 == 1);
 	if (test->kind == TEST_JOIN) {
 		size_t before = draft.count;
 
-		draft_members(survey, &draft, &survey->suspects[test->joining], test->way,
-			      test->turn, false);
+		draft_members(survey, &draft, &survey->suspects[test->joining], test->way, false);
 		test->tail = draft.count - before;
 	}
-	test->turn++;
 	useful = draft.count > 1 && (test->kind != TEST_JOIN || test->tail > 0) &&
 		 survey_add(survey, SURVEY_FLOWS, draft.flows, draft.count, "shared links") > 1;
 	draft_release(&draft);
@@ -237,10 +257,9 @@ static bool start(struct survey *survey, enum segment_test_kind kind, size_t tur
 	bool useful = true;
 
 	test->kind = kind;
-	test->turn = test->short_count = test->fine_count = 0;
-	test->sum = 0;
+	test->short_count = test->fine_count = 0;
 	for (size_t i = 0; i < turns && useful; i++)
-		useful = add_turn(survey);
+		useful = add_turn(survey, i);
 	if (survey->trial_count > before)
 		return true;
 	test->kind = TEST_NONE;
@@ -254,7 +273,7 @@ static double least(struct survey *survey, const struct trial *trial)
 	size_t count = trial->step.count;
 	double *rates = xcalloc(count, sizeof(*rates)), all = 0, tail = 0;
 
-	survey_expect(survey, trial, rates);
+	survey_expect(survey, trial, rates, NULL);
 	for (size_t i = 0; i < count; i++) {
 		all += rates[i];
 		if (i + test->tail >= count)
@@ -274,12 +293,10 @@ static void judge(struct survey *survey)
 		const struct trial *trial = &survey->trials[t];
 		double got = survey_sums(survey, trial).got;
 
-		if (got < least(survey, trial) && got < 0.75 * survey->ceiling) {
-			test->short_count++;
-			test->sum += got;
-		} else {
+		if (got < least(survey, trial) && got < 0.75 * survey->ceiling)
+			test->sums[test->short_count++ % ARRAY_SIZE(test->sums)] = got;
+		else
 			test->fine_count++;
-		}
 	}
 }
 
@@ -298,13 +315,15 @@ static bool halves_fill(struct survey *survey)
 	return fills[0] && fills[1];
 }
 
-static void drop_segment(struct survey *survey)
+static void drop_segment(struct survey *survey, size_t number)
 {
-	struct link_segment *segment = &survey->model.segments[--survey->model.segment_count];
+	struct links *model = &survey->model;
+	struct link_segment *segment = &model->segments[number];
 
 	free(segment->name);
 	free(segment->from);
 	free(segment->to);
+	memmove(segment, segment + 1, (--model->segment_count - number) * sizeof(*segment));
 	flow_net_free(survey->net);
 	survey->net = NULL;
 }
@@ -332,22 +351,51 @@ static bool next_join(struct survey *survey, size_t first)
 	return false;
 }
 
-static void take_in(struct survey *survey)
+void survey_join(struct survey *survey, size_t number, enum survey_way way, const bool *joining)
 {
-	const struct segment_test *test = &survey->test;
-	struct link_segment *segment = &survey->model.segments[test->segment];
-	const bool *joining = survey->suspects[test->joining].members;
+	struct link_segment *segment = &survey->model.segments[number];
 
 	for (size_t host = 0; host < survey->hosts; host++)
 		if (joining[host]) {
-			segment->from[host] = test->way == SURVEY_UP;
-			segment->to[host] = test->way != SURVEY_UP;
+			segment->from[host] = way == SURVEY_UP;
+			segment->to[host] = way != SURVEY_UP;
 		}
 	free(segment->name);
-	segment->name = segment_name(survey, test->way == SURVEY_UP ? segment->from : segment->to,
-				     test->way);
+	segment->name = segment_name(survey, way == SURVEY_UP ? segment->from : segment->to, way);
 	flow_net_free(survey->net);
 	survey->net = NULL;
+}
+
+/*
+ * Whether more steps are needed. What rates alone suggest is believed by most of three. What was
+ * found or guessed must be short with whatever other ends, and by the same, since it could as well
+ * be these.
+ */
+static bool undecided(const struct survey *survey)
+{
+	const struct segment_test *test = &survey->test;
+
+	if (test->kind == TEST_HALVES)
+		return false;
+	switch (test->kind == TEST_JOIN ? SUSPECT_SLOW : survey->suspects[test->suspect].kind) {
+	case SUSPECT_GUESSED: return test->fine_count == 0 && test->short_count < 3;
+	case SUSPECT_FOUND: return test->fine_count == 0 && test->short_count < 5;
+	default: return test->short_count == test->fine_count;
+	}
+}
+
+static bool believed(struct survey *survey)
+{
+	struct segment_test *test = &survey->test;
+	enum suspect_kind kind = survey->suspects[test->suspect].kind;
+	unsigned count = test->short_count;
+
+	if (test->kind == TEST_JOIN || (kind != SUSPECT_GUESSED && kind != SUSPECT_FOUND))
+		return test->short_count > test->fine_count;
+	if (test->fine_count > 0 || count < 2)
+		return false;
+	survey_plateau(test->sums, count); /* sorts */
+	return test->sums[count > 2 ? count - 2 : count - 1] >= SURVEY_FULL * test->sums[0];
 }
 
 /* What follows from the test that is done. True: another one is under way. */
@@ -355,24 +403,27 @@ static bool conclude(struct survey *survey)
 {
 	struct segment_test *test = &survey->test;
 	struct suspect *suspect = &survey->suspects[test->suspect];
-	bool is_short = test->short_count > test->fine_count;
+	bool is_short = believed(survey);
 
 	if (test->kind == TEST_JOIN) {
 		if (is_short)
-			take_in(survey);
+			survey_join(survey, test->segment, test->way,
+				    survey->suspects[test->joining].members);
 		return next_join(survey, test->joining + 1);
 	}
 	if (test->kind == TEST_HALVES) {
 		if (halves_fill(survey))
 			return next_join(survey, 0);
-		drop_segment(survey);
+		drop_segment(survey, survey->model.segment_count - 1);
+		suspect->proven = false;
 		return false;
 	}
 	if (!is_short)
 		return false;
 	test->segment = survey_add_segment(survey, suspect->members, test->way,
-					   test->sum / test->short_count);
+					   survey_plateau(test->sums, test->short_count));
 	suspect->tried[test->way] = TEST_SPREAD | TEST_ALL;
+	suspect->proven = true;
 	if (suspect->kind == SUSPECT_GUESSED && start(survey, TEST_HALVES, 4))
 		return true;
 	return next_join(survey, 0);
@@ -414,60 +465,88 @@ bool survey_segments(struct survey *survey)
 		return false;
 	if (test->kind != TEST_NONE) {
 		judge(survey);
-		if (test->kind != TEST_HALVES && test->short_count == test->fine_count &&
-		    add_turn(survey))
+		if (undecided(survey) && add_turn(survey, 0))
 			return true;
 		if (conclude(survey))
 			return true;
 		test->kind = TEST_NONE;
 	}
-	for (enum segment_test_kind kind = TEST_SPREAD; kind <= TEST_ALL; kind <<= 1)
+	for (enum segment_test_kind kind = TEST_SPREAD; kind <= TEST_ALL; kind++)
 		for (enum survey_way way = 0; way < SURVEY_WAYS; way++)
 			if (next_suspect(survey, kind, way))
 				return true;
 	return false;
 }
 
-/* The sum over a segment in a trial that should have filled it; NAN: it should not. */
-static double filled(struct survey *survey, const struct trial *trial, size_t s)
+/* What flows over a segment do, and what the model expects of them. */
+static struct sums over(struct survey *survey, const struct trial *trial, size_t s, double *alone)
 {
 	const struct link_segment *segment = &survey->model.segments[s];
-	double *rates = xcalloc(trial->step.count, sizeof(*rates)), expected = 0, got = 0,
-	       alone = 0;
+	double *rates = xcalloc(trial->step.count, sizeof(*rates));
+	struct sums sums = { 0 };
 
-	survey_expect(survey, trial, rates);
+	*alone = 0;
+	survey_expect(survey, trial, rates, NULL);
 	for (size_t i = 0; i < trial->step.count; i++) {
 		const struct survey_flow *flow = &trial->step.flows[i];
 
 		if (isnan(trial->rates[i]) || !link_crosses(segment, flow->from, flow->to))
 			continue;
-		expected += rates[i];
-		got += trial->rates[i];
-		alone += links_rate(&survey->model, flow->from, flow->to);
+		sums.expected += rates[i];
+		sums.got += trial->rates[i];
+		sums.flows++;
+		*alone += links_rate(&survey->model, flow->from, flow->to);
 	}
 	free(rates);
-	return expected >= 0.98 * segment->bytes_per_s && alone > 1.3 * expected ? got : NAN;
+	return sums;
 }
 
-/* Every step that should have filled a segment is another reading of it. */
+/* Whether a trial should have filled a segment: then what went over it is a reading of it. */
+static bool filled(struct survey *survey, const struct trial *trial, size_t s, struct sums *sums)
+{
+	double alone;
+
+	if (trial->step.kind != SURVEY_FLOWS || trial->step.count < 2)
+		return false;
+	*sums = over(survey, trial, s, &alone);
+	return sums->expected >= 0.98 * survey->model.segments[s].bytes_per_s &&
+	       alone > 1.1 * sums->expected;
+}
+
+/* Every step that should have filled a segment is another reading of it. If no step shows a
+ * difference between with and without it, or they are rather as if it was not there, it goes. */
+static bool keep_segment(struct survey *survey, size_t s, double *readings)
+{
+	double *capacity = &survey->model.segments[s].bytes_per_s, was = *capacity, alone;
+	double got = 0, with = 0, without = 0;
+	size_t count = 0;
+
+	for (size_t t = 0; t < survey->taken; t++) {
+		struct sums sums, other;
+
+		if (!filled(survey, &survey->trials[t], s, &sums))
+			continue;
+		readings[count++] = sums.got;
+		*capacity = INFINITY;
+		other = over(survey, &survey->trials[t], s, &alone);
+		*capacity = was;
+		if (other.expected < 1.1 * sums.expected)
+			continue;
+		got += sums.got;
+		with += sums.expected;
+		without += other.expected;
+	}
+	if (count > 2)
+		*capacity = survey_plateau(readings, count);
+	return got < 0.5 * (with + without);
+}
+
 void survey_refine(struct survey *survey)
 {
 	double *sums = xcalloc(survey->trial_count, sizeof(*sums));
 
-	for (size_t s = 2 * survey->hosts; s < survey->model.segment_count; s++) {
-		size_t count = 0;
-
-		for (size_t t = 0; t < survey->trial_count; t++) {
-			const struct trial *trial = &survey->trials[t];
-			double sum = trial->step.kind == SURVEY_FLOWS && t < survey->taken
-					     ? filled(survey, trial, s)
-					     : NAN;
-
-			if (isfinite(sum))
-				sums[count++] = sum;
-		}
-		if (count > 2)
-			survey->model.segments[s].bytes_per_s = survey_plateau(sums, count);
-	}
+	for (size_t s = survey->model.segment_count; s-- > 2 * survey->hosts;)
+		if (!keep_segment(survey, s, sums))
+			drop_segment(survey, s);
 	free(sums);
 }

@@ -21,7 +21,7 @@ static size_t pack(const struct survey *survey, bool *waiting, struct survey_flo
 		if (!*wanted || sends[from] || receives[to])
 			continue;
 		flows[count] = (struct survey_flow){ (int)from, (int)to };
-		if (survey_crowded(survey, flows, count + 1, count))
+		if (survey_crowded(survey, flows, count + 1, count, SURVEY_NONE))
 			continue;
 		*wanted = false;
 		sends[from] = receives[to] = true;

@@ -88,26 +88,10 @@ void survey_report_print(const struct survey_report *report, const struct links 
 	json_add_count(json, "steps", report->steps);
 	json_add_count(json, "flows", report->flows);
 	json_add_real(json, "bytes", report->bytes);
+	if (links)
+		json_add(json, "links", links_json(links));
 	json_print(json, 0, out);
 	json_free(json);
-	if (!links)
-		return;
-	/* As a last member. */
-	out->length--;
-	buf_addf(out, ", \"links\": ");
-	links_print(links, out);
-	buf_addf(out, "}");
-}
-
-static int read_links(struct links *out, const struct json *json, struct error *err)
-{
-	struct buf text = { 0 };
-	int status;
-
-	json_print(json, 0, &text);
-	status = links_parse(out, text.data, text.length, err);
-	buf_release(&text);
-	return status;
 }
 
 int survey_report_parse(struct survey_report *out, const char *text, struct error *err)
@@ -131,7 +115,7 @@ int survey_report_parse(struct survey_report *out, const char *text, struct erro
 		.has_links = links,
 	};
 	if (links)
-		status = read_links(&out->links, links, err);
+		status = links_from_json(&out->links, links, err);
 	if (status < 0) {
 		out->has_links = false;
 		survey_report_release(out);

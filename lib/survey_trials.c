@@ -78,7 +78,7 @@ size_t survey_add(struct survey *survey, enum survey_kind kind, const struct sur
 	return n;
 }
 
-void survey_expect(struct survey *survey, const struct trial *trial, double *rates)
+void survey_expect(struct survey *survey, const struct trial *trial, double *rates, int *limits)
 {
 	size_t count = trial->step.count;
 	struct flow_hop *hops = xcalloc(count, sizeof(*hops));
@@ -92,7 +92,7 @@ void survey_expect(struct survey *survey, const struct trial *trial, double *rat
 	}
 	if (!survey->net)
 		survey->net = flow_net_new(&survey->model);
-	flow_rates(survey->net, flows, count, rates, NULL);
+	flow_rates(survey->net, flows, count, rates, limits);
 	free(hops);
 	free(flows);
 }
@@ -102,7 +102,7 @@ struct sums survey_sums(struct survey *survey, const struct trial *trial)
 	double *rates = xcalloc(trial->step.count, sizeof(*rates));
 	struct sums sums = { 0 };
 
-	survey_expect(survey, trial, rates);
+	survey_expect(survey, trial, rates, NULL);
 	for (size_t i = 0; i < trial->step.count; i++) {
 		if (isnan(trial->rates[i]))
 			continue;
@@ -112,13 +112,6 @@ struct sums survey_sums(struct survey *survey, const struct trial *trial)
 	}
 	free(rates);
 	return sums;
-}
-
-void survey_parts(struct survey *survey, const struct trial *trial, double *parts)
-{
-	survey_expect(survey, trial, parts);
-	for (size_t i = 0; i < trial->step.count; i++)
-		parts[i] = trial->rates[i] / parts[i];
 }
 
 /* SplitMix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014). */

@@ -8,13 +8,14 @@
 #include <string.h>
 
 #include "lib/error.h"
+#include "lib/links.h"
 #include "lib/memory.h"
 #include "lib/setting.h"
 #include "lib/suggest.h"
 #include "lib/units.h"
 #include "lib/yaml.h"
 
-enum { HOSTS_MAX = 4096, NAME_MAX_LENGTH = 10 };
+enum { SLOTS_MAX = 4096, NAME_MAX_LENGTH = 10 };
 
 /* What TCP leaves of a wire's bytes: 1448 of payload in each Ethernet frame of 1514. */
 static const double payload = 1448.0 / 1514.0;
@@ -59,8 +60,8 @@ static int add_node(struct reading *r, const char *name, bool is_rack, int paren
 			     NAME_MAX_LENGTH);
 	else if (is_taken)
 		problems_add(&r->problems, place, "the name '%s' is taken", name);
-	else if (!is_rack && r->out->hosts == HOSTS_MAX)
-		problems_add(&r->problems, place, "more than %d hosts", HOSTS_MAX);
+	else if (!is_rack && r->out->hosts == LINKS_HOSTS)
+		problems_add(&r->problems, place, "more than %d hosts", LINKS_HOSTS);
 	else {
 		r->out->nodes = xgrow(r->out->nodes, r->out->count, sizeof(*r->out->nodes));
 		r->out->nodes[r->out->count] = (struct topology_node){ .name = xstrdup(name),
@@ -118,7 +119,8 @@ static void add_member(struct reading *r, const char *text, int rack, struct pla
 
 	if (units_count(&last, text, &ignored) == 0)
 		add_numbered(r, "h", 1, r->out->hosts + 1,
-			     last > HOSTS_MAX ? HOSTS_MAX + 1 : r->out->hosts + last, rack, place);
+			     last > LINKS_HOSTS ? LINKS_HOSTS + 1 : r->out->hosts + last, rack,
+			     place);
 	else if (read_range(text, &prefix, &first, &last))
 		add_numbered(r, text, prefix, first, last, rack, place);
 	else
@@ -326,11 +328,11 @@ static void read_slots(struct reading *r, const char *key, struct topology_node 
 		return;
 	r->out->has_slots = true;
 	if (entry->kind == SETTING_SCALAR && units_count(&slots, entry->values[0], &ignored) == 0 &&
-	    slots >= 1 && slots <= HOSTS_MAX)
+	    slots >= 1 && slots <= SLOTS_MAX)
 		node->slots = (size_t)slots;
 	else
 		problems_add(&r->problems, entry->value_place, "not a number of slots from 1 to %d",
-			     HOSTS_MAX);
+			     SLOTS_MAX);
 }
 
 /* What a host or rack has of its own. The lab's other keys mean nothing here. */

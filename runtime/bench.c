@@ -9,6 +9,7 @@
 #include "lib/error.h"
 #include "lib/groups.h"
 #include "lib/memory.h"
+#include "lib/numbers.h"
 #include "lib/wire.h"
 #include "runtime/bench_kind.h"
 #include "runtime/coll.h"
@@ -110,19 +111,11 @@ static int agree(struct bench *bench, uint64_t *iterations, struct error *err)
 	return status;
 }
 
-static int compare(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return (x > y) - (x < y);
-}
-
 /* What the ranks found, put together. `all` holds each one's words behind the other. */
 static void sum_up(struct control_row *row, const unsigned char *all, size_t length)
 {
 	double *slowest = xcalloc(row->iterations, sizeof(*slowest));
 	struct wire wire = wire_reader(all, length);
-	size_t middle = (size_t)row->iterations / 2;
 
 	while (wire.left) {
 		row->wrong += wire_get_u64(&wire);
@@ -133,9 +126,7 @@ static void sum_up(struct control_row *row, const unsigned char *all, size_t len
 				slowest[i] = seconds;
 		}
 	}
-	qsort(slowest, row->iterations, sizeof(*slowest), compare);
-	row->seconds =
-		row->iterations % 2 ? slowest[middle] : (slowest[middle - 1] + slowest[middle]) / 2;
+	row->seconds = numbers_median(slowest, row->iterations);
 	free(slowest);
 }
 

@@ -1,7 +1,6 @@
 /* A recipe with its names resolved to implementations and every value checked. */
 #include "runtime/job.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -249,15 +248,12 @@ bool job_wants_plan(const struct job *job)
 
 void job_foresee(const struct job *job, double bytes, struct plan_env *env)
 {
-	static const double backward = 2.0 / 3; /* of what a step computes */
 	const struct sync_strategy *strategy = PART_AS(&job->sync, struct sync_strategy);
-	double buckets = ceil(bytes / (double)job->sync_params.bucket_bytes);
 
 	env->bytes = bytes;
 	env->seed = job->params.seed;
 	env->consensus_period = (int)job->plan.consensus_period;
-	/* The last bucket is complete when backward is. */
-	env->bsp_overlap = buckets > 1 ? backward * (1 - 1 / buckets) : 0;
+	env->bsp_overlap = plan_bsp_overlap(bytes, (double)job->sync_params.bucket_bytes);
 	if (strategy->foresee)
 		strategy->foresee(job->sync.params, env);
 }

@@ -11,6 +11,7 @@
 #include "lib/clock.h"
 #include "lib/error.h"
 #include "lib/memory.h"
+#include "lib/numbers.h"
 #include "lib/wire.h"
 #include "runtime/probe_crew.h"
 #include "runtime/probe_pace.h"
@@ -257,13 +258,6 @@ int probe_flow_send(struct probe_flow *flow, struct error *err)
 	return status;
 }
 
-static int compare(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return (x > y) - (x < y);
-}
-
 /* A word there and back. `more`: it is not the last one. */
 static int round_trip(struct probe_flow *flow, unsigned char more, struct error *err)
 {
@@ -294,9 +288,8 @@ int probe_ping(struct probe_flow *flow, struct error *err)
 	}
 	if (round_trip(flow, 0, err) < 0)
 		return -1;
-	qsort(trips, count, sizeof(*trips), compare);
+	flow->result.rtt_s = numbers_median(trips, count);
 	flow->result.rtt_min_s = trips[0];
-	flow->result.rtt_s = (trips[(count - 1) / 2] + trips[count / 2]) / 2;
 	*least = fmin(*least, trips[0]);
 	flow->reached(flow, PROBE_MEASURE);
 	return 0;

@@ -11,7 +11,7 @@
 
 #define EPOCH_S	 0.01
 #define QUEUE_S	 0.006 /* of its own rate: busy processors make others wait as long */
-#define ENOUGH_S 0.5   /* for a flow to come up to speed, and ENOUGH_TRIPS */
+#define ENOUGH_S 0.25  /* for a flow to come up to speed, and ENOUGH_TRIPS */
 
 enum { QUEUE_BYTES = 8 << 10, FIRST_WINDOW = 16 << 10, WINDOW_MOST = 256 << 20 };
 enum { CHUNKS_PER_WINDOW = 8, ENOUGH_TRIPS = 20 };
@@ -75,7 +75,7 @@ bool probe_pace_is_up(const struct probe_pace *pace, double now)
 {
 	if (now > pace->began + ENOUGH_S + ENOUGH_TRIPS * pace->rtt_least)
 		return true;
-	return !pace->growing && pace->epochs > 2 * PROBE_EPOCHS && is_level(pace);
+	return !pace->growing && pace->epochs > PROBE_EPOCHS + 2 && is_level(pace);
 }
 
 size_t probe_pace_chunk(const struct probe_pace *pace)

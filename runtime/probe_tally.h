@@ -5,7 +5,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-enum { PROBE_PARTS = 10 }; /* of a window, compared with each other */
+enum { PROBE_PARTS = 20 }; /* of a window, compared with each other */
 
 /* Zeroed but for `seconds`. */
 struct probe_tally {
@@ -21,7 +21,7 @@ struct probe_tally {
 bool probe_tally_add(struct probe_tally *tally, double now, size_t bytes);
 double probe_tally_rate(const struct probe_tally *tally); /* bytes per second */
 /* Half of the 95 % interval of the mean, as a part of it; parts of the window that resemble the
- * one before count for less. 1: too few parts to say. */
+ * one before count for less, and those that make up for it for more. 1: too few parts to say. */
 double probe_tally_spread(const struct probe_tally *tally);
 
 #endif

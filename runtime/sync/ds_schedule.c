@@ -1,7 +1,6 @@
 /* Who averages with whom at each step: ds_sync's schedules. */
 #include "runtime/sync/ds_schedule.h"
 
-#include <stdbool.h>
 #include <stdlib.h>
 
 #include "lib/error.h"
@@ -71,12 +70,13 @@ int ds_schedule_init(struct ds_schedule *schedule, const struct ds_schedule_para
 
 	*schedule =
 		(struct ds_schedule){ .world = world->count, .group = group, .seed = env->seed };
+	schedule->planned = params->kind == DS_PLANNED && is_for_us(env->plan, world);
 	if (params->kind == DS_RANDOM)
 		return 0;
 	if (params->kind == DS_ROTATING)
 		schedule->fixed =
 			schedule_rotating(world->count, world->ranks, group, world->count);
-	else if (params->kind == DS_PLANNED && is_for_us(env->plan, world))
+	else if (schedule->planned)
 		schedule_copy(&schedule->fixed, &env->plan->schedule);
 	else if (params->radix.count)
 		return given_radix(&schedule->fixed, world, &params->radix, err);

@@ -2,6 +2,7 @@
 #ifndef DSTRAIN_RUNTIME_DS_SCHEDULE_H
 #define DSTRAIN_RUNTIME_DS_SCHEDULE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "lib/groups.h"
@@ -28,6 +29,7 @@ struct ds_schedule_params {
 struct ds_schedule {
 	struct schedule fixed; /* no phases: groups are drawn for each step */
 	struct partition drawn;
+	bool planned; /* `fixed` is the plan's */
 	int world, group;
 	uint64_t seed;
 };

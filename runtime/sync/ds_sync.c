@@ -16,20 +16,27 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/clock.h"
 #include "lib/error.h"
+#include "lib/links.h"
 #include "lib/memory.h"
 #include "lib/plan.h"
 #include "runtime/device/cpu.h"
 #include "runtime/exchange.h"
+#include "runtime/sync/ds_adapt.h"
 #include "runtime/sync/ds_schedule.h"
 
 enum variant { STEP_THEN_AVERAGE, AVERAGE_THEN_STEP, OVERLAP };
-enum { GROUP = 2 }; /* the id of all of them: a rank is in one at a time */
+enum {
+	GROUP = 2,	  /* the id of all of them: a rank is in one at a time */
+	LEAST_WINDOW = 10 /* steps; in fewer no group comes twice */
+};
 
 struct params {
 	int variant; /* enum variant */
 	bool momentum;
 	struct ds_schedule_params schedule;
+	size_t replan;
 };
 
 static const char *const variant_names[] = { "step_then_average", "average_then_step", "overlap",
@@ -46,6 +53,9 @@ static const struct opt options[] = {
 	  "sizes of the groups, one step after the other", .min = 2, .max = 65535 },
 	{ "group", OPT_COUNT, offsetof(struct params, schedule.group), "2",
 	  "ranks of a group where groups are random or rotate", .min = 2, .max = 65535 },
+	{ "replan", OPT_COUNT, offsetof(struct params, replan), "50",
+	  "steps between looks at the links, whose change may change groups; 0: never", .min = 0,
+	  .max = 1e6 },
 	{ 0 }
 };
 
@@ -53,9 +63,9 @@ struct state {
 	struct sync_env env;
 	enum variant variant;
 	struct ds_schedule schedule;
-	size_t blocks; /* that are averaged: the weights, and the optimizer's if wanted */
-	float *fused;  /* [blocks * count]; NULL: the weights are averaged where they are */
-	bool averaged; /* `fused` is what has to be added */
+	struct ds_adapt *adapt; /* NULL: groups change as the schedule says and no more */
+	size_t blocks;		/* that are averaged: the weights, and the optimizer's if wanted */
+	float *fused; /* [blocks * count]; NULL: the weights are averaged where they are */
 };
 
 static bool wants_plan(const void *params)
@@ -72,6 +82,23 @@ static void foresee(const void *params, struct plan_env *env)
 	env->ds_overlap = given->variant == OVERLAP;
 }
 
+/* Only links of which it is known what they have in common can be told apart. */
+static int start_adapting(struct state *state, const struct params *given, struct error *err)
+{
+	struct ds_adapt_params params = { .every = given->replan,
+					  .bytes = (double)(state->blocks * state->env.count) *
+						   sizeof(float),
+					  .overlap = state->variant == OVERLAP };
+
+	if (given->replan == 0 || !state->schedule.planned || !state->env.links ||
+	    state->env.links->segment_count == 0)
+		return 0;
+	if (given->replan < LEAST_WINDOW)
+		return error_set(err, "sync.replan: 0, or at least %d steps", LEAST_WINDOW);
+	state->adapt = ds_adapt_new(&state->env, &params);
+	return 0;
+}
+
 static int init(void *memory, const void *params, const struct sync_env *env, struct error *err)
 {
 	struct state *state = memory;
@@ -84,18 +111,22 @@ static int init(void *memory, const void *params, const struct sync_env *env, st
 		return -1;
 	if (state->blocks > 1 || state->variant == OVERLAP)
 		state->fused = xaligned(state->blocks * env->count * sizeof(float));
-	return 0;
+	return start_adapting(state, given, err);
 }
 
-static struct group group_at(struct state *state, size_t step)
+/* This rank's group in a step. */
+static int group_at(struct state *state, size_t step, struct group *group, struct error *err)
 {
 	const struct group *world = state->env.world;
-	const struct partition *partition = ds_schedule_at(&state->schedule, step);
-	struct group group = { .id = GROUP, .cost = world->cost };
+	const struct partition *partition;
 
-	group.index =
-		partition_group(partition, world->ranks[world->index], &group.ranks, &group.count);
-	return group;
+	if (state->adapt && ds_adapt_step(state->adapt, step, &state->schedule.fixed, err) < 0)
+		return -1;
+	partition = ds_schedule_at(&state->schedule, step);
+	*group = (struct group){ .id = GROUP, .cost = world->cost };
+	group->index = partition_group(partition, world->ranks[world->index], &group->ranks,
+				       &group->count);
+	return 0;
 }
 
 static void gather(struct state *state, const float *weight)
@@ -111,8 +142,14 @@ static void gather(struct state *state, const float *weight)
 static int average_in_group(struct state *state, const struct group *group, size_t step, float *x,
 			    struct error *err)
 {
-	return exchange_mean(state->env.exchange, group, step, 0, x,
-			     state->blocks * state->env.count, err);
+	double begin = clock_now();
+
+	if (group->count > 1 && exchange_mean(state->env.exchange, group, step, 0, x,
+					      state->blocks * state->env.count, err) < 0)
+		return -1;
+	if (!state->adapt)
+		return 0;
+	return ds_adapt_took(state->adapt, step, group->count > 1 ? clock_now() - begin : 0, err);
 }
 
 /* What the average of a step changes is kept, to be added to what the update changes. */
@@ -124,10 +161,8 @@ static int average(void *memory, size_t step, const float *weight, struct error 
 
 	if (state->variant != OVERLAP)
 		return 0;
-	group = group_at(state, step);
-	state->averaged = group.count > 1;
-	if (!state->averaged)
-		return 0;
+	if (group_at(state, step, &group, err) < 0)
+		return -1;
 	gather(state, weight);
 	if (average_in_group(state, &group, step, state->fused, err) < 0)
 		return -1;
@@ -149,10 +184,10 @@ static void add_average(struct state *state, float *weight)
 static int average_now(struct state *state, size_t step, float *weight, struct error *err)
 {
 	size_t count = state->env.count;
-	struct group group = group_at(state, step);
+	struct group group;
 
-	if (group.count == 1)
-		return 0;
+	if (group_at(state, step, &group, err) < 0)
+		return -1;
 	if (!state->fused)
 		return average_in_group(state, &group, step, weight, err);
 	gather(state, weight);
@@ -171,15 +206,30 @@ static int weights(void *memory, size_t step, float *weight, struct error *err)
 	if (state->variant != OVERLAP)
 		return average_now(state, step + (state->variant == AVERAGE_THEN_STEP), weight,
 				   err);
-	if (state->averaged)
-		add_average(state, weight);
+	add_average(state, weight);
 	return 0;
+}
+
+static void serve(void *memory, int peer, uint64_t tag, const void *bytes, size_t length)
+{
+	struct state *state = memory;
+
+	if (state->adapt)
+		ds_adapt_serve(state->adapt, peer, tag, bytes, length);
+}
+
+static size_t arrays_of(void *memory, struct sync_array *arrays)
+{
+	struct state *state = memory;
+
+	return state->adapt ? ds_adapt_state(state->adapt, &state->schedule.fixed, arrays) : 0;
 }
 
 static void fini(void *memory)
 {
 	struct state *state = memory;
 
+	ds_adapt_free(state->adapt);
 	ds_schedule_release(&state->schedule);
 	free(state->fused);
 }
@@ -197,5 +247,7 @@ const struct sync_strategy sync_ds_sync = {
 	.init = init,
 	.average = average,
 	.weights = weights,
+	.serve = serve,
+	.state = arrays_of,
 	.fini = fini,
 };

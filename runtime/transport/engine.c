@@ -194,6 +194,7 @@ static bool prepare(struct engine *engine, struct pollfd *polls)
 				ready |= conn_before_sleep(conn);
 		}
 		pthread_mutex_unlock(&peer->lock);
+		settle(engine, rank); /* who asked meanwhile has left it to us */
 	}
 	return ready;
 }

@@ -127,10 +127,13 @@ static bool fault_strikes(struct net *net)
 	return net->fault.fail_after && number >= net->fault.fail_after;
 }
 
+/* To a lost peer nothing is under way: the transport says so at once. */
 static void send_message(struct net *net, struct net_request *request)
 {
+	struct error ignored;
+
 	atomic_fetch_add(&net->payload_sent, request->length);
-	if (net->emulator)
+	if (net->emulator && net_check(net, request->peer, &ignored) == 0)
 		emulator_send(net->emulator, net->env.rank, request);
 	else
 		net->transport->post_send(net->state, request);

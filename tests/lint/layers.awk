@@ -4,8 +4,7 @@
 BEGIN {
 	# A module of runtime/ and what it may include there beyond itself. "*" sees everything; a
 	# module that is not named here sees the files of runtime/ and none of its directories.
-	may["sync/"] = "exchange coll device/"
-	may["sync/sync"] = may["sync/"] " transport/transport" # passes messages on to strategies
+	may["sync/"] = "exchange coll device/ transport/transport"
 	may["exchange"] = "compress/compress coll transport/transport device/"
 	may["coll"] = "transport/transport device/"
 	may["compress/"] = may["model/"] = may["transport/"] = "device/"

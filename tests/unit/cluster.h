@@ -16,12 +16,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "lib/buf.h"
 #include "lib/error.h"
+#include "lib/file.h"
 #include "lib/memory.h"
 #include "lib/opt.h"
 #include "lib/setting.h"
+#include "runtime/transport/emulate.h"
 #include "runtime/transport/transport.h"
 
 enum { CLUSTER_MAX = 32 };
@@ -34,6 +37,7 @@ struct cluster {
 	double timeout_s;    /* 0: 60; opening is subject to it, too */
 	const char *address; /* NULL: 127.0.0.1 */
 	int slots;	     /* ranks of one host; 0: 1 */
+	bool emulated;	     /* over links of emulated hosts */
 
 	/* Filled by cluster_prepare. Rank r's environment may be changed before it is opened. */
 	struct part part;
@@ -41,6 +45,7 @@ struct cluster {
 	struct net_peer peers[CLUSTER_MAX];
 	char hosts[CLUSTER_MAX][16];
 	void *hub;
+	struct emulator *emulator;
 };
 
 struct cluster_rank {
@@ -91,6 +96,28 @@ static inline struct part cluster_part(const char *spec)
 	return part;
 }
 
+/* Fast links between hosts of the names that the ranks have anyway. */
+static inline struct emulator *cluster_emulator(int world)
+{
+	char path[] = "/tmp/dstrain-cluster-XXXXXX";
+	int file = mkstemp(path);
+	struct emulator *emulator;
+	struct buf text = { 0 };
+	struct error err;
+
+	buf_addf(&text, "nic: 10gbit\ndelay: 20us\nhosts:\n");
+	for (int r = 0; r < world; r++)
+		buf_addf(&text, "  - node%d\n", r);
+	assert(file >= 0);
+	file_close(&file);
+	cluster_must(file_write(path, text.data, text.length, &err), &err);
+	emulator = emulator_new(path, NULL, world, &err);
+	cluster_must(emulator ? 0 : -1, &err);
+	unlink(path);
+	buf_release(&text);
+	return emulator;
+}
+
 /* Listens for every rank, where the transport does. */
 static inline void cluster_prepare(struct cluster *c)
 {
@@ -102,6 +129,9 @@ static inline void cluster_prepare(struct cluster *c)
 	c->part = cluster_part(c->spec);
 	transport = (const struct transport *)(const void *)c->part.entry;
 	c->hub = transport->threads ? net_hub_new(c->world) : NULL;
+	c->emulator = c->emulated ? cluster_emulator(c->world) : NULL;
+	if (c->emulator)
+		net_hub_emulate(c->hub, c->emulator);
 	for (int r = 0; r < c->world; r++) {
 		int listener = -1;
 
@@ -130,6 +160,7 @@ static inline void cluster_release(struct cluster *c)
 {
 	if (c->hub)
 		net_hub_free(c->hub);
+	emulator_free(c->emulator);
 	part_release(&c->part);
 }
 
@@ -197,6 +228,16 @@ static inline void cluster_run_every(int world, double timeout_s, cluster_body *
 			free(spec);
 		}
 	}
+}
+
+/* The same over emulated links. */
+static inline void cluster_run_emulated(int world, double timeout_s, cluster_body *body, void *arg)
+{
+	struct cluster cluster = {
+		.spec = "inproc", .world = world, .timeout_s = timeout_s, .emulated = true
+	};
+
+	cluster_go(&cluster, body, arg);
 }
 
 /* One rank's net_open on a thread of its own, where failing is fine. The environment may be changed

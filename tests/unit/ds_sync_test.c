@@ -536,26 +536,29 @@ static void every_transport_gives_the_same_bits(void **state)
 	free(other);
 }
 
+static void radix_body(int rank, struct net *net, void *arg)
+{
+	const char *const options[] = { "radix", arg, NULL };
+	struct part part = part_with(registry_find(&sync_strategies, "ds_sync"), options);
+	int ranks[CLUSTER_MAX];
+	struct group world = group_world(ranks, net_world(net), rank);
+	struct sync_params params = { .bucket_bytes = 1024 };
+	struct sync_env env = { .net = net, .world = &world, .count = COUNT };
+	struct sync *sync = NULL;
+	struct error err;
+
+	assert(sync_new(&sync, &part, &params, &env, &err) == -1 && !sync);
+	assert(strcmp(err.text,
+		      "sync.radix: its product has to be the number of ranks, which is 4") == 0);
+	part_release(&part);
+}
+
 static void a_radix_whose_product_is_not_the_number_of_ranks_is_refused(void **state)
 {
-	static const char *const texts[] = { "[2, 3]", "[2]", "[65535, 65535, 65535, 65535]" };
-	static const int ranks[] = { 0, 1, 2, 3 };
-	static const struct group world = { .ranks = ranks, .count = 4 };
-
 	(void)state;
-	for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
-		const char *const options[] = { "radix", texts[i], NULL };
-		struct part part = part_with(registry_find(&sync_strategies, "ds_sync"), options);
-		struct sync_params params = { .bucket_bytes = 1024 };
-		struct sync_env env = { .world = &world, .count = COUNT };
-		struct sync *sync = NULL;
-		struct error err;
-
-		assert_int_equal(sync_new(&sync, &part, &params, &env, &err), -1);
-		assert_string_equal(err.text, "sync.radix: its product has to be the number of "
-					      "ranks, which is 4");
-		part_release(&part);
-	}
+	cluster_run("inproc", 4, radix_body, (char[]){ "[2, 3]" });
+	cluster_run("inproc", 4, radix_body, (char[]){ "[2]" });
+	cluster_run("inproc", 4, radix_body, (char[]){ "[65535, 65535, 65535, 65535]" });
 }
 
 int main(void)

@@ -27,6 +27,13 @@ static void receive_now(struct net *net, int peer, uint64_t tag, void *bytes, si
 	cluster_must(net_wait(net, &request, &err), &err);
 }
 
+/* Every transport; and emulated links, which keep all its promises. */
+static void run_every(int world, double timeout_s, cluster_body *body, void *arg)
+{
+	cluster_run_every(world, timeout_s, body, arg);
+	cluster_run_emulated(world, timeout_s, body, arg);
+}
+
 /* Nobody leaves before all have come. */
 static void barrier(struct net *net)
 {
@@ -80,8 +87,8 @@ static void all_pairs_talk(void **state)
 	struct cluster mixed = { .spec = "tcp", .world = 5, .slots = 2 };
 
 	(void)state;
-	cluster_run_every(5, 0, ping_body, NULL);
-	cluster_run_every(1, 0, ping_body, NULL);
+	run_every(5, 0, ping_body, NULL);
+	run_every(1, 0, ping_body, NULL);
 	cluster_go(&mixed, ping_body, NULL);
 }
 
@@ -111,7 +118,7 @@ static void order_body(int rank, struct net *net, void *arg)
 static void messages_with_one_tag_keep_their_order(void **state)
 {
 	(void)state;
-	cluster_run_every(2, 0, order_body, NULL);
+	run_every(2, 0, order_body, NULL);
 }
 
 static void tags_body(int rank, struct net *net, void *arg)
@@ -135,7 +142,7 @@ static void tags_body(int rank, struct net *net, void *arg)
 static void tags_are_received_in_any_order(void **state)
 {
 	(void)state;
-	cluster_run_every(2, 0, tags_body, NULL);
+	run_every(2, 0, tags_body, NULL);
 }
 
 /* Bytes that tell where they belong. */
@@ -186,7 +193,7 @@ static void sizes_body(int rank, struct net *net, void *arg)
 static void messages_of_any_size_arrive_whole(void **state)
 {
 	(void)state;
-	cluster_run_every(2, 0, sizes_body, NULL);
+	run_every(2, 0, sizes_body, NULL);
 }
 
 static void bytes_body(int rank, struct net *net, void *arg)
@@ -217,7 +224,7 @@ static void bytes_body(int rank, struct net *net, void *arg)
 static void payload_is_counted_to_the_byte(void **state)
 {
 	(void)state;
-	cluster_run_every(2, 0, bytes_body, NULL);
+	run_every(2, 0, bytes_body, NULL);
 }
 
 /* What a handler got. */
@@ -264,7 +271,7 @@ static void tell_body(int rank, struct net *net, void *arg)
 static void unsolicited_messages_go_to_the_handler_which_may_answer(void **state)
 {
 	(void)state;
-	cluster_run_every(3, 0, tell_body, NULL);
+	run_every(3, 0, tell_body, NULL);
 }
 
 static void length_body(int rank, struct net *net, void *arg)
@@ -294,7 +301,7 @@ static void length_body(int rank, struct net *net, void *arg)
 static void a_message_of_another_length_is_an_error(void **state)
 {
 	(void)state;
-	cluster_run_every(2, 0, length_body, NULL);
+	run_every(2, 0, length_body, NULL);
 }
 
 static void timeout_body(int rank, struct net *net, void *arg)
@@ -324,7 +331,7 @@ static void timeout_body(int rank, struct net *net, void *arg)
 static void a_wait_ends_at_the_deadline_and_takes_the_request_back(void **state)
 {
 	(void)state;
-	cluster_run_every(2, 1.2, timeout_body, NULL);
+	run_every(2, 1.2, timeout_body, NULL);
 }
 
 static void *abort_later(void *arg)
@@ -361,7 +368,7 @@ static void an_abort_ends_every_wait_at_once(void **state)
 
 	(void)state;
 	pthread_barrier_init(&both, NULL, 2);
-	cluster_run_every(2, 0, abort_body, &both);
+	run_every(2, 0, abort_body, &both);
 	pthread_barrier_destroy(&both);
 }
 
@@ -398,7 +405,7 @@ static void lost_body(int rank, struct net *net, void *arg)
 static void a_closed_peer_fails_its_requests_by_name_and_no_others(void **state)
 {
 	(void)state;
-	cluster_run_every(3, 0, lost_body, NULL);
+	run_every(3, 0, lost_body, NULL);
 }
 
 static void count_bytes(void *arg, int peer, uint64_t tag, const void *bytes, size_t length)
@@ -446,7 +453,7 @@ static void leave_body(int rank, struct net *net, void *arg)
 static void a_rank_that_leaves_early_takes_nothing_with_it(void **state)
 {
 	(void)state;
-	cluster_run_every(2, 0, leave_body, NULL);
+	run_every(2, 0, leave_body, NULL);
 }
 
 static void fault_body(int rank, struct net *net, void *arg)
@@ -475,7 +482,7 @@ static void fault_body(int rank, struct net *net, void *arg)
 static void injected_faults_fail_and_delay_messages(void **state)
 {
 	(void)state;
-	cluster_run_every(2, 0, fault_body, NULL);
+	run_every(2, 0, fault_body, NULL);
 }
 
 /* Several threads of a rank at once, each with its own tag, in both directions. */
@@ -521,7 +528,7 @@ static void lanes_body(int rank, struct net *net, void *arg)
 static void threads_of_one_rank_share_a_net(void **state)
 {
 	(void)state;
-	cluster_run_every(2, 0, lanes_body, NULL);
+	run_every(2, 0, lanes_body, NULL);
 }
 
 static void a_missing_peer_fails_the_opening_by_name(void **state)

@@ -332,6 +332,13 @@ static void computing_hides_what_overlaps(void **state)
 	links_release(&links);
 }
 
+static void what_is_one_bucket_hides_behind_nothing(void **state)
+{
+	(void)state;
+	assert_near(plan_bsp_overlap(1e6, 1 << 20), 0, 0);
+	assert_near(plan_bsp_overlap(4e6, 1e6), 0.5, 1e-12);
+}
+
 static void a_period_of_one_leaves_what_is_exact_in_every_step(void **state)
 {
 	static const size_t sizes[] = { 8 };
@@ -474,6 +481,7 @@ int main(void)
 		cmocka_unit_test(a_prime_world_comes_close_within_its_period),
 		cmocka_unit_test(racks_of_unequal_size_get_groups_of_their_own),
 		cmocka_unit_test(computing_hides_what_overlaps),
+		cmocka_unit_test(what_is_one_bucket_hides_behind_nothing),
 		cmocka_unit_test(a_period_of_one_leaves_what_is_exact_in_every_step),
 		cmocka_unit_test(the_same_seed_makes_the_same_plans),
 		cmocka_unit_test(one_slow_host_is_said_to_be_past_curing),

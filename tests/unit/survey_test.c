@@ -156,7 +156,7 @@ static size_t survey_layout(const struct layout *layout, uint64_t seed)
 		false_segments(&net, survey_links(survey));
 	print_message("%-28s seed %llu: %3zu steps, %5zu flows, %5.2f s, %zu wrong\n", layout->name,
 		      (unsigned long long)seed, net.steps, net.flows, net.seconds, wrong);
-	wrong += layout->hosts <= 16 && net.seconds >= 20;
+	wrong += layout->hosts <= 16 && !layout->shuffled && net.seconds >= 20;
 	survey_free(survey);
 	net_release(&net);
 	for (size_t i = 0; i < layout->hosts; i++)
@@ -181,6 +181,15 @@ static const struct layout layouts[] = {
 	{ "4x4, 4, named", 16, 100, 4, .uplink = 100, .slow_host = -1, .named = true },
 	{ "4x4, 2, named", 16, 100, 4, .uplink = 200, .slow_host = -1, .named = true },
 	{ "4x4, 1, named", 16, 100, 4, .uplink = 400, .slow_host = -1, .named = true },
+	{ "4x4, 4", 16, 100, 4, .uplink = 100, .slow_host = -1 },
+	{ "4x4, 2", 16, 100, 4, .uplink = 200, .slow_host = -1 },
+	{ "4x4, 1", 16, 100, 4, .uplink = 400, .slow_host = -1 },
+	{ "4x4, 4, shuffled", 16, 100, 4, .uplink = 100, .slow_host = -1, .shuffled = true },
+	{ "4x4, 2, shuffled", 16, 100, 4, .uplink = 200, .slow_host = -1, .shuffled = true },
+	{ "4x4, 1, shuffled", 16, 100, 4, .uplink = 400, .slow_host = -1, .shuffled = true },
+	{ "4x4, 4, 1 Gbit/s", 16, 1000, 4, .uplink = 1000, .slow_host = -1, .all = 6500 },
+	{ "4x4, 2, 1 Gbit/s", 16, 1000, 4, .uplink = 2000, .slow_host = -1, .all = 6500 },
+	{ "2x8, 4, shuffled", 16, 100, 8, .uplink = 200, .slow_host = -1, .shuffled = true },
 	{ "4x4, 2, named, 1 Gbit/s", 16, 1000, 4, .uplink = 2000, .slow_host = -1, .named = true,
 	  .all = 6500 },
 };
@@ -191,7 +200,7 @@ static void every_layout_comes_out_within_ten_percent(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(layouts); i++)
-		for (uint64_t seed = 1; seed <= 3; seed++)
+		for (uint64_t seed = 1; seed <= 2; seed++)
 			wrong += survey_layout(&layouts[i], seed);
 	assert_int_equal(wrong, 0);
 }
