@@ -114,7 +114,7 @@ static const struct flag table[] = {
 	  "FILE" },
 	{ FLAG_PROBE,
 	  { "seconds", OPT_SECONDS, TO(probe_s), "0s",
-	    "measure for about so long; default: as long as it takes", .min = 0, .max = 86400 },
+	    "measure for about so long; default: 4s, and 1s for each host", .min = 0, .max = 86400 },
 	  "TIME" },
 	{ FLAG_PROBE,
 	  { "bytes", OPT_BYTES, TO(probe_bytes), "0", "send about so much; default: no limit" },

@@ -32,6 +32,10 @@ static const char recipe[] = "data: {format: synthetic, samples: 1, features: 1,
 
 #define PRECISION 0.05
 
+/* At most, if nobody says. */
+#define FEW_S  4.0
+#define HOST_S 1.0
+
 /* What a dry run takes links to be. */
 #define USUAL_BYTES_S 125e6
 #define USUAL_RTT_S   1e-3
@@ -124,7 +128,8 @@ static int prepare(struct probe *probe, struct error *err)
 		.files = &probe->train.files,
 		.threads = PART_AS(&probe->load.job.transport, struct transport)->threads,
 		.fanout = flags->fanout,
-		.params = { .seconds = flags->probe_s,
+		.params = { .seconds = flags->probe_s > 0 ? flags->probe_s
+							  : FEW_S + HOST_S * (double)probe->ranks,
 			    .bytes = (double)flags->probe_bytes,
 			    .precision = PRECISION,
 			    .concurrent = flags->concurrent,

@@ -138,6 +138,11 @@ void survey_take(struct survey *survey, const struct survey_result *results)
 	survey->taken++;
 }
 
+void survey_clock(struct survey *survey, double seconds)
+{
+	survey->spent_s = seconds;
+}
+
 const struct links *survey_links(const struct survey *survey)
 {
 	return &survey->links;

@@ -7,15 +7,16 @@
 #include "lib/memory.h"
 #include "lib/survey_inside.h"
 
-#define OVERHEAD_S 0.05 /* of a step: flows come up, and drain; ranks agree */
+#define OVERHEAD_S 0.07 /* of a step: flows come up, and drain; ranks agree */
 
-/* 3 % takes longer on a slow link, if in fewer packets: 40 ms at 100 Mbit/s, 18 ms at 1 Gbit/s. */
+/* About as long as a flow takes to come up to speed. 3 % takes longer on a slow link, if in fewer
+ * packets: 60 ms at 100 Mbit/s, 30 ms at 1 Gbit/s. */
 double survey_window(double bytes_per_s, double rtt_s)
 {
 	double rate = isfinite(bytes_per_s) && bytes_per_s > 0 ? bytes_per_s : 6e6;
-	double window = 0.04 * pow(12.5e6 / rate, 0.35);
+	double window = 0.06 * pow(12.5e6 / rate, 0.35);
 
-	window = fmin(fmax(window, 0.015), 0.5);
+	window = fmin(fmax(window, 0.03), 0.5);
 	return isfinite(rtt_s) ? fmax(window, 4 * rtt_s) : window;
 }
 

@@ -130,8 +130,10 @@ static int run_survey(struct probe *probe, struct error *err)
 		status = probe_team_lead(&probe->team, &step, results, err);
 		probe->report.steps++;
 		probe->report.flows += step.count;
-		if (status == 0)
+		if (status == 0) {
 			survey_take(probe->survey, results);
+			survey_clock(probe->survey, clock_now() - probe->began);
+		}
 		free(results);
 	}
 	if (status < 0)
