@@ -5,7 +5,7 @@
 #include "runtime/sync/ds_adapt.h"
 #include "runtime/sync/sync.h"
 #include "tests/unit/cluster.h"
-#include "tests/unit/racks.h"
+#include "tests/unit/two_racks.h"
 
 enum { EVERY = 12, STEPS = 600, CONGESTED = 150 };
 

@@ -13,7 +13,7 @@
 #include "lib/links.h"
 #include "lib/plan.h"
 #include "runtime/sync/ds_watch.h"
-#include "tests/unit/racks.h"
+#include "tests/unit/two_racks.h"
 
 enum { EVERY = 24 }; /* steps of a window */
 
