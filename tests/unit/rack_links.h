@@ -1,6 +1,6 @@
 /* Links made up for tests: racks of hosts with equal NICs behind uplinks. */
-#ifndef DSTRAIN_TESTS_RACKS_H
-#define DSTRAIN_TESTS_RACKS_H
+#ifndef DSTRAIN_TESTS_RACK_LINKS_H
+#define DSTRAIN_TESTS_RACK_LINKS_H
 
 #include <math.h>
 #include <stdio.h>
