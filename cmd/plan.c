@@ -22,7 +22,7 @@
 #include "runtime/calibrate.h"
 #include "runtime/outfit.h"
 
-enum { TEXT = 32, DEFAULT_BYTES = 4 << 20, GROUPS_SHOWN = 8, RANKS_SHOWN = 8 };
+enum { TEXT = 32, DEFAULT_BYTES = 4 << 20, DEFAULT_PERIOD = 8, GROUPS_SHOWN = 8, RANKS_SHOWN = 8 };
 
 /* What is asked, and the answer. */
 struct planning {
@@ -70,26 +70,6 @@ static int measure_compute(struct planning *planning, const struct job *job, str
 	return status;
 }
 
-static bool says(const struct settings *settings, const char *key, const char *value)
-{
-	const struct setting *setting = settings_find(settings, key);
-
-	return setting && strcmp(setting->values[0], value) == 0;
-}
-
-/* What a job averages, and how much of it hides behind what. */
-static void take_job(struct planning *planning, const struct job_load *load,
-		     const struct model *model)
-{
-	struct plan_env *env = &planning->env;
-
-	env->bytes = (double)model_count(model) * sizeof(float);
-	env->bsp_overlap = plan_bsp_overlap(env->bytes, (double)load->job.sync_params.bucket_bytes);
-	env->seed = load->job.params.seed;
-	env->momentum = says(&load->resolved, "sync.momentum", "yes");
-	env->ds_overlap = says(&load->resolved, "sync.variant", "overlap");
-}
-
 static int judge_recipe(struct planning *planning, struct job_load *load, struct error *err)
 {
 	const struct job *job = &load->job;
@@ -105,7 +85,7 @@ static int judge_recipe(struct planning *planning, struct job_load *load, struct
 	dataset_release(&data);
 	if (!model)
 		return 0; /* said with the recipe's other problems */
-	take_job(planning, load, model);
+	job_foresee(job, (double)model_count(model) * sizeof(float), &planning->env);
 	model_free(model);
 	if (isnan(planning->env.compute_s) && !links_tell_compute(&planning->links))
 		status = measure_compute(planning, job, err);
@@ -394,6 +374,8 @@ static int make_plan(struct planning *planning)
 		return status;
 	if (flags->plan_bytes > 0)
 		planning->env.bytes = (double)flags->plan_bytes;
+	if (flags->period > 0)
+		planning->env.consensus_period = (int)flags->period;
 	if (plan_build(&planning->list, &planning->env, &err) < 0)
 		return fail(EXIT_FAILED, &err);
 	planning->advice = plan_advice(&planning->env, &planning->list.plans[0]);
@@ -404,7 +386,7 @@ static int plan(const struct flags *flags)
 {
 	struct planning planning = { .flags = flags,
 				     .env = { .links = &planning.links,
-					      .consensus_period = (int)flags->period,
+					      .consensus_period = DEFAULT_PERIOD,
 					      .search_s = flags->search_s } };
 	int status;
 

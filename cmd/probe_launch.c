@@ -88,6 +88,8 @@ static void print_params(const struct probe_launch *probe, struct buf *out)
 			params.groups = groups[rank++] ? groups : params.groups;
 		}
 	survey_params_print(&params, slots, out);
+	if (probe->slots)
+		survey_slots_print(probe->slots, slots, out);
 	free(groups);
 }
 

@@ -21,7 +21,8 @@ struct probe_launch {
 	bool threads;			     /* in: as of struct launch, with the next */
 	size_t fanout;
 	struct survey_params params; /* in: but its groups, which the hosts have */
-	bool live, quiet;	     /* in: a line that is rewritten; nothing at all */
+	const size_t *slots; /* in: ranks that each host will train with, to be tried; NULL: none */
+	bool live, quiet;    /* in: a line that is rewritten; nothing at all */
 
 	struct survey_report report; /* out: of what is known last, complete or not */
 	struct buf failures;	     /* out: as launch.report */

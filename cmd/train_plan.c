@@ -76,16 +76,24 @@ static struct json *record_of(const struct plan_list *list, const struct plan *c
 	return record;
 }
 
+/* The best of another kind. NULL: none. */
+static const struct plan *rival_of(const struct plan_list *list, const struct plan *chosen)
+{
+	for (size_t i = 0; i < list->count; i++)
+		if (list->plans[i].kind != chosen->kind)
+			return &list->plans[i];
+	return NULL;
+}
+
 static char *reason(const struct plan_list *list, const struct plan *chosen)
 {
-	bool best = chosen == &list->plans[0];
+	const struct plan *rival = rival_of(list, chosen);
 	struct buf text = { 0 };
 
 	buf_addf(&text, "%s, predicted %.3g s per step, held back by %s", chosen->name,
 		 chosen->step_s, chosen->bottleneck);
-	if (list->count > 1)
-		buf_addf(&text, "; %s: %s, %.3g s", best ? "next best" : "best of all",
-			 list->plans[best].name, list->plans[best].step_s);
+	if (rival)
+		buf_addf(&text, "; %s: %.3g s", rival->name, rival->step_s);
 	return buf_take(&text);
 }
 
@@ -136,20 +144,20 @@ int train_plan_choose(struct train *train)
 	struct plan_env env = { .links = &roster->links,
 				.world = (int)hosts_slots(&train->hosts),
 				.compute_s = NAN,
-				.consensus_period = (int)job->plan.consensus_period,
-				.search_s = SEARCH_S,
-				.seed = job->params.seed };
+				.search_s = SEARCH_S };
 	struct plan_list list = { 0 };
 	struct error err;
+	double bytes;
 	int status;
 
 	if (train->plan.source == TRAIN_LINKS_NONE)
 		return go_without(train, strcmp(job->plan.links, "none") == 0
 						 ? "plan.links is none"
 						 : "there is one host");
-	status = count_bytes(train, &env.bytes);
+	status = count_bytes(train, &bytes);
 	if (status != 0)
 		return status;
+	job_foresee(job, bytes, &env);
 	env.host_of = roster->host_of;
 	if (plan_build(&list, &env, &err) < 0)
 		return fail(EXIT_FAILED, &err);

@@ -51,6 +51,7 @@ int train_probe(struct train *train)
 	const struct flags *flags = train->flags;
 	const struct job *job = &train->load->job;
 	struct hosts hosts = one_each(&train->hosts);
+	size_t *slots = xcalloc(hosts.count, sizeof(*slots));
 	struct buf recipe = { 0 };
 	struct probe_launch probe = {
 		.hosts = &hosts,
@@ -60,11 +61,14 @@ int train_probe(struct train *train)
 		.params = { .seconds = job->plan.probe_s, .precision = PRECISION },
 		.live = !flags->quiet && !flags->verbose && terminal_rewrites(STDERR_FILENO),
 		.quiet = flags->quiet,
+		.slots = slots,
 	};
 	struct error err = { "" };
 	enum supervise_end end;
 	int status;
 
+	for (size_t i = 0; i < hosts.count; i++)
+		slots[i] = train->hosts.entries[i].slots;
 	settings_print(&train->load->resolved, &recipe);
 	probe.recipe = buf_text(&recipe);
 	end = probe_launch(&probe, &err);
@@ -72,5 +76,6 @@ int train_probe(struct train *train)
 	probe_launch_release(&probe);
 	buf_release(&recipe);
 	free(hosts.entries);
+	free(slots);
 	return status;
 }

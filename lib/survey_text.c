@@ -51,6 +51,32 @@ int survey_params_parse(struct survey_params *params, char **groups, size_t host
 	return 0;
 }
 
+void survey_slots_print(const size_t *slots, size_t hosts, struct buf *out)
+{
+	/* As a last member. */
+	out->length--;
+	buf_addf(out, ",\"slots\":");
+	for (size_t i = 0; i < hosts; i++)
+		buf_addf(out, "%c%zu", i ? ',' : '[', slots[i]);
+	buf_addf(out, "]}");
+}
+
+size_t *survey_slots_parse(const char *text, size_t hosts)
+{
+	struct error ignored; /* survey_params_parse says it */
+	struct json *json = json_parse(text, strlen(text), &ignored);
+	const struct json *list = json ? json_get(json, "slots") : NULL;
+	size_t *slots = NULL;
+
+	if (list && json_size(list) == hosts) {
+		slots = xcalloc(hosts, sizeof(*slots));
+		for (size_t i = 0; i < hosts; i++)
+			slots[i] = json_count(json_at(list, i), 1);
+	}
+	json_free(json);
+	return slots;
+}
+
 void survey_report_print(const struct survey_report *report, const struct links *links,
 			 struct buf *out)
 {

@@ -17,6 +17,11 @@ void survey_params_print(const struct survey_params *params, size_t hosts, struc
 int survey_params_parse(struct survey_params *params, char **groups, size_t hosts, const char *text,
 			struct error *err);
 
+/* Into such a text: the ranks that each host is going to train with, which it tries out, too. */
+void survey_slots_print(const size_t *slots, size_t hosts, struct buf *out);
+/* Caller frees; NULL: nothing is to be trained. */
+size_t *survey_slots_parse(const char *text, size_t hosts);
+
 /* How far a survey is: what a SURVEY frame says. Zeroed is valid. */
 struct survey_report {
 	char *why;	       /* what is measured next, owned; NULL: it is complete */

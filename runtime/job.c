@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "lib/memory.h"
+#include "lib/plan.h"
 #include "lib/setting.h"
 #include "runtime/compress/compress.h"
 #include "runtime/sync/auto.h"
@@ -243,6 +244,18 @@ bool job_wants_plan(const struct job *job)
 	return strategy->chosen_by_plan || job->sync_params.order == SYNC_ORDER_PLANNED ||
 	       job->sync_params.allreduce == COLL_HIERARCHICAL ||
 	       (strategy->wants_plan && strategy->wants_plan(job->sync.params));
+}
+
+void job_foresee(const struct job *job, double bytes, struct plan_env *env)
+{
+	const struct sync_strategy *strategy = PART_AS(&job->sync, struct sync_strategy);
+
+	env->bytes = bytes;
+	env->seed = job->params.seed;
+	env->consensus_period = (int)job->plan.consensus_period;
+	env->bsp_overlap = plan_bsp_overlap(bytes, (double)job->sync_params.bucket_bytes);
+	if (strategy->foresee)
+		strategy->foresee(job->sync.params, env);
 }
 
 const struct plan *job_choose_plan(const struct job *job, const struct plan_list *list)

@@ -15,6 +15,7 @@
 #include "runtime/sync/sync.h"
 
 struct plan;
+struct plan_env;
 struct plan_list;
 struct problems;
 struct settings;
@@ -92,6 +93,9 @@ int job_model_new(struct model **out, const struct job *job, const struct model_
 
 /* Whether it makes a difference to this job who synchronises with whom. */
 bool job_wants_plan(const struct job *job);
+/* What a plan has to know of this job, whose parameters are so many bytes; the network's part is
+ * the caller's to fill. */
+void job_foresee(const struct job *job, double bytes, struct plan_env *env);
 /* The first plan of the list that this job can follow; NULL: none. */
 const struct plan *job_choose_plan(const struct job *job, const struct plan_list *list);
 

@@ -12,8 +12,11 @@
 #include "lib/memory.h"
 #include "lib/survey.h"
 #include "lib/survey_text.h"
+#include "runtime/calibrate.h"
+#include "runtime/coll.h"
 #include "runtime/job.h"
 #include "runtime/outbox.h"
+#include "runtime/outfit.h"
 #include "runtime/probe_step.h"
 #include "runtime/rank.h"
 #include "runtime/transport/emulate.h"
@@ -32,6 +35,7 @@ struct probe {
 	char **names, **groups; /* [hosts] */
 	struct survey *survey;	/* of rank 0 */
 	struct survey_report report;
+	double *compute_s; /* [hosts] of a training step; NULL: nobody asked, or not yet known */
 	double began, links_due;
 };
 
@@ -86,6 +90,12 @@ static int set_up(struct probe *probe, struct error *err)
 	return 0;
 }
 
+static void tell_compute(struct links *links, const double *compute_s)
+{
+	links->compute_s = xcalloc(links->hosts, sizeof(*links->compute_s));
+	memcpy(links->compute_s, compute_s, links->hosts * sizeof(*links->compute_s));
+}
+
 /* What is known goes along now and then, and in the end. `why` NULL: it is the end. */
 static void report(struct probe *probe, const char *why)
 {
@@ -94,12 +104,17 @@ static void report(struct probe *probe, const char *why)
 	bool links = !why || now >= probe->links_due;
 	struct outbox *outbox = probe->rank->env->outbox;
 	struct buf text = { 0 }, frame = { 0 };
+	struct links known = { 0 };
 
 	report->why = why ? xstrdup(why) : NULL;
 	report->done_s = now - probe->began;
 	report->left_s = why ? survey_left(probe->survey) : 0;
 	report->bytes = probe->team.bytes;
-	survey_report_print(report, links ? survey_links(probe->survey) : NULL, &text);
+	if (links)
+		links_copy(&known, survey_links(probe->survey));
+	if (links && probe->compute_s)
+		tell_compute(&known, probe->compute_s);
+	survey_report_print(report, links ? &known : NULL, &text);
 	if (links)
 		probe->links_due = now + LINKS_S + LINKS_BYTES_S * (double)text.length;
 	control_put_survey(&frame, 0, buf_text(&text));
@@ -107,6 +122,7 @@ static void report(struct probe *probe, const char *why)
 	outbox_wait(outbox, 0, now + OUTBOX_S);
 	free(report->why);
 	report->why = NULL;
+	links_release(&known);
 	buf_release(&text);
 }
 
@@ -135,6 +151,61 @@ static int run_survey(struct probe *probe, struct error *err)
 	return probe_team_dismiss(&probe->team, err);
 }
 
+/* What this host will compute in a step, as its first rank. */
+static int try_step(const struct probe *probe, const size_t *slots, double *seconds,
+		    struct error *err)
+{
+	const struct rank_env *rank = probe->rank->env;
+	struct outfit_env env = { .job = rank->job,
+				  .train = rank->train,
+				  .test = rank->test,
+				  .ranks_here = slots[probe->rank->rank] };
+
+	for (size_t i = 0; i < probe->hosts; i++) {
+		env.rank += i < probe->rank->rank ? (unsigned)slots[i] : 0;
+		env.world += (unsigned)slots[i];
+	}
+	return calibrate(&env, seconds, err);
+}
+
+/* All hosts at the same time, and then each knows the numbers of all. */
+static int try_steps(struct probe *probe, const size_t *slots, struct error *err)
+{
+	int *ranks = xcalloc(probe->hosts, sizeof(*ranks));
+	float *all = xcalloc(probe->hosts, sizeof(*all));
+	struct group world = group_world(ranks, (int)probe->hosts, (int)probe->rank->rank);
+	double seconds;
+	int status;
+
+	probe->connected = false; /* what goes wrong here is nobody else's fault */
+	status = try_step(probe, slots, &seconds, err);
+	probe->connected = status == 0;
+	if (status == 0) {
+		all[probe->rank->rank] = (float)seconds;
+		status = coll_allreduce(probe->team.net, &world, COLL_FLAT, all, probe->hosts, err);
+	}
+	if (status == 0) {
+		probe->compute_s = xcalloc(probe->hosts, sizeof(*probe->compute_s));
+		for (size_t i = 0; i < probe->hosts; i++)
+			probe->compute_s[i] = (double)all[i];
+	}
+	free(ranks);
+	free(all);
+	return status;
+}
+
+/* If the recipe is going to be trained. */
+static int calibrate_hosts(struct probe *probe, struct error *err)
+{
+	size_t *slots = survey_slots_parse(probe->rank->env->plan->probe, probe->hosts);
+	int status = slots ? try_steps(probe, slots, err) : 0;
+
+	if (slots && status == 0 && probe->rank->rank == 0)
+		report(probe, NULL);
+	free(slots);
+	return status;
+}
+
 static void report_ready(const struct rank *rank)
 {
 	char none[] = "";
@@ -150,6 +221,7 @@ static void probe_release(struct probe *probe)
 	net_close(probe->team.net);
 	probe_team_release(&probe->team);
 	survey_free(probe->survey);
+	free(probe->compute_s);
 	for (size_t i = 0; i < probe->hosts; i++) {
 		free(probe->names[i]);
 		free(probe->groups[i]);
@@ -172,6 +244,8 @@ void *probe_main(void *arg)
 		status = rank->rank == 0 ? run_survey(&probe, &err)
 					 : probe_team_follow(&probe.team, &err);
 	}
+	if (status == 0)
+		status = calibrate_hosts(&probe, &err);
 	if (status == 0) {
 		control_put_number(&frame, CONTROL_DONE, rank->rank, 0);
 		outbox_send(rank->env->outbox, &frame);

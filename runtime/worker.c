@@ -29,6 +29,7 @@
 #include "lib/log.h"
 #include "lib/memory.h"
 #include "lib/recipe.h"
+#include "lib/survey_text.h"
 #include "runtime/address.h"
 #include "runtime/bench.h"
 #include "runtime/data/data.h"
@@ -238,13 +239,22 @@ static int listen_all(struct worker *worker, const struct job *job, struct error
 	return status;
 }
 
-/* None for what only measures. */
+static bool computes(const struct control_plan *plan)
+{
+	size_t *slots = survey_slots_parse(plan->probe, plan->world);
+	bool tries = slots;
+
+	free(slots);
+	return tries || (!plan->bench.collective[0] && !plan->probe[0]);
+}
+
+/* None for what only measures, unless it has to try what it will train. */
 static int load_data(const struct worker *worker, const struct job *job, struct dataset *train,
 		     struct dataset *test, struct error *err)
 {
 	const struct data_format *format = PART_AS(&job->data, struct data_format);
 
-	if (worker->plan.bench.collective[0] || worker->plan.probe[0])
+	if (!computes(&worker->plan))
 		return 0;
 	if (format->load(job->data.params, DATA_TRAIN, job->params.seed, train, err) < 0)
 		return -1;

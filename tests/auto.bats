@@ -150,6 +150,8 @@ digests() { # DIR: of its last checkpoint
 @test "links are measured where nobody says what they carry" {
 	train run --set sync=auto --set plan.probe_seconds=2s --json >result.json
 	assert_equal "$(json run/links.json 'len(it["hosts"])')" 4
+	assert_equal "$(json run/links.json 'all(s > 0 for s in it["compute_s"])')" True
+	assert_equal "$(json run/plan.json 'it["step_s"] > it["comm_s"]')" True
 	assert_equal "$(json result.json '0 < it["plan"]["predicted_s"]')" True
 	cp run/plan.json before
 	run user resume run --set train.steps=14 --set plan.links=probe --dry-run

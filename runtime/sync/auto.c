@@ -118,6 +118,20 @@ void sync_settle(struct settings *recipe, const struct plan *plan)
 	settings_set(recipe, "sync.order", "planned", place);
 }
 
+/* Of those that may be chosen, with the options that they would have. */
+static void foresee(const void *params, struct plan_env *env)
+{
+	(void)params;
+	for (size_t i = 0; i < ARRAY_SIZE(ways); i++) {
+		struct part part = part_default(&sync_strategies, ways[i].strategy);
+		const struct sync_strategy *strategy = PART_AS(&part, struct sync_strategy);
+
+		if (strategy->foresee)
+			strategy->foresee(part.params, env);
+		part_release(&part);
+	}
+}
+
 static int init(void *state, const void *params, const struct sync_env *env, struct error *err)
 {
 	(void)state;
@@ -132,5 +146,6 @@ const struct sync_strategy sync_auto = {
 	.entry = { .name = "auto",
 		   .summary = "whichever of them the plan predicts to be fastest on these links" },
 	.chosen_by_plan = true,
+	.foresee = foresee,
 	.init = init,
 };

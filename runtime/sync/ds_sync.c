@@ -20,6 +20,7 @@
 #include "lib/error.h"
 #include "lib/links.h"
 #include "lib/memory.h"
+#include "lib/plan.h"
 #include "runtime/device/cpu.h"
 #include "runtime/exchange.h"
 #include "runtime/sync/ds_adapt.h"
@@ -70,6 +71,15 @@ struct state {
 static bool wants_plan(const void *params)
 {
 	return ((const struct params *)params)->schedule.kind == DS_PLANNED;
+}
+
+/* What is averaged while the step computes costs nothing until that is done. */
+static void foresee(const void *params, struct plan_env *env)
+{
+	const struct params *given = params;
+
+	env->momentum = given->momentum;
+	env->ds_overlap = given->variant == OVERLAP;
 }
 
 /* Only links of which it is known what they have in common can be told apart. */
@@ -233,6 +243,7 @@ const struct sync_strategy sync_ds_sync = {
 	.own_samples = true,
 	.exact = true,
 	.wants_plan = wants_plan,
+	.foresee = foresee,
 	.init = init,
 	.average = average,
 	.weights = weights,

@@ -18,6 +18,7 @@ struct exchange;
 struct links;
 struct net;
 struct plan;
+struct plan_env;
 struct sync;
 
 /* What a strategy may use. Borrowed until fini. */
@@ -50,6 +51,8 @@ struct sync_strategy {
 	bool chosen_by_plan; /* no strategy itself: the plan says which */
 	/* Optional: whether sync_env.plan makes a difference with these params. */
 	bool (*wants_plan)(const void *params);
+	/* Optional. What a plan has to know of these params: `momentum`, `ds_overlap`. */
+	void (*foresee)(const void *params, struct plan_env *env);
 
 	int (*init)(void *state, const void *params, const struct sync_env *env, struct error *err);
 	/* Optional. After backward, on the communication thread, once per bucket and in the same
