@@ -107,7 +107,6 @@ enum supervise_end probe_launch(struct probe_launch *probe, struct error *err)
 
 	print_params(probe, &params);
 	launched.probe = buf_text(&params);
-	probe->shown = clock_now();
 	if (probe->live)
 		log_before_line(progress_hide);
 	end = launch(&launched, err);

@@ -7,15 +7,16 @@
 #include "lib/memory.h"
 #include "lib/survey_inside.h"
 
-#define OVERHEAD_S 0.05 /* of a step: flows come up, and drain; ranks agree */
+#define OVERHEAD_S 0.07 /* of a step: flows come up, and drain; ranks agree */
 
-/* 3 % takes longer on a slow link, if in fewer packets: 40 ms at 100 Mbit/s, 18 ms at 1 Gbit/s. */
+/* About as long as a flow takes to come up to speed. 3 % takes longer on a slow link, if in fewer
+ * packets: 60 ms at 100 Mbit/s, 30 ms at 1 Gbit/s. */
 double survey_window(double bytes_per_s, double rtt_s)
 {
 	double rate = isfinite(bytes_per_s) && bytes_per_s > 0 ? bytes_per_s : 6e6;
-	double window = 0.04 * pow(12.5e6 / rate, 0.35);
+	double window = 0.06 * pow(12.5e6 / rate, 0.35);
 
-	window = fmin(fmax(window, 0.015), 0.5);
+	window = fmin(fmax(window, 0.03), 0.5);
 	return isfinite(rtt_s) ? fmax(window, 4 * rtt_s) : window;
 }
 
@@ -70,11 +71,12 @@ size_t survey_add(struct survey *survey, enum survey_kind kind, const struct sur
 	}
 	survey->trials = xgrow(survey->trials, survey->trial_count, sizeof(*survey->trials));
 	trial = &survey->trials[survey->trial_count++];
-	*trial = (struct trial){ { kind, kept, n, 0.02, why }, xcalloc(n, sizeof(double)) };
+	*trial = (struct trial){ { kind, kept, n, 0.02, why }, xcalloc(n, sizeof(double)), 0 };
 	if (kind == SURVEY_FLOWS)
 		trial->step.seconds =
 			survey_window(slowest(survey, trial), longest_trip(survey, &trial->step));
-	survey->spent_s += survey_step_cost(&trial->step, longest_trip(survey, &trial->step));
+	trial->cost_s = survey_step_cost(&trial->step, longest_trip(survey, &trial->step));
+	survey->spent_s += trial->cost_s;
 	return n;
 }
 
@@ -135,10 +137,30 @@ void survey_shuffle(struct survey *survey, int *items, size_t count)
 	}
 }
 
+int *survey_alive_hosts(struct survey *survey, size_t *count)
+{
+	int *hosts = xcalloc(survey->hosts, sizeof(*hosts));
+
+	*count = 0;
+	for (int host = 0; host < (int)survey->hosts; host++)
+		if (survey_alive(survey, host))
+			hosts[(*count)++] = host;
+	survey_shuffle(survey, hosts, *count);
+	return hosts;
+}
+
 bool survey_time_is_up(const struct survey *survey, double part)
 {
 	const struct survey_params *params = &survey->params;
 
 	return (params->seconds > 0 && survey->spent_s >= part * params->seconds) ||
 	       (params->bytes > 0 && survey->spent_bytes >= part * params->bytes);
+}
+
+bool survey_is_over(const struct survey *survey)
+{
+	const struct survey_params *params = &survey->params;
+
+	return (params->seconds > 0 && survey->done_s >= params->seconds) ||
+	       (params->bytes > 0 && survey->spent_bytes >= params->bytes);
 }

@@ -9,7 +9,7 @@
 
 #include <math.h>
 
-#define EPOCH_S	 0.01
+#define EPOCH_S	 0.005
 #define QUEUE_S	 0.006 /* of its own rate: busy processors make others wait as long */
 #define ENOUGH_S 0.25  /* for a flow to come up to speed, and ENOUGH_TRIPS */
 

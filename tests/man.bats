@@ -7,7 +7,7 @@ setup() {
 	root=$BATS_TEST_DIRNAME/..
 	DSTRAIN=$(realpath "${DSTRAIN:-$root/dstrain}")
 	cd "$root" || return
-	for page in dstrain.1 dstrain-recipe.5 dstrain-hosts.5; do
+	for page in dstrain.1 dstrain-recipe.5 dstrain-hosts.5 dstrain-links.5; do
 		mandoc -T ascii "man/$page" | col -b >"$BATS_TEST_TMPDIR/$page"
 	done
 }
@@ -39,7 +39,7 @@ for category, entries in json.load(sys.stdin).items():
 }
 
 @test "mandoc finds nothing wrong" {
-	run mandoc -T lint -W warning man/dstrain.1 man/dstrain-recipe.5 man/dstrain-hosts.5
+	run mandoc -T lint -W warning man/dstrain.1 man/dstrain-recipe.5 man/dstrain-hosts.5 man/dstrain-links.5
 	assert_success
 	assert_output ""
 }
@@ -162,6 +162,13 @@ print(*(o["key"] for e in json.load(sys.stdin)["layer"] for o in e["options"]))'
 	for key in $(grep -oE '\{ "[a-z_]+", OPT_' lib/hosts_entry.c | grep -oE '[a-z_]{3,}') \
 		identity known_hosts env groups hosts; do
 		has dstrain-hosts.5 "$key"
+	done
+}
+
+@test "every member of a links file" {
+	for key in $(grep -ohE '(json_add_[a-z]+\(json|json_add\(json|^	\{) "[a-z_]+"|json, "[a-z_]+"' lib/links_json.c |
+		grep -oE '"[a-z_]+"' | tr -d '"' | sort -u) incomplete spent changes; do
+		has dstrain-links.5 "$key"
 	done
 }
 

@@ -90,11 +90,13 @@ refused() { # TEXT FLAGS...
 		train: {batch: 8}
 		sync: {strategy: ds_sync, momentum: no}
 	END
-	run json 'it["bytes"]' < <(plan recipe.yaml --links racks.yaml --json)
+	run json '[it["bytes"], 0 < it["compute_s"] < 1]' < <(plan recipe.yaml --links racks.yaml --json)
+	assert_output "400.0 True"
+	run plan recipe.yaml --links racks.yaml
+	assert_line --index 0 --regexp "^4 ranks .* computing [0-9.e-]+ ms a step \(as measured here\)$"
+	run json 'it["chosen"]["bytes_sent"]' < <(plan recipe.yaml --links racks.yaml --json --compute 1us)
 	assert_output 400.0
-	run json 'it["chosen"]["bytes_sent"]' < <(plan recipe.yaml --links racks.yaml --json)
-	assert_output 400.0
-	run json 'it["chosen"]["bytes_sent"]' < <(plan recipe.yaml --links racks.yaml --json --set sync.momentum=yes)
+	run json 'it["chosen"]["bytes_sent"]' < <(plan recipe.yaml --links racks.yaml --json --compute 1us --set sync.momentum=yes)
 	assert_output 800.0
 	run json 'it["bytes"]' < <(plan recipe.yaml --links racks.yaml --json --bytes 1KiB)
 	assert_output 1024.0

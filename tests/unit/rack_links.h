@@ -1,6 +1,6 @@
 /* Links made up for tests: racks of hosts with equal NICs behind uplinks. */
-#ifndef DSTRAIN_TESTS_RACKS_H
-#define DSTRAIN_TESTS_RACKS_H
+#ifndef DSTRAIN_TESTS_RACK_LINKS_H
+#define DSTRAIN_TESTS_RACK_LINKS_H
 
 #include <math.h>
 #include <stdio.h>
@@ -31,7 +31,7 @@ static inline void add_port(struct links *links, const char *name, double rate, 
 static inline struct links racks_of(const size_t *sizes, size_t racks, double nic, double uplink)
 {
 	const char *names[64] = { 0 };
-	char text[64][8], name[32];
+	char text[64][24], name[32];
 	struct links links;
 	size_t hosts = 0, first = 0;
 
