@@ -141,7 +141,8 @@ bench: all
 install: all
 	$(Q)install -Dm755 $(OUT)/dstrain $(BIN)/dstrain
 	$(Q)for page in man/*.[1-8]; do install -Dm644 $$page $(SHARE)/man/man$${page##*.}/$${page##*/}; done
-	$(Q)install -d $(DOC)/recipes $(DOC)/hosts $(dir $(COMPLETIONS))
+	$(Q)install -d $(DOC)/recipes/networks $(DOC)/hosts $(dir $(COMPLETIONS))
+	$(Q)install -m644 recipes/networks/* $(DOC)/recipes/networks
 	$(Q)install -m644 recipes/*.yaml $(DOC)/recipes && install -m644 hosts/* $(DOC)/hosts
 	$(Q)install -m644 README.md LICENSE $(DOC)
 	$(Q)set -- bash zsh fish; for file in $(COMPLETIONS); do $(OUT)/dstrain completion $$1 >$$file || exit; shift; done

@@ -19,8 +19,10 @@
 #include "lib/table.h"
 #include "lib/terminal.h"
 #include "lib/units.h"
+#include "runtime/calibrate.h"
+#include "runtime/outfit.h"
 
-enum { TEXT = 32, DEFAULT_BYTES = 4 << 20, DEFAULT_PERIOD = 8, GROUPS_SHOWN = 8, RANKS_SHOWN = 8 };
+enum { TEXT = 32, DEFAULT_BYTES = 4 << 20, GROUPS_SHOWN = 8, RANKS_SHOWN = 8 };
 
 /* What is asked, and the answer. */
 struct planning {
@@ -30,7 +32,8 @@ struct planning {
 	int *host_of;	    /* [world] */
 	struct plan_env env;
 	struct plan_list list;
-	char *advice; /* NULL: none */
+	char *advice;  /* NULL: none */
+	bool measured; /* compute_s, on this machine */
 };
 
 static int fail(int status, const struct error *err)
@@ -39,31 +42,87 @@ static int fail(int status, const struct error *err)
 	return status;
 }
 
-/* Bytes and strategy of a recipe. */
+/* Some host's is known from the links. */
+static bool links_tell_compute(const struct links *links)
+{
+	for (size_t h = 0; links->compute_s && h < links->hosts; h++)
+		if (!isnan(links->compute_s[h]))
+			return true;
+	return false;
+}
+
+/* As long as a rank takes on this machine, beside as many as the first host has. */
+static int measure_compute(struct planning *planning, const struct job *job, struct error *err)
+{
+	const struct data_format *format = PART_AS(&job->data, struct data_format);
+	struct dataset train = { 0 }, none = { 0 };
+	struct outfit_env env = { .job = job,
+				  .train = &train,
+				  .test = &none,
+				  .world = (unsigned)planning->env.world,
+				  .ranks_here = planning->slots[0] };
+	int status = format->load(job->data.params, DATA_TRAIN, job->params.seed, &train, err);
+
+	if (status == 0)
+		status = calibrate(&env, &planning->env.compute_s, err);
+	planning->measured = status == 0;
+	dataset_release(&train);
+	return status;
+}
+
+static bool says(const struct settings *settings, const char *key, const char *value)
+{
+	const struct setting *setting = settings_find(settings, key);
+
+	return setting && strcmp(setting->values[0], value) == 0;
+}
+
+/* What a job averages, and how much of it hides behind what. */
+static void take_job(struct planning *planning, const struct job_load *load,
+		     const struct model *model)
+{
+	struct plan_env *env = &planning->env;
+
+	env->bytes = (double)model_count(model) * sizeof(float);
+	env->bsp_overlap = plan_bsp_overlap(env->bytes, (double)load->job.sync_params.bucket_bytes);
+	env->seed = load->job.params.seed;
+	env->momentum = says(&load->resolved, "sync.momentum", "yes");
+	env->ds_overlap = says(&load->resolved, "sync.variant", "overlap");
+}
+
+static int judge_recipe(struct planning *planning, struct job_load *load, struct error *err)
+{
+	const struct job *job = &load->job;
+	size_t world = (size_t)planning->env.world;
+	struct dataset data;
+	struct model *model;
+	int status = 0;
+
+	if (job_load_fits(load, world, err) < 0 ||
+	    dataset_describe(&job->data, job->params.seed, &data, err) < 0)
+		return -1;
+	model = job_load_model(load, &data, world);
+	dataset_release(&data);
+	if (!model)
+		return 0; /* said with the recipe's other problems */
+	take_job(planning, load, model);
+	model_free(model);
+	if (isnan(planning->env.compute_s) && !links_tell_compute(&planning->links))
+		status = measure_compute(planning, job, err);
+	return status;
+}
+
 static int read_recipe(struct planning *planning, const char *path)
 {
 	struct job_load load = { 0 };
-	struct model *model = NULL;
-	struct dataset data;
 	struct error err;
-	size_t world = (size_t)planning->env.world;
-	int status = EXIT_USAGE;
+	int status = EXIT_DONE;
 
-	if (job_load(&load, path, planning->flags) == 0) {
-		if (job_load_fits(&load, world, &err) < 0 ||
-		    dataset_describe(&load.job.data, load.job.params.seed, &data, &err) < 0) {
-			fail(status, &err);
-		} else {
-			model = job_load_model(&load, &data, world);
-			dataset_release(&data);
-		}
-	}
+	if (job_load(&load, path, planning->flags) == 0 && judge_recipe(planning, &load, &err) < 0)
+		status = fail(EXIT_USAGE, &err);
+	if (load.problems.count > 0)
+		status = EXIT_USAGE;
 	job_load_report(&load);
-	if (model) {
-		job_foresee(&load.job, (double)model_count(model) * sizeof(float), &planning->env);
-		status = EXIT_DONE;
-	}
-	model_free(model);
 	job_load_release(&load);
 	return status;
 }
@@ -280,14 +339,17 @@ static void print_choice(const struct planning *planning)
 
 static void print_text(const struct planning *planning)
 {
-	const struct plan *chosen = &planning->list.plans[0];
+	double compute_s = planning->list.plans[0].compute_s;
+	const char *source = compute_s > 0 ? "" : " (--compute tells)";
 	char bytes[TEXT];
 
+	if (planning->measured)
+		source = " (as measured here)";
 	printf("%d rank%s on %zu host%s, %s of parameters, computing %.3g ms a step%s\n\n",
 	       planning->env.world, planning->env.world == 1 ? "" : "s", planning->links.hosts,
 	       planning->links.hosts == 1 ? "" : "s",
-	       units_show_bytes(bytes, sizeof(bytes), planning->env.bytes), chosen->compute_s * 1e3,
-	       chosen->compute_s > 0 ? "" : " (--compute tells)");
+	       units_show_bytes(bytes, sizeof(bytes), planning->env.bytes), compute_s * 1e3,
+	       source);
 	print_table(planning);
 	print_choice(planning);
 }
@@ -325,15 +387,13 @@ static int make_plan(struct planning *planning)
 		return status;
 	place_ranks(planning);
 	planning->env.bytes = DEFAULT_BYTES;
+	planning->env.compute_s = flags->compute_s > 0 ? flags->compute_s : NAN;
 	if (flags->operand_count > 0)
 		status = read_recipe(planning, flags->operands[0]);
 	if (status != EXIT_DONE)
 		return status;
 	if (flags->plan_bytes > 0)
 		planning->env.bytes = (double)flags->plan_bytes;
-	if (flags->period > 0)
-		planning->env.consensus_period = (int)flags->period;
-	planning->env.compute_s = flags->compute_s > 0 ? flags->compute_s : NAN;
 	if (plan_build(&planning->list, &planning->env, &err) < 0)
 		return fail(EXIT_FAILED, &err);
 	planning->advice = plan_advice(&planning->env, &planning->list.plans[0]);
@@ -344,7 +404,7 @@ static int plan(const struct flags *flags)
 {
 	struct planning planning = { .flags = flags,
 				     .env = { .links = &planning.links,
-					      .consensus_period = DEFAULT_PERIOD,
+					      .consensus_period = (int)flags->period,
 					      .search_s = flags->search_s } };
 	int status;
 
@@ -383,6 +443,8 @@ const struct command plan_command = {
 		"hierarchical allreduce, and for averaging in groups that change from step to "
 		"step (ds_sync), on the network of --links, shared links included; and says what "
 		"holds each of them back. Starts nothing and connects to nothing: any network can "
-		"be planned for. --hosts takes some of the hosts, with their slots.",
+		"be planned for. --hosts takes some of the hosts, with their slots. What a step of "
+		"the recipe takes without communication is measured on this machine, in a moment, "
+		"unless --compute or the links file says it.",
 	.run = plan,
 };

@@ -22,6 +22,7 @@
 #include "lib/stop.h"
 #include "lib/terminal.h"
 #include "lib/units.h"
+#include "runtime/transport/emulate.h"
 #include "runtime/transport/transport.h"
 
 /* A recipe has to name a model and data; no worker of a probe builds any. */
@@ -58,7 +59,7 @@ static int refuse_with(const char *flag, bool given, const char *why, struct err
 /* The flags that a table of ranges cannot judge. */
 static int check_flags(const struct flags *flags, struct error *err)
 {
-	if (!flags->hosts)
+	if (!flags->hosts && !flags->emulate)
 		return error_set(err, "which hosts? give --hosts FILE, --hosts a,b or "
 				      "--hosts local:2");
 	for (size_t i = 0; i < flags->set_count; i++)
@@ -79,6 +80,37 @@ static int check_flags(const struct flags *flags, struct error *err)
 	return 0;
 }
 
+/* As ranks call themselves: those of one emulated host by their number there. */
+static char **emulated_names(const struct probe *probe, struct error *err)
+{
+	const struct job_params *params = &probe->load.job.params;
+	char **names;
+	struct links links;
+	size_t *before, *here;
+	int *host_of;
+
+	if (emulator_network(&links, &host_of, (int)probe->ranks, params->emulate,
+			     params->emulate_rtt, err) < 0)
+		return NULL;
+	names = xcalloc(probe->ranks, sizeof(*names));
+	before = xcalloc(links.hosts, sizeof(*before));
+	here = xcalloc(links.hosts, sizeof(*here));
+	for (size_t rank = 0; rank < probe->ranks; rank++)
+		here[host_of[rank]]++;
+	for (size_t rank = 0; rank < probe->ranks; rank++) {
+		size_t host = (size_t)host_of[rank];
+
+		names[rank] = here[host] > 1
+				      ? xasprintf("%s/%zu", links.names[host], before[host]++)
+				      : xstrdup(links.names[host]);
+	}
+	links_release(&links);
+	free(host_of);
+	free(before);
+	free(here);
+	return names;
+}
+
 /* One rank for each host: they measure hosts. Of a single one, its ranks are measured. */
 static int count_ranks(struct probe *probe, struct error *err)
 {
@@ -89,8 +121,8 @@ static int count_ranks(struct probe *probe, struct error *err)
 	probe->ranks = hosts_slots(hosts);
 	if (probe->ranks < 2)
 		return error_set(err, "one host has no links; name more, or use --hosts local:2");
-	probe->names = probe_names(hosts);
-	return 0;
+	probe->names = probe->flags->emulate ? emulated_names(probe, err) : probe_names(hosts);
+	return probe->names ? 0 : -1;
 }
 
 static int load_before(struct probe *probe, struct error *err)
@@ -120,8 +152,8 @@ static int prepare(struct probe *probe, struct error *err)
 		job_load_report(&probe->load);
 		return error_set(err, "nothing was started");
 	}
-	if (train_hosts(&probe->train, NULL, err) < 0 || count_ranks(probe, err) < 0 ||
-	    load_before(probe, err) < 0)
+	if (train_hosts(&probe->train, probe->load.job.params.hosts, err) < 0 ||
+	    count_ranks(probe, err) < 0 || load_before(probe, err) < 0)
 		return -1;
 	probe->launched = (struct probe_launch){
 		.hosts = &probe->train.hosts,

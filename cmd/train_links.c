@@ -12,6 +12,7 @@
 #include "lib/file.h"
 #include "lib/links_file.h"
 #include "lib/memory.h"
+#include "runtime/transport/emulate.h"
 
 static const struct job *job_of(const struct train *train)
 {
@@ -54,44 +55,20 @@ static int select_hosts(struct train *train, const struct links *all, struct err
 	return status;
 }
 
-/* Ranks are on the emulated hosts in their order, as many as each has slots. */
-static int *emulated_host_of(const struct links_script *script, size_t hosts, size_t world)
-{
-	int *host_of = xcalloc(world, sizeof(*host_of));
-	size_t rank = 0;
-
-	for (size_t host = 0; host < hosts; host++) {
-		size_t slots = script->slots ? script->slots[host] : 1;
-
-		for (size_t slot = 0; slot < slots && rank < world; slot++)
-			host_of[rank++] = (int)host;
-	}
-	return host_of;
-}
-
 /* `known` is what is said of the links elsewhere; NULL: the file itself says it. */
 static int read_emulated(struct train *train, const struct links *known, struct error *err)
 {
 	const struct job_params *params = &job_of(train)->params;
 	struct roster *roster = &train->plan.roster;
-	struct links_script script = { 0 };
-	struct problems problems = { 0 };
-	struct links links = { 0 };
-	int status =
-		links_load(&links, &script, params->emulate, params->emulate_rtt, &problems, err);
+	struct links network;
+	int status;
 
-	fputs(buf_text(&problems.text), stderr);
-	if (status == 0 && known && known->hosts != links.hosts)
-		status = error_set(err, "links of %zu hosts, and %zu are emulated", known->hosts,
-				   links.hosts);
-	if (status == 0) {
-		links_copy(&roster->links, known ? known : &links);
-		roster->host_of =
-			emulated_host_of(&script, links.hosts, hosts_slots(&train->hosts));
-	}
-	links_release(&links);
-	links_script_release(&script);
-	problems_release(&problems);
+	if (emulator_network(&network, &roster->host_of, (int)hosts_slots(&train->hosts),
+			     params->emulate, params->emulate_rtt, err) < 0)
+		return -1;
+	status = links_select(&roster->links, known ? known : &network,
+			      (const char *const *)network.names, network.hosts, err);
+	links_release(&network);
 	return status;
 }
 

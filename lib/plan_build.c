@@ -194,7 +194,7 @@ static struct partition chunks(const struct plan_draft *draft, int size)
 	return rows;
 }
 
-/* Within racks, and the best size of groups that a good ring is cut into. */
+/* Within racks, and the best size of groups that a good ring is cut into, if that is better. */
 static void add_hierarchical(struct plan_draft *draft)
 {
 	int world = draft->env->world, best = 0;
@@ -202,15 +202,16 @@ static void add_hierarchical(struct plan_draft *draft)
 	double least = INFINITY;
 	char of[64];
 
+	env.brief = true;
 	if (draft->layout.racks > 1 && draft->layout.racks < world) {
 		struct partition racks;
 
 		partition_copy(&racks, &draft->layout.rack);
+		least = cost_hierarchical(&env, &racks).seconds / TIE;
 		snprintf(of, sizeof(of), "%d racks", draft->layout.racks);
 		add_bsp(draft, PLAN_HIERARCHICAL, cost_hierarchical, schedule_of_one(world, racks),
 			of);
 	}
-	env.brief = true;
 	for (int size = 2; size <= world / 2; size++) {
 		struct partition groups;
 		double seconds;

@@ -16,7 +16,7 @@
 
 enum {
 	AXES = 4,	    /* of a mixed radix at most; more are slower to agree */
-	REPEATS = 4,	    /* near phases for each far one */
+	REPEATS = 7,	    /* near phases for each far one */
 	SEQUENCE = 32,	    /* phases of a period */
 	ROTATING = 8,	    /* largest group that rotates */
 	SLOTS = 2 * ORDERS, /* of each order the best plain one and the best with repeats */
@@ -26,6 +26,10 @@ enum {
 /* A phase is slow if it takes so much longer than the fastest. */
 static const double FAR = 1.25;
 
+/* What takes longer than so much of another has won something over it; else the shorter period is
+ * better. */
+static const double TIE = 0.995;
+
 /* Where nothing is exact within the period: the part of the distance from the mean that may be left
  * after it. */
 static const double LEFT = 0.05;
@@ -33,12 +37,13 @@ static const double LEFT = 0.05;
 /* Of a distance in floats: 24 bits of it are all there is to lose. */
 static const double FLOAT_BITS = 24;
 
-enum shape_kind { RADIX, ROTATION, RACKS };
+/* RADIX_AND_ALL: near phases of a mixed radix, and one of all ranks in place of the far ones. */
+enum shape_kind { RADIX, RADIX_AND_ALL, ROTATION, RACKS };
 
 /* Base phases on an order of the ranks, and the sequence in which they come. */
 struct shape {
 	enum shape_kind kind;
-	int radix[AXES], bases; /* base phases */
+	int radix[AXES], bases; /* base phases; all ranks come after them */
 	int size;		/* of groups that rotate */
 	int sequence[SEQUENCE], length, near, far;
 	int exact_after;
@@ -85,6 +90,18 @@ static struct schedule racks_and_columns(const struct partition *racks, const in
 	return schedule;
 }
 
+static struct schedule radix_and_all(int world, const int *order, const struct shape *shape)
+{
+	struct schedule radix = schedule_radix(world, order, shape->radix, shape->bases);
+	struct schedule schedule = schedule_new(world, shape->bases + 1);
+
+	for (int p = 0; p < shape->bases; p++)
+		partition_copy(&schedule.phase[p], &radix.phase[p]);
+	schedule.phase[shape->bases] = partition_flat(world, order);
+	schedule_release(&radix);
+	return schedule;
+}
+
 static struct schedule base_phases(const struct choice *choice, const struct shape *shape,
 				   const int *order)
 {
@@ -92,6 +109,8 @@ static struct schedule base_phases(const struct choice *choice, const struct sha
 
 	if (shape->kind == RADIX)
 		return schedule_radix(world, order, shape->radix, shape->bases);
+	if (shape->kind == RADIX_AND_ALL)
+		return radix_and_all(world, order, shape);
 	if (shape->kind == ROTATION)
 		return schedule_rotating(world, order, shape->size, shape->bases);
 	return racks_and_columns(&choice->draft->layout.rack, order, world);
@@ -121,12 +140,14 @@ static double step_seconds(const struct choice *choice, const struct shape *shap
 	return draft->compute_s + sum / shape->length;
 }
 
-/* The most steps from one time that a base phase comes to the next. */
+/* The most steps from one time to the next that a base phase comes, of those that together make an
+ * average exact. */
 static int longest_wait(const struct shape *shape)
 {
+	bool all = shape->kind == RADIX_AND_ALL;
 	int longest = 0;
 
-	for (int base = 0; base < shape->bases; base++)
+	for (int base = all ? shape->bases : 0; base < shape->bases + all; base++)
 		for (int p = 0; p < shape->length; p++) {
 			int wait = 1;
 
@@ -160,6 +181,10 @@ static bool sequence_repeated(struct shape *shape, const double *seconds, int re
 			far[fars++] = base;
 		else
 			near[nears++] = base;
+	if (shape->kind == RADIX_AND_ALL) {
+		far[0] = shape->bases;
+		fars = 1;
+	}
 	if (fars == 0)
 		return false;
 	shape->length = 0;
@@ -182,7 +207,7 @@ static bool agrees(const struct choice *choice, struct shape *shape)
 	struct schedule schedule;
 	double contraction;
 
-	if (shape->kind == RADIX) {
+	if (shape->kind == RADIX || shape->kind == RADIX_AND_ALL) {
 		shape->exact_after = longest_wait(shape);
 		return shape->exact_after <= period;
 	}
@@ -199,15 +224,17 @@ static void keep_if_better(const struct choice *choice, struct shape *slot, stru
 			   const double *seconds)
 {
 	shape->step_s = step_seconds(choice, shape, seconds);
-	if ((slot->length == 0 || shape->step_s < slot->step_s) && agrees(choice, shape))
+	if ((slot->length == 0 || shape->step_s < slot->step_s * TIE) && agrees(choice, shape))
 		*slot = *shape;
 }
 
 /* The shape plain and with repeats; base phases take `seconds`. */
 static void consider(struct choice *choice, struct shape shape, const double *seconds)
 {
-	sequence_plain(&shape);
-	keep_if_better(choice, choice->plain, &shape, seconds);
+	if (shape.kind != RADIX_AND_ALL) {
+		sequence_plain(&shape);
+		keep_if_better(choice, choice->plain, &shape, seconds);
+	}
 	for (int repeats = 1; repeats <= REPEATS; repeats++)
 		if (sequence_repeated(&shape, seconds, repeats))
 			keep_if_better(choice, choice->repeated, &shape, seconds);
@@ -242,7 +269,12 @@ static void factorise(struct choice *choice, struct shape *shape, double *second
 	int left = choice->env.world / stride;
 
 	if (left == 1) {
+		struct shape with_all = *shape;
+
 		consider(choice, *shape, seconds);
+		with_all.kind = RADIX_AND_ALL;
+		seconds[shape->bases] = radix_seconds(choice, 1, choice->env.world);
+		consider(choice, with_all, seconds);
 		return;
 	}
 	if (shape->bases == AXES)
@@ -311,7 +343,7 @@ static bool is_repeated(const struct plan_order *orders, size_t order, int world
 static void consider_order(struct choice *choice, size_t order)
 {
 	bool exact = !is_prime(choice->env.world) && choice->draft->env->consensus_period > 1;
-	double seconds[AXES];
+	double seconds[AXES + 1];
 
 	choice->order = &choice->draft->orders[order];
 	if (!choice->order->ranks || is_repeated(choice->draft->orders, order, choice->env.world))
@@ -334,9 +366,12 @@ static char *shape_name(const struct shape *shape, const char *order)
 		buf_addf(&name, "groups of %d that rotate", shape->size);
 	else if (shape->kind == RACKS)
 		buf_addf(&name, "racks and columns");
-	for (int a = 0; a < shape->bases && shape->kind == RADIX; a++)
-		buf_addf(&name, "%s%d", a ? "x" : "", shape->radix[a]);
-	if (shape->far)
+	else
+		for (int a = 0; a < shape->bases; a++)
+			buf_addf(&name, "%s%d", a ? "x" : "", shape->radix[a]);
+	if (shape->kind == RADIX_AND_ALL)
+		buf_addf(&name, " (%d near, 1 of all)", shape->near);
+	else if (shape->far)
 		buf_addf(&name, " (%d near, %d far)", shape->near, shape->far);
 	buf_addf(&name, ", %s", order);
 	return buf_take(&name);
@@ -347,7 +382,8 @@ static double contraction_per_s(const struct plan *plan)
 {
 	if (plan->exact_after > 0)
 		return FLOAT_BITS * log(2) / (plan->exact_after * plan->step_s);
-	return -log(schedule_contraction(&plan->schedule)) / (plan->schedule.phases * plan->step_s);
+	return -log(fmax(schedule_contraction(&plan->schedule), exp2(-FLOAT_BITS))) /
+	       (plan->schedule.phases * plan->step_s);
 }
 
 /* Takes `name` over. */

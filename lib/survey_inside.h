@@ -6,6 +6,7 @@
 
 #include "lib/survey.h"
 
+enum { SURVEY_LARGE = 24 }; /* hosts, above which not every pair is measured */
 #define SURVEY_FULL    0.85 /* of what is expected: as good as all of it, given noise */
 #define SURVEY_DEFICIT 0.90 /* a sum below this part of the expected is short of it */
 
@@ -15,6 +16,7 @@ struct flow_net;
 struct trial {
 	struct survey_step step; /* owns its flows */
 	double *rates;		 /* [count]; NAN: unknown */
+	double cost_s;		 /* about how long it takes */
 };
 
 struct reading {
@@ -26,9 +28,10 @@ struct reading {
 struct measured {
 	struct reading *readings; /* [count], owned */
 	unsigned count, failures;
-	bool settled; /* read without company on its way, as often as needed */
-	double best;  /* the highest reading; NAN: none */
-	double hint;  /* what its clusters do; NAN: unknown */
+	bool settled;		  /* read without company on its way, as often as needed */
+	unsigned judged, version; /* readings, and the version of the model, that this is by */
+	double best;		  /* the highest reading; NAN: none */
+	double hint;		  /* what its clusters do; NAN: unknown */
 };
 
 enum survey_way { SURVEY_UP, SURVEY_DOWN, SURVEY_WAYS };
@@ -130,13 +133,14 @@ struct survey {
 	struct links model;   /* assumed: pairs alone, and first of all segments each host's NIC:
 			       * 2 * host + way */
 	struct flow_net *net; /* of the model; NULL: to be made */
+	unsigned version;     /* of the model's segments */
 	struct measured *measured; /* [hosts * hosts] */
 	unsigned *silent;	   /* [hosts] failures since it last did something */
 
 	struct trial *trials;
 	size_t trial_count, taken, batch; /* batch: where what was asked for last begins */
 	size_t stage;
-	double spent_s, spent_bytes;
+	double spent_s, done_s, spent_bytes; /* of steps asked for, of those done */
 	bool ended;
 
 	size_t at_once; /* flows */
@@ -172,15 +176,20 @@ struct sums survey_sums(struct survey *survey, const struct trial *trial);
 void survey_expect(struct survey *survey, const struct trial *trial, double *rates, int *limits);
 uint64_t survey_draw(struct survey *survey, uint64_t bound);
 void survey_shuffle(struct survey *survey, int *items, size_t count);
-bool survey_time_is_up(const struct survey *survey, double part);
+/* Those that answer, in random order: hosts[*count], caller frees. */
+int *survey_alive_hosts(struct survey *survey, size_t *count);
+bool survey_time_is_up(const struct survey *survey, double part); /* with what is queued */
+bool survey_is_over(const struct survey *survey);		  /* with what is done */
 
 /* survey_pairs.c: readings, and what follows from them for pairs and NICs. */
 struct measured *survey_measured(const struct survey *survey, int from, int to);
 void survey_note(struct survey *survey, const struct trial *trial,
 		 const struct survey_result *results);
 bool survey_works(const struct survey *survey, int from, int to);
+bool survey_unsettled(const struct survey *survey, int from, int to); /* to be read again */
 bool survey_alive(const struct survey *survey, int host);
-void survey_model(struct survey *survey); /* brings the model up to date */
+void survey_model(struct survey *survey);   /* brings the model up to date */
+void survey_remodel(struct survey *survey); /* its segments are others than before */
 /* The least of the segments on its way, by the model: no pair does more. */
 double survey_room(const struct survey *survey, int from, int to);
 /* Whether others among the flows may take something from this one, not counting segment `but`. */
@@ -200,7 +209,13 @@ void survey_suspect_siblings(struct survey *survey, size_t suspect);
 void survey_join(struct survey *survey, size_t segment, enum survey_way way, const bool *joining);
 size_t survey_add_segment(struct survey *survey, const bool *members, enum survey_way way,
 			  double bytes_per_s);
+/* For pairs alone: what seems slower to others has one way out and one in, for one flow. */
+void survey_assume_segments(struct survey *survey);
 void survey_refine(struct survey *survey); /* capacities, by all there is */
+
+/* Rounds in which everybody meets everybody, or, of many, near ones and some far ones: shifts
+ * [*count], caller frees. */
+size_t *survey_shifts(size_t parties, size_t *count);
 
 /* The stages: each queues steps, or returns false when it has nothing more to ask. */
 bool survey_pings(struct survey *survey);

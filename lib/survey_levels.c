@@ -209,7 +209,7 @@ static void hint(struct survey *survey, const struct between *between)
 		for (int to = 0; to < (int)survey->hosts; to++) {
 			int a = levels->cluster[from], b = levels->cluster[to];
 
-			if (a != b)
+			if (a != b && isfinite(rate(between, a, b)))
 				survey_measured(survey, from, to)->hint =
 					between->near[a * between->count + b]
 						? fmin(levels->up[from], levels->down[to])
@@ -217,7 +217,8 @@ static void hint(struct survey *survey, const struct between *between)
 		}
 }
 
-/* Pairs within one cluster that were never alone can do as well as the others. */
+/* Pairs within one cluster that were never alone can do as well as the others, and so can clusters
+ * that were not measured. */
 static void hint_within(struct survey *survey, const struct between *between, const int *group)
 {
 	const struct levels *levels = &survey->levels;
@@ -226,7 +227,7 @@ static void hint_within(struct survey *survey, const struct between *between, co
 		for (int to = 0; to < (int)survey->hosts; to++) {
 			int a = levels->cluster[from], b = levels->cluster[to];
 
-			if (a != b && group[a] == group[b])
+			if (a != b && (group[a] == group[b] || isnan(rate(between, a, b))))
 				survey_measured(survey, from, to)->hint =
 					fmin(between->up[a], between->down[b]);
 		}
@@ -249,14 +250,11 @@ static void suspect_clusters(struct survey *survey)
 	free(members);
 }
 
-/* One flow out of each cluster and one into each at a time, its hosts in turn. */
-static bool add_rounds(struct survey *survey)
+/* The hosts of each cluster that are there: members[c] [sizes[c]]. */
+static void list_members(const struct survey *survey, int *hosts, int **members, size_t *sizes)
 {
 	const struct levels *levels = &survey->levels;
-	struct survey_flow *flows = xcalloc((size_t)levels->count, sizeof(*flows));
-	int *hosts = xcalloc(survey->hosts, sizeof(*hosts)), turns = levels->count > 8 ? 1 : 2;
-	int **members = xcalloc((size_t)levels->count, sizeof(*members));
-	size_t *sizes = xcalloc((size_t)levels->count, sizeof(*sizes)), used = 0, added = 0;
+	size_t used = 0;
 
 	for (int c = 0; c < levels->count; c++) {
 		members[c] = hosts + used;
@@ -265,24 +263,36 @@ static bool add_rounds(struct survey *survey)
 				members[c][sizes[c]++] = host;
 		used += sizes[c];
 	}
-	for (int turn = 0; turn < turns * (levels->count - 1); turn++) {
-		size_t count = 0, round = (size_t)turn;
-		int shift = 1 + turn % (levels->count - 1);
+}
 
-		for (int a = 0; a < levels->count; a++) {
-			int b = (a + shift) % levels->count;
+/* One flow out of each cluster and one into each at a time, its hosts in turn. */
+static bool add_rounds(struct survey *survey)
+{
+	size_t count = (size_t)survey->levels.count, turns = count > 8 ? 1 : 2, rounds, added = 0;
+	struct survey_flow *flows = xcalloc(count, sizeof(*flows));
+	int *hosts = xcalloc(survey->hosts, sizeof(*hosts));
+	int **members = xcalloc(count, sizeof(*members));
+	size_t *sizes = xcalloc(count, sizeof(*sizes)), *shifts = survey_shifts(count, &rounds);
+
+	list_members(survey, hosts, members, sizes);
+	for (size_t round = 0; round < turns * rounds; round++) {
+		size_t made = 0;
+
+		for (size_t a = 0; a < count; a++) {
+			size_t b = (a + shifts[round % rounds]) % count;
 
 			if (sizes[a] > 0 && sizes[b] > 0)
-				flows[count++] =
+				flows[made++] =
 					(struct survey_flow){ members[a][round % sizes[a]],
 							      members[b][round % sizes[b]] };
 		}
-		added += survey_add(survey, SURVEY_FLOWS, flows, count, "between clusters");
+		added += survey_add(survey, SURVEY_FLOWS, flows, made, "between clusters");
 	}
 	free(flows);
 	free(hosts);
 	free(members);
 	free(sizes);
+	free(shifts);
 	return added > 0;
 }
 

@@ -31,8 +31,10 @@ void survey_nics_release(struct survey *survey)
 
 static double alone(const struct survey *survey, int host, int other, enum survey_way way)
 {
-	return way == SURVEY_UP ? links_rate(&survey->model, host, other)
-				: links_rate(&survey->model, other, host);
+	int from = way == SURVEY_UP ? host : other, to = way == SURVEY_UP ? other : host;
+
+	return fmin(links_pair(&survey->model, from, to)->bytes_per_s,
+		    survey_room(survey, from, to));
 }
 
 static bool works(const struct survey *survey, int host, int other, enum survey_way way)

@@ -2,6 +2,7 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "lib/flow.h"
 #include "lib/memory.h"
 #include "lib/survey_inside.h"
 
@@ -23,6 +24,14 @@ bool survey_works(const struct survey *survey, int from, int to)
 {
 	return from != to && survey_alive(survey, from) && survey_alive(survey, to) &&
 	       survey_measured(survey, from, to)->failures < TRIES;
+}
+
+bool survey_unsettled(const struct survey *survey, int from, int to)
+{
+	const struct measured *measured = survey_measured(survey, from, to);
+
+	return survey_works(survey, from, to) && !measured->settled &&
+	       (survey->hosts <= SURVEY_LARGE || measured->count > 0);
 }
 
 static void note_ping(struct survey *survey, const struct survey_flow *flow,
@@ -240,24 +249,47 @@ static double assumed(const struct survey *survey, int from, int to)
 	return isfinite(rate) ? rate : 1e15;
 }
 
+/* Of many hosts, most pairs have nothing new to be judged by. */
+static bool up_to_date(const struct survey *survey, const struct measured *measured)
+{
+	return survey->hosts > SURVEY_LARGE && measured->judged == measured->count &&
+	       measured->version == survey->version;
+}
+
+static void model_pair(struct survey *survey, int from, int to)
+{
+	struct link_pair *model = links_pair(&survey->model, from, to);
+	struct link_pair *known = links_pair(&survey->links, from, to);
+	struct measured *measured = survey_measured(survey, from, to);
+	double spread, alone;
+
+	if (measured->count == 0)
+		model->bytes_per_s = assumed(survey, from, to);
+	if (measured->count == 0 || up_to_date(survey, measured))
+		return;
+	measured->judged = measured->count;
+	measured->version = survey->version;
+	alone = survey_pair_alone(survey, from, to, &spread);
+	measured->settled = isfinite(spread);
+	model->bytes_per_s = measured->settled ? alone : assumed(survey, from, to);
+	known->bytes_per_s = measured->settled ? alone : measured->best;
+	known->spread = spread;
+}
+
 void survey_model(struct survey *survey)
 {
 	for (int host = 0; host < (int)survey->hosts; host++)
 		for (enum survey_way way = 0; way < SURVEY_WAYS; way++)
 			model_nic(survey, host, way);
 	for (int from = 0; from < (int)survey->hosts; from++)
-		for (int to = 0; to < (int)survey->hosts; to++) {
-			struct link_pair *model = links_pair(&survey->model, from, to);
-			struct link_pair *known = links_pair(&survey->links, from, to);
-			double spread, alone;
+		for (int to = 0; to < (int)survey->hosts; to++)
+			if (from != to)
+				model_pair(survey, from, to);
+}
 
-			if (from == to)
-				continue;
-			alone = survey_pair_alone(survey, from, to, &spread);
-			survey_measured(survey, from, to)->settled = isfinite(spread);
-			model->bytes_per_s = isfinite(spread) ? alone : assumed(survey, from, to);
-			known->bytes_per_s =
-				isfinite(spread) ? alone : survey_measured(survey, from, to)->best;
-			known->spread = spread;
-		}
+void survey_remodel(struct survey *survey)
+{
+	flow_net_free(survey->net);
+	survey->net = NULL;
+	survey->version++;
 }

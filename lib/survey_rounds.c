@@ -37,15 +37,46 @@ static void add_parts(struct survey *survey, enum survey_kind kind, const struct
 	free(chosen);
 }
 
+static bool has(const size_t *shifts, size_t count, size_t shift)
+{
+	for (size_t i = 0; i < count; i++)
+		if (shifts[i] == shift)
+			return true;
+	return false;
+}
+
+/* Both ways, so that what a pair does one way is known of the other, too. */
+size_t *survey_shifts(size_t parties, size_t *count)
+{
+	size_t *shifts = xcalloc(parties + 1, sizeof(*shifts));
+
+	*count = 0;
+	if (parties <= SURVEY_LARGE) {
+		for (size_t shift = 1; shift < parties; shift++)
+			shifts[(*count)++] = shift;
+		return shifts;
+	}
+	for (size_t step = 1; step <= parties / 2; step *= 2) {
+		size_t both[] = { step, parties - step, step * 3 / 2, parties - step * 3 / 2 };
+
+		for (size_t i = 0; i < ARRAY_SIZE(both); i++)
+			if (!has(shifts, *count, both[i]))
+				shifts[(*count)++] = both[i];
+	}
+	return shifts;
+}
+
 bool survey_pings(struct survey *survey)
 {
-	size_t hosts = survey->hosts, rounds = hosts + hosts % 2 - 1;
+	size_t hosts = survey->hosts, rounds = hosts + hosts % 2 - 1, apart = 1;
 	struct survey_flow *flows;
 
 	if (survey->passes++ > 0)
 		return false;
+	while (hosts > SURVEY_LARGE && rounds / apart > SURVEY_LARGE)
+		apart++;
 	flows = xcalloc(hosts, sizeof(*flows));
-	for (size_t round = 0; round < rounds; round++) {
+	for (size_t round = 0; round < rounds; round += apart) {
 		size_t count = meet(survey, round, flows);
 
 		add_parts(survey, SURVEY_PING, flows, count, survey->at_once, "round trips");
@@ -173,9 +204,15 @@ void survey_climb_again(struct survey *survey)
 
 bool survey_rounds(struct survey *survey)
 {
+	size_t count, before = survey->trial_count;
+	size_t *shifts;
+
 	if (survey->passes++ > 0)
 		return false;
-	for (size_t shift = 3; shift < survey->hosts; shift++)
-		add_shift(survey, shift, survey->at_once, "pairs");
-	return survey->hosts > 3;
+	shifts = survey_shifts(survey->hosts, &count);
+	for (size_t i = 0; i < count; i++)
+		if (shifts[i] > 2)
+			add_shift(survey, shifts[i], survey->at_once, "pairs");
+	free(shifts);
+	return survey->trial_count > before;
 }

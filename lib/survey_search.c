@@ -41,24 +41,13 @@ static bool ask(struct survey *survey, const struct survey_flow *flows, size_t c
 	return survey_add(survey, SURVEY_FLOWS, flows, count, "what else is shared") > 0;
 }
 
-static int *alive_hosts(struct survey *survey, size_t *count)
-{
-	int *hosts = xcalloc(survey->hosts, sizeof(*hosts));
-
-	*count = 0;
-	for (int host = 0; host < (int)survey->hosts; host++)
-		if (survey_alive(survey, host))
-			hosts[(*count)++] = host;
-	survey_shuffle(survey, hosts, *count);
-	return hosts;
-}
-
 /* A random set: nobody sends twice or receives twice, and no known segment is overfull. */
 static bool hunt(struct survey *survey)
 {
 	struct search *search = &survey->search;
 	size_t senders, receivers, count = 0;
-	int *from = alive_hosts(survey, &senders), *to = alive_hosts(survey, &receivers);
+	int *from = survey_alive_hosts(survey, &senders),
+	    *to = survey_alive_hosts(survey, &receivers);
 
 	search->phase = SEARCH_HUNT;
 	search->again = false;
@@ -157,7 +146,7 @@ static void fix_flow(struct search *search)
 static int *other_hosts(struct survey *survey, size_t *count)
 {
 	const struct search *search = &survey->search;
-	int *hosts = alive_hosts(survey, count);
+	int *hosts = survey_alive_hosts(survey, count);
 	bool *used = xcalloc(survey->hosts, sizeof(*used));
 	size_t outside = 0;
 
@@ -264,7 +253,7 @@ static bool give_up(struct survey *survey)
 static int *far_ends(struct survey *survey, size_t *count)
 {
 	struct search *search = &survey->search;
-	int *hosts = alive_hosts(survey, count), *ends = xcalloc(*count, sizeof(*ends));
+	int *hosts = survey_alive_hosts(survey, count), *ends = xcalloc(*count, sizeof(*ends));
 	int *rank = xcalloc(survey->hosts, sizeof(*rank));
 	size_t used = 0;
 
@@ -364,7 +353,7 @@ static void list_candidates(struct survey *survey)
 	size_t hosts;
 
 	free(search->candidates);
-	search->candidates = alive_hosts(survey, &hosts);
+	search->candidates = survey_alive_hosts(survey, &hosts);
 	search->candidate_count = 0;
 	for (size_t i = 0; i < hosts; i++)
 		if (!search->members[search->candidates[i]])
@@ -456,8 +445,8 @@ static bool members(struct survey *survey)
 		take_in(survey, search->candidates[search->candidate]);
 	search->candidate += search->batch;
 	search->batch = is_short ? 1 : 2 * search->batch;
-	if (search->batch > 4)
-		search->batch = 4;
+	if (search->batch > 4 && search->batch > survey->hosts / 8)
+		search->batch = survey->hosts / 8 > 4 ? survey->hosts / 8 : 4;
 	return next_members(survey);
 }
 
@@ -550,6 +539,27 @@ static bool done_more(struct survey *survey)
 	return hunt(survey);
 }
 
+/* Of many flows there is often one that something else has hit: but not the same one again. */
+static bool short_twice(struct survey *survey)
+{
+	const struct trial *last = &survey->trials[survey->trial_count - 1], *before = last - 1;
+	double *rates = xcalloc(last->step.count, sizeof(*rates)), expected = 0, got = 0;
+	bool twice = false;
+
+	survey_expect(survey, last, rates, NULL);
+	for (size_t i = 0; i < last->step.count && i < before->step.count; i++) {
+		double best = fmax(last->rates[i], before->rates[i]);
+
+		if (isnan(best))
+			continue;
+		twice = twice || best < SURVEY_FULL * rates[i];
+		got += 0.5 * (last->rates[i] + before->rates[i]);
+		expected += rates[i];
+	}
+	free(rates);
+	return twice || got < 0.92 * expected;
+}
+
 static bool hunted(struct survey *survey)
 {
 	struct search *search = &survey->search;
@@ -559,10 +569,11 @@ static bool hunted(struct survey *survey)
 			return false;
 		return hunt(survey);
 	}
-	if (search->again)
-		return begin_reduce(survey);
-	search->again = true;
-	return ask(survey, search->flows, search->count);
+	if (!search->again) {
+		search->again = true;
+		return ask(survey, search->flows, search->count);
+	}
+	return short_twice(survey) ? begin_reduce(survey) : hunt(survey);
 }
 
 bool survey_search(struct survey *survey)

@@ -7,7 +7,6 @@
 #include <string.h>
 
 #include "lib/buf.h"
-#include "lib/flow.h"
 #include "lib/memory.h"
 #include "lib/survey_inside.h"
 
@@ -78,8 +77,7 @@ size_t survey_add_segment(struct survey *survey, const bool *members, enum surve
 		segment->to[host] = !segment->from[host];
 	}
 	free(name);
-	flow_net_free(survey->net);
-	survey->net = NULL;
+	survey_remodel(survey);
 	return survey->model.segment_count - 1;
 }
 
@@ -324,8 +322,7 @@ static void drop_segment(struct survey *survey, size_t number)
 	free(segment->from);
 	free(segment->to);
 	memmove(segment, segment + 1, (--model->segment_count - number) * sizeof(*segment));
-	flow_net_free(survey->net);
-	survey->net = NULL;
+	survey_remodel(survey);
 }
 
 static bool apart(const struct survey *survey, const struct suspect *a, const struct suspect *b)
@@ -362,8 +359,7 @@ void survey_join(struct survey *survey, size_t number, enum survey_way way, cons
 		}
 	free(segment->name);
 	segment->name = segment_name(survey, way == SURVEY_UP ? segment->from : segment->to, way);
-	flow_net_free(survey->net);
-	survey->net = NULL;
+	survey_remodel(survey);
 }
 
 /*
@@ -539,6 +535,26 @@ static bool keep_segment(struct survey *survey, size_t s, double *readings)
 	if (count > 2)
 		*capacity = survey_plateau(readings, count);
 	return got < 0.5 * (with + without);
+}
+
+void survey_assume_segments(struct survey *survey)
+{
+	for (size_t i = 0; i < survey->suspect_count; i++) {
+		const bool *members = survey->suspects[i].members;
+		double up = 0, down = 0;
+
+		for (int from = 0; from < (int)survey->hosts; from++)
+			for (int to = 0; to < (int)survey->hosts; to++) {
+				double rate = links_pair(&survey->model, from, to)->bytes_per_s;
+
+				if (members[from] && !members[to])
+					up = fmax(up, rate);
+				if (!members[from] && members[to])
+					down = fmax(down, rate);
+			}
+		survey_add_segment(survey, members, SURVEY_UP, up);
+		survey_add_segment(survey, members, SURVEY_DOWN, down);
+	}
 }
 
 void survey_refine(struct survey *survey)

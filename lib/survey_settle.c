@@ -5,7 +5,7 @@
 #include "lib/memory.h"
 #include "lib/survey_inside.h"
 
-enum { PASSES = 4 };
+enum { PASSES = 4, PASSES_LARGE = 2 };
 
 /* Flows that are free of each other: nobody twice, and no segment overfull. */
 static size_t pack(const struct survey *survey, bool *waiting, struct survey_flow *flows)
@@ -54,10 +54,10 @@ static bool unsteady(const struct survey *survey)
 bool survey_settle(struct survey *survey)
 {
 	size_t hosts = survey->hosts, count, before = survey->trial_count;
-	bool *waiting;
 	struct survey_flow *flows;
+	bool *waiting;
 
-	if (survey->passes++ == PASSES)
+	if (survey->passes++ == (hosts > SURVEY_LARGE ? PASSES_LARGE : PASSES))
 		return false;
 	if (survey->passes == 1)
 		survey_climb_again(survey);
@@ -66,8 +66,7 @@ bool survey_settle(struct survey *survey)
 	waiting = xcalloc(hosts * hosts, sizeof(*waiting));
 	flows = xcalloc(hosts, sizeof(*flows));
 	for (size_t i = 0; i < hosts * hosts; i++)
-		waiting[i] = survey_works(survey, (int)(i / hosts), (int)(i % hosts)) &&
-			     !survey->measured[i].settled;
+		waiting[i] = survey_unsettled(survey, (int)(i / hosts), (int)(i % hosts));
 	while (!survey_time_is_up(survey, 1) && (count = pack(survey, waiting, flows)) > 0)
 		survey_add(survey, SURVEY_FLOWS, flows, count, "pairs in peace");
 	free(waiting);

@@ -71,11 +71,12 @@ size_t survey_add(struct survey *survey, enum survey_kind kind, const struct sur
 	}
 	survey->trials = xgrow(survey->trials, survey->trial_count, sizeof(*survey->trials));
 	trial = &survey->trials[survey->trial_count++];
-	*trial = (struct trial){ { kind, kept, n, 0.02, why }, xcalloc(n, sizeof(double)) };
+	*trial = (struct trial){ { kind, kept, n, 0.02, why }, xcalloc(n, sizeof(double)), 0 };
 	if (kind == SURVEY_FLOWS)
 		trial->step.seconds =
 			survey_window(slowest(survey, trial), longest_trip(survey, &trial->step));
-	survey->spent_s += survey_step_cost(&trial->step, longest_trip(survey, &trial->step));
+	trial->cost_s = survey_step_cost(&trial->step, longest_trip(survey, &trial->step));
+	survey->spent_s += trial->cost_s;
 	return n;
 }
 
@@ -136,10 +137,30 @@ void survey_shuffle(struct survey *survey, int *items, size_t count)
 	}
 }
 
+int *survey_alive_hosts(struct survey *survey, size_t *count)
+{
+	int *hosts = xcalloc(survey->hosts, sizeof(*hosts));
+
+	*count = 0;
+	for (int host = 0; host < (int)survey->hosts; host++)
+		if (survey_alive(survey, host))
+			hosts[(*count)++] = host;
+	survey_shuffle(survey, hosts, *count);
+	return hosts;
+}
+
 bool survey_time_is_up(const struct survey *survey, double part)
 {
 	const struct survey_params *params = &survey->params;
 
 	return (params->seconds > 0 && survey->spent_s >= part * params->seconds) ||
 	       (params->bytes > 0 && survey->spent_bytes >= part * params->bytes);
+}
+
+bool survey_is_over(const struct survey *survey)
+{
+	const struct survey_params *params = &survey->params;
+
+	return (params->seconds > 0 && survey->done_s >= params->seconds) ||
+	       (params->bytes > 0 && survey->spent_bytes >= params->bytes);
 }

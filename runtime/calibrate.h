@@ -1,4 +1,4 @@
-/* How long a rank's own part of a training step takes: what a plan cannot know from links. */
+/* How long a rank's own part of a training step takes: what no link tells a plan. */
 #ifndef DSTRAIN_RUNTIME_CALIBRATE_H
 #define DSTRAIN_RUNTIME_CALIBRATE_H
 
@@ -6,8 +6,8 @@ struct error;
 struct outfit_env;
 
 /*
- * Builds the model and trains it for a moment without anybody else; nothing of that is kept.
- * *step_s: seconds of a step, the median. Ranks that share a host have to do it at the same time.
+ * Trains for a moment without anybody else; nothing of that is kept. *step_s: seconds of a step,
+ * the median.
  */
 int calibrate(const struct outfit_env *env, double *step_s, struct error *err);
 

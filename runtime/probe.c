@@ -19,6 +19,7 @@
 #include "runtime/outfit.h"
 #include "runtime/probe_step.h"
 #include "runtime/rank.h"
+#include "runtime/transport/emulate.h"
 #include "runtime/transport/transport.h"
 
 #define LINKS_S	      1.0  /* between reports that say all that is known */
@@ -38,14 +39,22 @@ struct probe {
 	double began, links_due;
 };
 
+/* An emulated one, if there are such. */
+static const char *host_of(const struct rank_env *env, size_t rank)
+{
+	const struct emulator *emulator = env->hub ? net_hub_emulator(env->hub) : NULL;
+
+	return emulator ? emulator_host(emulator, (int)rank) : env->peers[rank].host;
+}
+
 /* The ranks of one host are told apart by their number there. */
 static char *name_of(const struct rank_env *env, size_t rank)
 {
-	const char *host = env->peers[rank].host;
+	const char *host = host_of(env, rank);
 	size_t here = 0, before = 0;
 
 	for (size_t i = 0; i < env->plan->world; i++) {
-		bool same = strcmp(env->peers[i].host, host) == 0;
+		bool same = strcmp(host_of(env, i), host) == 0;
 
 		here += same;
 		before += same && i < rank;

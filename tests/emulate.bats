@@ -72,6 +72,13 @@ is() { # EXPRESSION, of awk
 	is "$(python3 -c 'import json, sys; print(json.load(sys.stdin)["rows"][0]["time_us"])' <<<"$output") > 10000"
 }
 
+@test "every network that comes with dstrain is good" {
+	for file in "$BATS_TEST_DIRNAME"/../recipes/networks/*; do
+		run ./dstrain check recipe.yaml --emulate "$file"
+		assert_success
+	done
+}
+
 @test "what is wrong is said before anything starts" {
 	printf 'hosts: 2\nnic: fast\n' >bad.yaml
 	run ./dstrain check recipe.yaml --emulate bad.yaml
@@ -105,4 +112,16 @@ is() { # EXPRESSION, of awk
 	status=0
 	wait "$orchestrator" || status=$?
 	assert_equal "$status" 3
+}
+
+@test "a plan is made for it, and a probe finds what it is made of" {
+	printf 'nic: 50mbit\ndelay: 0.1ms\nhosts: 4\noverrides: {h2: {nic: {up: 10mbit}}}\n' >net.yaml
+	train --emulate net.yaml --set train.steps=5 --set train.eval_every=0 --set sync.strategy=auto
+	grep -q '"h2.up"' run/links.json
+	grep -q '"candidates"' run/plan.json
+	run ./dstrain resume run --set train.steps=8
+	assert_success
+	run ./dstrain probe --emulate net.yaml --pairs-only --seconds 2 --json
+	assert_success
+	assert_line --regexp '"hosts": \["h1",? *"h2",? *"h3",? *"h4"\]'
 }

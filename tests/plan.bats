@@ -49,11 +49,11 @@ refused() { # TEXT FLAGS...
 	assert_success
 	assert_line --index 0 "4 ranks on 4 hosts, 1.0 MiB of parameters, computing 2 ms a step"
 	assert_line --index 1 --regexp "^plan +ms/step +comm +sent +exact after +held back by$"
-	assert_line --index 2 --regexp "^ds_sync 2x2 \(4 near, 1 far\).* crossed by 2 flows$"
+	assert_line --index 2 --regexp "^ds_sync 2x2 \(7 near, 1 of all\), rack-major .* crossed by 1 flow$"
 	assert_line --regexp "^ring, given order .* 1  a.up, 191 Mbit/s, crossed by 1 flow$"
 	assert_line --regexp "^chosen: ds_sync 2x2 .* times as fast as a ring in the given order$"
-	assert_line "steps 1 2 3 4: h1 h2 | h3 h4"
-	assert_line "step 5: h1 h3 | h2 h4"
+	assert_line "steps 1 2 3 4 5 6 7: h1 h2 | h3 h4"
+	assert_line "step 8: h1 h2 h3 h4"
 	refute_output --partial "note:"
 }
 
@@ -90,11 +90,13 @@ refused() { # TEXT FLAGS...
 		train: {batch: 8}
 		sync: {strategy: ds_sync, momentum: no}
 	END
-	run json 'it["bytes"]' < <(plan recipe.yaml --links racks.yaml --json)
+	run json '[it["bytes"], 0 < it["compute_s"] < 1]' < <(plan recipe.yaml --links racks.yaml --json)
+	assert_output "400.0 True"
+	run plan recipe.yaml --links racks.yaml
+	assert_line --index 0 --regexp "^4 ranks .* computing [0-9.e-]+ ms a step \(as measured here\)$"
+	run json 'it["chosen"]["bytes_sent"]' < <(plan recipe.yaml --links racks.yaml --json --compute 1us)
 	assert_output 400.0
-	run json 'it["chosen"]["bytes_sent"]' < <(plan recipe.yaml --links racks.yaml --json)
-	assert_output 400.0
-	run json 'it["chosen"]["bytes_sent"]' < <(plan recipe.yaml --links racks.yaml --json --set sync.momentum=yes)
+	run json 'it["chosen"]["bytes_sent"]' < <(plan recipe.yaml --links racks.yaml --json --compute 1us --set sync.momentum=yes)
 	assert_output 800.0
 	run json 'it["bytes"]' < <(plan recipe.yaml --links racks.yaml --json --bytes 1KiB)
 	assert_output 1024.0
@@ -138,7 +140,7 @@ refused() { # TEXT FLAGS...
 	refused "--set changes a recipe" --links racks.yaml --set a=b
 	echo 'modl: {}' >bad-recipe.yaml
 	refused "bad-recipe.yaml:1:1: unknown key 'modl'" bad-recipe.yaml --links racks.yaml
-	refused "'1025' is out of range: 0 to 1024" --links racks.yaml --period 1025
+	refused "'0' is out of range: 1 to 1024" --links racks.yaml --period 0
 }
 
 @test "a network of unknown rates cannot be planned for" {

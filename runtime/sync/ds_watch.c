@@ -257,6 +257,13 @@ static double change_of(const struct opinion *opinion)
 	return opinion->usual > 0 ? opinion->speed / opinion->usual : 0;
 }
 
+/* What the speed on a segment would be if it were as it was measured. One that was much slower than
+ * others from the beginning had changed before. */
+static double expected(const struct opinion *opinion, double usual)
+{
+	return opinion->usual >= DRIFT * usual ? opinion->usual : usual;
+}
+
 /* What of its measured rate each segment has, with the others as the measure; 0: nobody knows. One
  * that groups are not slow on has all of it, as far as one can see. */
 static void compare_segments(const struct ds_watch *watch, double *parts)
@@ -265,15 +272,15 @@ static void compare_segments(const struct ds_watch *watch, double *parts)
 
 	for (size_t i = 0; i < watch->segments; i++) {
 		const struct opinion *opinion = &watch->opinions[i];
-		double as_usual = others * (opinion->usual > 0 ? opinion->usual : usual);
+		double speed = others * expected(opinion, usual);
 		double rate = watch->env.links->segments[i].bytes_per_s;
 
 		if (opinion->windows < BASE)
 			parts[i] = 0;
-		else if (opinion->speed >= DRIFT * as_usual)
+		else if (opinion->speed >= DRIFT * speed)
 			parts[i] = 1;
 		else
-			parts[i] = fmax(fmin(opinion->carried / (rate * as_usual), 1), LEAST);
+			parts[i] = fmax(fmin(opinion->carried / (rate * speed), 1), LEAST);
 	}
 }
 

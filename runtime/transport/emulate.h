@@ -10,6 +10,7 @@
 
 struct emulator;
 struct error;
+struct links;
 struct net_request;
 struct problems;
 
@@ -19,6 +20,11 @@ struct problems;
  */
 int emulator_room(size_t *ranks, const char *path, const char *rtt_path, struct problems *problems,
 		  struct error *err);
+
+/* The same with the links themselves, and on which host each of `world` ranks is; caller frees
+ * `host_of`. Neither is there after a failure. */
+int emulator_network(struct links *links, int **host_of, int world, const char *path,
+		     const char *rtt_path, struct error *err);
 
 /* The ranks are on the file's hosts in their order. The links' changes begin now. */
 struct emulator *emulator_new(const char *path, const char *rtt_path, int world, struct error *err);

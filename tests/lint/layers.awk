@@ -16,11 +16,11 @@ BEGIN {
 	may["weights"] = "model/model"
 	may["metrics"] = "model/batch outbox sync/sync transport/transport"
 	may["bench"] = "coll coll_measure job outbox rank transport/transport"
-	may["probe"] = "calibrate coll job outbox outfit rank transport/transport"
+	may["probe"] = "calibrate coll job outbox outfit rank transport/emulate transport/transport"
 	may["feed"] = "data/ model/batch"
 	may["frozen"] = "data/ device/ job model/model weights"
 	may["evaluate"] = may["generate"] = may["job"] = may["loop"] = may["rank"] = may["worker"] = "*"
-	may["calibrate"] = may["outfit"] = "*"
+	may["outfit"] = may["calibrate"] = "*"
 	# Everyone may draw random numbers and cut slices.
 	free = " rng slice "
 	# What only the user's side needs.

@@ -5,7 +5,7 @@
 
 #include "lib/cost.h"
 #include "lib/flow.h"
-#include "tests/unit/racks.h"
+#include "tests/unit/rack_links.h"
 
 /* Of a rank's own work for each message. */
 static const double MESSAGE_S = 30e-6;

@@ -5,7 +5,7 @@
 #include "runtime/sync/ds_adapt.h"
 #include "runtime/sync/sync.h"
 #include "tests/unit/cluster.h"
-#include "tests/unit/racks.h"
+#include "tests/unit/two_racks.h"
 
 enum { EVERY = 12, STEPS = 600, CONGESTED = 150 };
 
@@ -110,7 +110,8 @@ static void body(int rank, struct net *net, void *arg)
 		memcpy(arrays[0].x, run->before->records[rank], arrays[0].count * sizeof(float));
 	steps(run, rank, adapt, &env, &schedule);
 	assert(ds_adapt_state(adapt, &schedule, arrays) == 1);
-	run->record_size = arrays[0].count;
+	if (rank == 0)
+		run->record_size = arrays[0].count;
 	run->records[rank] = xcalloc(arrays[0].count, sizeof(float));
 	memcpy(run->records[rank], arrays[0].x, arrays[0].count * sizeof(float));
 	net_serve(net, NULL, NULL);

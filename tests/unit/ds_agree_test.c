@@ -108,7 +108,8 @@ static void save_agreed(struct rank_here *here, const struct schedule *now, floa
 /* Ranks are a step apart at most; rank 0 goes on when all have heard. */
 static void steps_body(int rank, struct net *net, void *arg)
 {
-	struct schedule proposed = schedule_rotating(net_world(net), pairs_order, 2, 7);
+	const int *order = net_world(net) == WORLD ? pairs_order : NULL;
+	struct schedule proposed = schedule_rotating(net_world(net), order, 2, 7);
 	struct rank_here here;
 	float *record;
 	struct error err;

@@ -13,7 +13,7 @@
 #include "lib/links.h"
 #include "lib/plan.h"
 #include "runtime/sync/ds_watch.h"
-#include "tests/unit/racks.h"
+#include "tests/unit/two_racks.h"
 
 enum { EVERY = 24 }; /* steps of a window */
 
@@ -158,6 +158,21 @@ static void congested_uplinks_are_found_and_avoided_and_used_again_when_they_are
 	scene_end(&scene);
 }
 
+static void links_that_had_changed_before_the_run_are_found(void **state)
+{
+	struct scene scene;
+	double before;
+
+	(void)state;
+	scene_begin(&scene);
+	racks_congest(&scene.real, 0.15);
+	before = average_s(&scene);
+	pass(&scene, 8);
+	assert_int_equal(scene.changes, 1);
+	assert_true(average_s(&scene) < 0.95 * before);
+	scene_end(&scene);
+}
+
 static void a_slow_host_is_named_but_no_groups_cure_it(void **state)
 {
 	struct scene scene;
@@ -252,6 +267,7 @@ int main(void)
 		cmocka_unit_test(nothing_changes_while_links_do_not),
 		cmocka_unit_test(
 			congested_uplinks_are_found_and_avoided_and_used_again_when_they_are_free),
+		cmocka_unit_test(links_that_had_changed_before_the_run_are_found),
 		cmocka_unit_test(a_slow_host_is_named_but_no_groups_cure_it),
 		cmocka_unit_test(contention_that_moves_on_soon_changes_nothing),
 		cmocka_unit_test(groups_stay_for_a_while),

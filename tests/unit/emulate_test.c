@@ -245,6 +245,8 @@ static void go(const struct emulated *emulated)
 	emulator_free(emulator);
 }
 
+static pthread_barrier_t all_begin; /* nobody sends before the last one has looked at the clock */
+
 /* Seconds that all of these messages take, to each rank from the one before it. */
 static double round_trip(struct net *net, size_t count, size_t bytes)
 {
@@ -256,6 +258,7 @@ static double round_trip(struct net *net, size_t count, size_t bytes)
 
 	for (size_t i = 0; i < count * bytes; i++)
 		sent[i] = (unsigned char)(i * 31 + (size_t)rank);
+	pthread_barrier_wait(&all_begin);
 	for (size_t i = 0; i < count; i++) {
 		net_post_recv(net, (rank + world - 1) % world, 5, received + i * bytes, bytes,
 			      &requests[2 * i]);
@@ -290,10 +293,12 @@ static void rate_body(int rank, struct net *net, void *arg)
 static void messages_take_their_time_and_arrive_whole(void **state)
 {
 	(void)state;
+	pthread_barrier_init(&all_begin, NULL, 3);
 	go(&(struct emulated){ "nic: 20mbit\ndelay: 10ms\nhosts: 3\n", 3, 60, rate_body });
 	go(&(struct emulated){ "nic: 20mbit\nhosts: 3\noverrides: {h1: {delay: 20ms}, h2: {delay: "
 			       "20ms}, h3: {delay: 20ms}}\n",
 			       3, 60, rate_body });
+	pthread_barrier_destroy(&all_begin);
 }
 
 static void order_body(int rank, struct net *net, void *arg)

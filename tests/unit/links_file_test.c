@@ -295,6 +295,7 @@ static void every_mistake_of_a_table_has_its_place(void **state)
 	load(&o, "rates", "rates.missing");
 	assert_int_equal(o.status, -1);
 	assert_non_null(strstr(o.err.text, "rates.missing"));
+	outcome_release(&o);
 	write_text("rtts", "x,a:1\na:1,-3\n");
 	load(&o, "rates", "rtts");
 	assert_string_equal(buf_text(&o.problems.text), "rtts:2:5: '-3' is not a number above 0\n");

@@ -11,7 +11,7 @@
 #include "lib/error.h"
 #include "lib/json.h"
 #include "lib/plan.h"
-#include "tests/unit/racks.h"
+#include "tests/unit/rack_links.h"
 
 enum { MOST = 16 };
 

@@ -107,63 +107,91 @@ struct net_share {
 	double left, weight;
 };
 
-static inline bool net_crosses(const struct net_sim *net, size_t s, const struct survey_flow *flow)
+/* The segments that a flow crosses; the last one is the machine's own limit. */
+struct net_way {
+	size_t segments[16], count;
+	double own, weight, *rate;
+	bool done;
+};
+
+static inline struct net_way net_way(const struct net_sim *net, const struct survey_flow *flow)
 {
-	return s == net->truth.segment_count ||
-	       link_crosses(&net->truth.segments[s], (size_t)flow->from, (size_t)flow->to);
+	size_t from = (size_t)flow->from, to = (size_t)flow->to;
+	struct net_way way = { .own = links_pair(&net->truth, from, to)->bytes_per_s };
+
+	for (size_t s = 0; s < net->truth.segment_count; s++)
+		if (link_crosses(&net->truth.segments[s], from, to))
+			way.segments[way.count++] = s;
+	way.segments[way.count++] = net->truth.segment_count;
+	return way;
 }
 
-/* Weighted max-min by progressive filling; the machine's own limit is the last segment. */
+/* The least share, by weight, that any segment has left. */
+static inline double net_tightest(const struct net_sim *net, const struct net_way *ways,
+				  size_t count, struct net_share *shares, size_t *tight)
+{
+	size_t segments = net->truth.segment_count + 1;
+	double least = INFINITY;
+
+	for (size_t s = 0; s < segments; s++)
+		shares[s] = (struct net_share){
+			s + 1 < segments ? net->truth.segments[s].bytes_per_s : net->all, 0
+		};
+	for (size_t i = 0; i < count; i++)
+		for (size_t j = 0; j < ways[i].count; j++)
+			if (ways[i].done)
+				shares[ways[i].segments[j]].left -= *ways[i].rate;
+			else
+				shares[ways[i].segments[j]].weight += ways[i].weight;
+	for (size_t s = 0; s < segments; s++)
+		if (shares[s].weight > 0 && fmax(shares[s].left, 0) / shares[s].weight < least) {
+			least = fmax(shares[s].left, 0) / shares[s].weight;
+			*tight = s;
+		}
+	return least;
+}
+
+static inline bool net_way_crosses(const struct net_way *way, size_t s)
+{
+	for (size_t j = 0; j < way->count; j++)
+		if (way->segments[j] == s)
+			return true;
+	return false;
+}
+
+/* Weighted max-min by progressive filling. */
 static inline void net_rates(const struct net_sim *net, const struct survey_flow *flows,
 			     size_t count, const double *weights, double *rates)
 {
-	size_t segments = net->truth.segment_count + 1;
-	struct net_share *shares = xcalloc(segments, sizeof(*shares));
-	bool *done = xcalloc(count, sizeof(*done));
+	struct net_share *shares = xcalloc(net->truth.segment_count + 1, sizeof(*shares));
+	struct net_way *ways = xcalloc(count + 1, sizeof(*ways));
+	size_t left = count;
 
-	for (size_t left = count; left > 0;) {
-		double least = INFINITY;
-		size_t tight = segments;
+	for (size_t i = 0; i < count; i++) {
+		ways[i] = net_way(net, &flows[i]);
+		ways[i].weight = weights[i];
+		ways[i].rate = &rates[i];
+	}
+	while (left > 0) {
+		size_t tight = 0, was = left;
+		double least = net_tightest(net, ways, count, shares, &tight);
 
-		for (size_t s = 0; s < segments; s++) {
-			shares[s].left =
-				s + 1 < segments ? net->truth.segments[s].bytes_per_s : net->all;
-			shares[s].weight = 0;
-			for (size_t i = 0; i < count; i++) {
-				if (!net_crosses(net, s, &flows[i]))
-					continue;
-				if (done[i])
-					shares[s].left -= rates[i];
-				else
-					shares[s].weight += weights[i];
-			}
-			if (shares[s].weight > 0 && shares[s].left / shares[s].weight < least) {
-				least = shares[s].left / shares[s].weight;
-				tight = s;
-			}
-		}
-		size_t was = left;
-
-		for (size_t i = 0; i < count; i++) {
-			double own =
-				links_pair(&net->truth, (size_t)flows[i].from, (size_t)flows[i].to)
-					->bytes_per_s;
-
-			if (!done[i] && own <= least * weights[i]) {
-				rates[i] = own;
-				done[i] = true;
+		for (size_t i = 0; i < count; i++)
+			if (!ways[i].done && ways[i].own <= least * weights[i]) {
+				rates[i] = ways[i].own;
+				ways[i].done = true;
 				left--;
 			}
-		}
 		for (size_t i = 0; was == left && i < count; i++)
-			if (!done[i] && net_crosses(net, tight, &flows[i])) {
-				rates[i] = fmax(least, 0) * weights[i];
-				done[i] = true;
+			if (!ways[i].done && net_way_crosses(&ways[i], tight)) {
+				rates[i] = least * weights[i];
+				ways[i].done = true;
 				left--;
 			}
+		assert_true(left < was);
 	}
 	free(shares);
-	free(done);
+	free(ways);
 }
 
 static inline void net_measure(struct net_sim *net, const struct survey_step *step,

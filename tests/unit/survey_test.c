@@ -190,6 +190,9 @@ static const struct layout layouts[] = {
 	{ "4x4, 4, 1 Gbit/s", 16, 1000, 4, .uplink = 1000, .slow_host = -1, .all = 6500 },
 	{ "4x4, 2, 1 Gbit/s", 16, 1000, 4, .uplink = 2000, .slow_host = -1, .all = 6500 },
 	{ "2x8, 4, shuffled", 16, 100, 8, .uplink = 200, .slow_host = -1, .shuffled = true },
+	{ "32 in 4 racks, 2", 32, 100, 8, .uplink = 400, .slow_host = -1 },
+	{ "64 in 8 racks, 10", 64, 1000, 8, .uplink = 800, .slow_host = -1 },
+	{ "64 alike", 64, 1000, .slow_host = -1 },
 	{ "4x4, 2, named, 1 Gbit/s", 16, 1000, 4, .uplink = 2000, .slow_host = -1, .named = true,
 	  .all = 6500 },
 };
@@ -205,10 +208,166 @@ static void every_layout_comes_out_within_ten_percent(void **state)
 	assert_int_equal(wrong, 0);
 }
 
+static const struct layout four_racks = { "4x4, 4", 16, 100, 4, .uplink = 100, .slow_host = -1 };
+
+/* A whole survey of these racks, of which a host may be dead; what it has found. */
+static struct links survey_of(const struct layout *layout, const struct survey_params *params,
+			      int dead, struct net_sim *net)
+{
+	int *rack = xcalloc(layout->hosts, sizeof(*rack));
+	struct survey *survey;
+	struct links links;
+
+	lay_out(net, layout, 7, rack);
+	if (dead >= 0)
+		net->dead[dead] = true;
+	survey = net_survey(net, params);
+	links_copy(&links, survey_links(survey));
+	assert_true(survey_left(survey) == 0);
+	survey_free(survey);
+	free(rack);
+	return links;
+}
+
+static void the_same_readings_give_the_same_links(void **state)
+{
+	struct net_sim net[2];
+	struct links links[2];
+
+	(void)state;
+	for (int i = 0; i < 2; i++)
+		links[i] = survey_of(&four_racks, &usual, -1, &net[i]);
+	assert_int_equal(net[0].steps, net[1].steps);
+	assert_memory_equal(links[0].pairs, links[1].pairs, 256 * sizeof(*links[0].pairs));
+	for (int i = 0; i < 2; i++) {
+		links_release(&links[i]);
+		net_release(&net[i]);
+	}
+}
+
+static void a_host_that_does_not_answer_stays_unknown(void **state)
+{
+	static const struct layout alike = { "alike", 6, 100, .slow_host = -1 };
+	struct net_sim net;
+	struct links links = survey_of(&alike, &usual, 3, &net);
+
+	(void)state;
+	for (size_t other = 0; other < 6; other++) {
+		assert_true(isnan(links_pair(&links, 3, other)->bytes_per_s));
+		assert_true(isnan(links_pair(&links, other, 3)->rtt_s));
+	}
+	assert_int_equal(wrong_pairs(&net, &links), 0);
+	assert_int_equal(false_segments(&net, &links), 0);
+	links_release(&links);
+	net_release(&net);
+}
+
+static void few_hosts_are_no_special_case(void **state)
+{
+	(void)state;
+	for (size_t hosts = 1; hosts <= 4; hosts++) {
+		struct layout layout = { "few",		 hosts,		100,
+					 .slow_host = 0, .slow_up = 30, .slow_down = 100 };
+		struct net_sim net;
+		struct links links = survey_of(&layout, &usual, -1, &net);
+
+		assert_int_equal(wrong_pairs(&net, &links), 0);
+		assert_int_equal(false_segments(&net, &links), 0);
+		assert_true(hosts > 1 || net.steps == 0);
+		links_release(&links);
+		net_release(&net);
+	}
+}
+
+static void pairs_alone_need_no_contention(void **state)
+{
+	struct layout layout = { "4x4, 10", 16, 100, 4, .uplink = 40, .slow_host = -1 };
+	struct survey_params params = { .pairs_only = true };
+	struct net_sim net;
+	struct links links = survey_of(&layout, &params, -1, &net);
+
+	(void)state;
+	assert_int_equal(wrong_pairs(&net, &links), 0);
+	assert_int_equal(links.segment_count, 32); /* NICs */
+	links_release(&links);
+	net_release(&net);
+}
+
+static void a_budget_ends_it_with_what_is_known(void **state)
+{
+	struct survey_params params = { .seconds = 2 };
+	struct net_sim net;
+	struct links links = survey_of(&four_racks, &params, -1, &net);
+
+	(void)state;
+	assert_true(net.seconds < 2.5);
+	for (size_t i = 0; i < 256; i++)
+		assert_true(i % 17 == 0 || links.pairs[i].bytes_per_s > 0);
+	links_release(&links);
+	net_release(&net);
+}
+
+static void no_more_flows_at_once_than_allowed(void **state)
+{
+	static const struct layout alike = { "alike", 8, 100, .slow_host = -1 };
+	struct survey_params params = { .concurrent = 2, .pairs_only = true };
+	struct net_sim net;
+	struct links links = survey_of(&alike, &params, -1, &net);
+
+	(void)state;
+	assert_true(net.most_at_once == 2);
+	assert_int_equal(wrong_pairs(&net, &links), 0);
+	links_release(&links);
+	net_release(&net);
+}
+
+static void the_cost_is_told_before(void **state)
+{
+	static const struct layout alike = { "alike", 16, 100, .slow_host = -1 };
+	struct survey *survey;
+	struct survey_cost cost;
+	struct net_sim net;
+	struct links links = survey_of(&alike, &usual, -1, &net);
+
+	(void)state;
+	survey = survey_new((const char *const *)net.truth.names, 16, &usual);
+	cost = survey_cost(survey, 100 * NET_MBIT, 2e-4);
+	print_message("%.1f s and %zu flows told, %.1f s and %zu flows taken\n", cost.seconds,
+		      cost.flows, net.seconds, net.flows);
+	assert_true(cost.seconds > 0.7 * net.seconds && cost.seconds < 1.4 * net.seconds);
+	assert_true(cost.bytes > 0 && cost.steps > 15 && cost.flows > 240);
+	survey_free(survey);
+	links_release(&links);
+	net_release(&net);
+}
+
+static void many_hosts_take_few_steps(void **state)
+{
+	static const struct layout many = { "64 in 8 racks", 64, 1000, 8, .uplink = 800,
+					    .slow_host = -1 };
+	struct net_sim net;
+	struct links links = survey_of(&many, &usual, -1, &net);
+
+	(void)state;
+	assert_true(net.steps < 64 * 6); /* not 64 * 63 */
+	assert_int_equal(wrong_pairs(&net, &links), 0);
+	assert_int_equal(missing_segments(&net, &links), 0);
+	links_release(&links);
+	net_release(&net);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_layout_comes_out_within_ten_percent),
+		cmocka_unit_test(the_same_readings_give_the_same_links),
+		cmocka_unit_test(a_host_that_does_not_answer_stays_unknown),
+		cmocka_unit_test(few_hosts_are_no_special_case),
+		cmocka_unit_test(pairs_alone_need_no_contention),
+		cmocka_unit_test(a_budget_ends_it_with_what_is_known),
+		cmocka_unit_test(no_more_flows_at_once_than_allowed),
+		cmocka_unit_test(the_cost_is_told_before),
+		cmocka_unit_test(many_hosts_take_few_steps),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,6 +1,6 @@
 /* Two racks of four hosts, and what averages take there by the model of their links. */
-#ifndef DSTRAIN_TESTS_RACKS_H
-#define DSTRAIN_TESTS_RACKS_H
+#ifndef DSTRAIN_TESTS_TWO_RACKS_H
+#define DSTRAIN_TESTS_TWO_RACKS_H
 
 #include <math.h>
 #include <stdbool.h>
