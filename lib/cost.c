@@ -54,7 +54,7 @@ static struct total total_new(const struct cost_env *env, int groups, int hops)
 		.latency = xcalloc(count, sizeof(double)),
 		.stage_seconds = xcalloc(count, sizeof(double)),
 		.stage_latency = xcalloc(count, sizeof(double)),
-		.cost = { .limit = -2 },
+		.cost = { .limit = FLOW_BY_MOST },
 	};
 }
 

@@ -12,8 +12,6 @@
 #include "lib/links.h"
 #include "lib/memory.h"
 
-enum { LIMIT_PAIR = -1, LIMIT_MOST = -2 };
-
 /* Times and rates this near are the same: sums of rates are not exact. */
 static const double near = 1e-9;
 
@@ -235,8 +233,9 @@ static void load_flow(struct flow_net *net, int number, const struct flow *flow)
 {
 	struct runner *runner = &net->runners[number];
 
-	*runner =
-		(struct runner){ .cap = flow->most, .cap_limit = LIMIT_MOST, .left = flow->bytes };
+	*runner = (struct runner){ .cap = flow->most,
+				   .cap_limit = FLOW_BY_MOST,
+				   .left = flow->bytes };
 	net->stamp++;
 	net->begin[number + 1] = net->begin[number];
 	for (size_t i = 0; i < flow->count; i++) {
@@ -245,7 +244,7 @@ static void load_flow(struct flow_net *net, int number, const struct flow *flow)
 
 		if (own < runner->cap) { /* and is known */
 			runner->cap = own;
-			runner->cap_limit = LIMIT_PAIR;
+			runner->cap_limit = FLOW_BY_PAIR;
 		}
 		cross_all(net, number, hop);
 	}
@@ -376,7 +375,7 @@ static void fill(struct flow_net *net)
 	}
 	for (size_t i = 0; i < net->todo_count; i++)
 		if (net->runners[net->todo[i]].growing) /* nothing on its way */
-			settle(net, net->todo[i], INFINITY, LIMIT_MOST);
+			settle(net, net->todo[i], INFINITY, FLOW_BY_MOST);
 }
 
 void flow_rates(struct flow_net *net, const struct flow *flows, size_t count, double *rates,

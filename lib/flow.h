@@ -28,8 +28,11 @@ struct flow {
 struct flow_net *flow_net_new(const struct links *links);
 void flow_net_free(struct flow_net *net); /* may be NULL */
 
-/* rates[count]: bytes per second over each hop of a flow. limits[count], or NULL: the segment that
- * holds it back (its number), or -1 if that is the pair's own rate, or -2 for `most`. */
+/* What holds a flow back, if that is no segment: the pair's own rate, or what it asks for. */
+enum { FLOW_BY_PAIR = -1, FLOW_BY_MOST = -2 };
+
+/* rates[count]: bytes per second over each hop of a flow. limits[count], or NULL: the number of the
+ * segment that holds it back, or one of these. */
 void flow_rates(struct flow_net *net, const struct flow *flows, size_t count, double *rates,
 		int *limits);
 /* finish[count]: seconds from now until each is done, all beginning now. Returns the longest. */

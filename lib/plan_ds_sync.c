@@ -26,9 +26,9 @@ enum {
 /* A phase is slow if it takes so much longer than the fastest. */
 static const double FAR = 1.25;
 
-/* What takes longer than so much of another has won something over it; else the shorter period is
- * better. */
-static const double TIE = 0.995;
+/* What takes longer than so much of another has won nothing over it that would be worth a longer
+ * period, in which ranks drift apart. */
+static const double TIE = 0.95;
 
 /* Where nothing is exact within the period: the part of the distance from the mean that may be left
  * after it. */
@@ -468,7 +468,7 @@ static void drop_idle_repeats(struct choice *choice)
 {
 	for (size_t s = 0; s < SLOTS; s += 2)
 		if (choice->slots[s].length > 0 &&
-		    choice->slots[s + 1].step_s > choice->slots[s].step_s * 0.99)
+		    choice->slots[s + 1].step_s > choice->slots[s].step_s * TIE)
 			choice->slots[s + 1].length = 0;
 }
 

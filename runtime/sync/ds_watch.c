@@ -19,6 +19,7 @@
 #include "lib/groups.h"
 #include "lib/links.h"
 #include "lib/memory.h"
+#include "lib/numbers.h"
 #include "lib/plan.h"
 
 enum {
@@ -82,20 +83,6 @@ void ds_watch_free(struct ds_watch *watch)
 float *ds_watch_parts(struct ds_watch *watch)
 {
 	return watch->parts;
-}
-
-static int compare(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return (x > y) - (x < y);
-}
-
-/* Sorts x. */
-static double median(double *x, size_t count)
-{
-	qsort(x, count, sizeof(*x), compare);
-	return count % 2 ? x[count / 2] : (x[count / 2 - 1] + x[count / 2]) / 2;
 }
 
 /* The rings of all groups of a phase at once. */
@@ -169,7 +156,7 @@ static double needed(const struct ds_window *window, const struct schedule *sche
 	for (size_t i = 0; i < window->steps; i++)
 		if ((window->first + i) % (uint64_t)schedule->phases == (uint64_t)phase)
 			seconds[found++] = soonest(window, i, ranks, count);
-	middle = found ? median(seconds, found) : NAN;
+	middle = numbers_median(seconds, found);
 	free(seconds);
 	return middle;
 }
@@ -242,7 +229,7 @@ static double median_of(const struct ds_watch *watch, double (*of)(const struct 
 		count += known[count] > 0;
 	}
 	if (count)
-		middle = median(known, count);
+		middle = numbers_median(known, count);
 	free(known);
 	return middle;
 }

@@ -33,6 +33,14 @@ struct trial {
 	uint64_t payload[WORLD_MAX], headers[WORLD_MAX];
 };
 
+static inline struct trial *trial_new(const struct trial *like)
+{
+	struct trial *trial = xmalloc(sizeof(*trial));
+
+	*trial = *like;
+	return trial;
+}
+
 static inline float trial_number(int rank, size_t step, size_t i)
 {
 	struct rng rng = rng_make(7, RNG_DATA, (uint64_t)rank, step);

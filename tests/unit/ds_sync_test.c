@@ -28,14 +28,6 @@ static size_t factors_of(int n)
 	return count;
 }
 
-static struct trial *trial_new(const struct trial *like)
-{
-	struct trial *trial = xmalloc(sizeof(*trial));
-
-	*trial = *like;
-	return trial;
-}
-
 /* Without updates, all ranks have the mean after one period, whatever phase it began with, and not
  * before; the mean itself never moves. */
 static void check_consensus(int world, const char *variant, const char *transport)
@@ -453,6 +445,22 @@ static void random_groups_contract_as_they_should(void **state)
 	}
 }
 
+static void averaging_before_the_step_uses_the_groups_of_the_next_one(void **state)
+{
+	static const char *const options[] = { "variant", "average_then_step", NULL };
+	struct trial like = { .world = 8, .identity = true, .steps = 3 };
+	struct trial *later = trial_new(&like), *t = trial_new(&like);
+
+	(void)state;
+	later->first_step = 1;
+	t->options = options;
+	trial_run(later, "inproc");
+	trial_run(t, "inproc");
+	assert_memory_equal(t->x, later->x, sizeof(t->x));
+	free(later);
+	free(t);
+}
+
 static void the_state_of_the_optimizer_is_averaged_on_request(void **state)
 {
 	(void)state;
@@ -574,6 +582,7 @@ int main(void)
 		cmocka_unit_test(four_ranks_are_rows_and_columns_of_the_order_they_stand_in),
 		cmocka_unit_test(one_group_of_all_is_bulk_synchronous),
 		cmocka_unit_test(random_groups_contract_as_they_should),
+		cmocka_unit_test(averaging_before_the_step_uses_the_groups_of_the_next_one),
 		cmocka_unit_test(the_state_of_the_optimizer_is_averaged_on_request),
 		cmocka_unit_test(the_overlapped_average_is_of_what_the_step_began_with),
 		cmocka_unit_test(a_run_that_stops_within_a_period_goes_on_as_if_it_had_not),

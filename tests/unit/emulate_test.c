@@ -48,6 +48,7 @@ static void scene_begin(struct scene *scene, const char *topology, int world)
 	scene->paths = paths_new(&links, &script, host_of, world, 100, note_left, scene);
 	links_release(&links);
 	links_script_release(&script);
+	problems_release(&problems);
 }
 
 /* As many bytes as `mbits` Mbit/s carry in a second. */
@@ -450,6 +451,7 @@ static void a_network_with_too_few_hosts_is_refused(void **state)
 	write_text("net", "hosts: many\nnic: fast\n");
 	assert_null(emulator_new("net", NULL, 1, &err));
 	assert_non_null(strstr(err.text, "net:2:6: 'fast' is not a rate"));
+	problems_release(&problems);
 }
 
 int main(void)
