@@ -70,24 +70,15 @@ static int measure_compute(struct planning *planning, const struct job *job, str
 	return status;
 }
 
-static bool says(const struct settings *settings, const char *key, const char *value)
-{
-	const struct setting *setting = settings_find(settings, key);
-
-	return setting && strcmp(setting->values[0], value) == 0;
-}
-
 /* What a job averages, and how much of it hides behind what. */
 static void take_job(struct planning *planning, const struct job_load *load,
 		     const struct model *model)
 {
 	struct plan_env *env = &planning->env;
+	int period = env->consensus_period; /* --period has a default, too */
 
-	env->bytes = (double)model_count(model) * sizeof(float);
-	env->bsp_overlap = plan_bsp_overlap(env->bytes, (double)load->job.sync_params.bucket_bytes);
-	env->seed = load->job.params.seed;
-	env->momentum = says(&load->resolved, "sync.momentum", "yes");
-	env->ds_overlap = says(&load->resolved, "sync.variant", "overlap");
+	job_foresee(&load->job, (double)model_count(model) * sizeof(float), env);
+	env->consensus_period = period;
 }
 
 static int judge_recipe(struct planning *planning, struct job_load *load, struct error *err)
