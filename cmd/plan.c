@@ -22,7 +22,7 @@
 #include "runtime/calibrate.h"
 #include "runtime/outfit.h"
 
-enum { TEXT = 32, DEFAULT_BYTES = 4 << 20, GROUPS_SHOWN = 8, RANKS_SHOWN = 8 };
+enum { PERIOD = 8, TEXT = 32, DEFAULT_BYTES = 4 << 20, GROUPS_SHOWN = 8, RANKS_SHOWN = 8 };
 
 /* What is asked, and the answer. */
 struct planning {
@@ -386,7 +386,7 @@ static int plan(const struct flags *flags)
 {
 	struct planning planning = { .flags = flags,
 				     .env = { .links = &planning.links,
-					      .consensus_period = (int)flags->period,
+					      .consensus_period = PERIOD,
 					      .search_s = flags->search_s } };
 	int status;
 

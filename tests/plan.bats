@@ -140,7 +140,7 @@ refused() { # TEXT FLAGS...
 	refused "--set changes a recipe" --links racks.yaml --set a=b
 	echo 'modl: {}' >bad-recipe.yaml
 	refused "bad-recipe.yaml:1:1: unknown key 'modl'" bad-recipe.yaml --links racks.yaml
-	refused "'0' is out of range: 1 to 1024" --links racks.yaml --period 0
+	refused "'2000' is out of range: 0 to 1024" --links racks.yaml --period 2000
 }
 
 @test "a network of unknown rates cannot be planned for" {
