@@ -56,6 +56,11 @@ static int given_radix(struct schedule *out, const struct group *world,
 	return 0;
 }
 
+bool ds_schedule_wants_plan(const struct ds_schedule_params *params)
+{
+	return params->kind == DS_PLANNED && params->radix.count == 0;
+}
+
 /* A plan of groups that stay as they are has no schedule that mixes all ranks. */
 static bool is_for_us(const struct plan *plan, const struct group *world)
 {
@@ -70,7 +75,12 @@ int ds_schedule_init(struct ds_schedule *schedule, const struct ds_schedule_para
 
 	*schedule =
 		(struct ds_schedule){ .world = world->count, .group = group, .seed = env->seed };
-	schedule->planned = params->kind == DS_PLANNED && is_for_us(env->plan, world);
+	schedule->planned = ds_schedule_wants_plan(params) && is_for_us(env->plan, world);
+	if (params->radix.count && (params->kind == DS_RANDOM || params->kind == DS_ROTATING))
+		return error_set(err,
+				 "sync.radix: groups of schedule '%s' have none; leave it out, or "
+				 "use sync.schedule: radix",
+				 ds_schedule_names[params->kind]);
 	if (params->kind == DS_RANDOM)
 		return 0;
 	if (params->kind == DS_ROTATING)

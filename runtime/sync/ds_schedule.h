@@ -34,6 +34,9 @@ struct ds_schedule {
 	uint64_t seed;
 };
 
+/* A radix that was given wins over any plan. */
+bool ds_schedule_wants_plan(const struct ds_schedule_params *params);
+/* Groups that do not fit the number of ranks, or a radix for those that have none, are errors. */
 int ds_schedule_init(struct ds_schedule *schedule, const struct ds_schedule_params *params,
 		     const struct sync_env *env, struct error *err);
 /* Valid until the next call. */

@@ -70,7 +70,7 @@ struct state {
 
 static bool wants_plan(const void *params)
 {
-	return ((const struct params *)params)->schedule.kind == DS_PLANNED;
+	return ds_schedule_wants_plan(&((const struct params *)params)->schedule);
 }
 
 /* What is averaged while the step computes costs nothing until that is done. */

@@ -544,31 +544,6 @@ static void every_transport_gives_the_same_bits(void **state)
 	free(other);
 }
 
-static void radix_body(int rank, struct net *net, void *arg)
-{
-	const char *const options[] = { "radix", arg, NULL };
-	struct part part = part_with(registry_find(&sync_strategies, "ds_sync"), options);
-	int ranks[CLUSTER_MAX];
-	struct group world = group_world(ranks, net_world(net), rank);
-	struct sync_params params = { .bucket_bytes = 1024 };
-	struct sync_env env = { .net = net, .world = &world, .count = COUNT };
-	struct sync *sync = NULL;
-	struct error err;
-
-	assert(sync_new(&sync, &part, &params, &env, &err) == -1 && !sync);
-	assert(strcmp(err.text,
-		      "sync.radix: its product has to be the number of ranks, which is 4") == 0);
-	part_release(&part);
-}
-
-static void a_radix_whose_product_is_not_the_number_of_ranks_is_refused(void **state)
-{
-	(void)state;
-	cluster_run("inproc", 4, radix_body, (char[]){ "[2, 3]" });
-	cluster_run("inproc", 4, radix_body, (char[]){ "[2]" });
-	cluster_run("inproc", 4, radix_body, (char[]){ "[65535, 65535, 65535, 65535]" });
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -587,7 +562,6 @@ int main(void)
 		cmocka_unit_test(the_overlapped_average_is_of_what_the_step_began_with),
 		cmocka_unit_test(a_run_that_stops_within_a_period_goes_on_as_if_it_had_not),
 		cmocka_unit_test(every_transport_gives_the_same_bits),
-		cmocka_unit_test(a_radix_whose_product_is_not_the_number_of_ranks_is_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
