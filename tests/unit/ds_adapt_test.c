@@ -7,7 +7,13 @@
 #include "tests/unit/cluster.h"
 #include "tests/unit/two_racks.h"
 
-enum { EVERY = 12, STEPS = 600, CONGESTED = 150 };
+enum {
+	EVERY = 12,
+	STEPS = 600,
+	CONGESTED = 150,
+	REPORT = sizeof(uint64_t) +
+		 EVERY * sizeof(double) /* bytes; what else rank 0 hears is less */
+};
 
 /* A run whose averages take what they would on links that are congested from a step on. */
 struct run {
@@ -20,6 +26,10 @@ struct run {
 	uint64_t digests[HOSTS][STEPS]; /* of the schedule in each step */
 	float *records[HOSTS];		/* checkpoints made at the end */
 	size_t record_size;
+
+	pthread_mutex_t lock; /* guards all below */
+	pthread_cond_t changed;
+	size_t reports; /* that rank 0 has heard */
 };
 
 static void run_begin(struct run *run)
@@ -34,6 +44,8 @@ static void run_begin(struct run *run)
 	struct plan_list list;
 	struct error err;
 
+	pthread_mutex_init(&run->lock, NULL);
+	pthread_cond_init(&run->changed, NULL);
 	racks_build(&run->links);
 	assert_int_equal(plan_build(&list, &env, &err), 0);
 	plan_copy(&run->plan, &list.plans[0]);
@@ -46,6 +58,8 @@ static void run_end(struct run *run)
 		free(run->records[r]);
 	plan_release(&run->plan);
 	links_release(&run->links);
+	pthread_cond_destroy(&run->changed);
+	pthread_mutex_destroy(&run->lock);
 	free(run);
 }
 
@@ -59,9 +73,33 @@ static uint64_t digest_of(const struct schedule *schedule)
 	return digest;
 }
 
+struct hearer {
+	struct run *run;
+	struct ds_adapt *adapt;
+};
+
 static void serve(void *arg, int peer, uint64_t tag, const void *bytes, size_t length)
 {
-	ds_adapt_serve(arg, peer, tag, bytes, length);
+	struct hearer *hearer = arg;
+	struct run *run = hearer->run;
+
+	ds_adapt_serve(hearer->adapt, peer, tag, bytes, length);
+	if (length != REPORT)
+		return;
+	pthread_mutex_lock(&run->lock);
+	run->reports++;
+	pthread_cond_broadcast(&run->changed);
+	pthread_mutex_unlock(&run->lock);
+}
+
+/* Steps take no time here, but reports do: a window that rank 0 had not heard of before others
+ * reported the next but one would be lost. */
+static void wait_for_reports(struct run *run, size_t count)
+{
+	pthread_mutex_lock(&run->lock);
+	while (run->reports < count)
+		pthread_cond_wait(&run->changed, &run->lock);
+	pthread_mutex_unlock(&run->lock);
 }
 
 /* Seconds of the averages; what the network carries is nothing but reports and agreement. */
@@ -70,6 +108,7 @@ static void steps(struct run *run, int rank, struct ds_adapt *adapt, const struc
 {
 	struct links real;
 	struct flow_net *net;
+	size_t since = run->first, reports = 0;
 	float seconds[HOSTS];
 	struct error err;
 
@@ -79,8 +118,14 @@ static void steps(struct run *run, int rank, struct ds_adapt *adapt, const struc
 		racks_congest(&real, step < run->congested ? 1 : 0.15);
 		cluster_must(ds_adapt_step(adapt, step, schedule, &err), &err);
 		run->digests[rank][step] = digest_of(schedule);
+		if (step > run->first && run->digests[rank][step] != run->digests[rank][step - 1])
+			since = step;
 		racks_seconds(net, schedule, step, seconds);
 		cluster_must(ds_adapt_took(adapt, step, (double)seconds[rank], &err), &err);
+		if ((step + 1) % EVERY == 0 && step + 1 - EVERY >= since)
+			reports += HOSTS - 1;
+		if (rank == 0)
+			wait_for_reports(run, reports);
 		cluster_must(coll_barrier(env->net, env->world, &err), &err);
 	}
 	flow_net_free(net);
@@ -100,10 +145,11 @@ static void body(int rank, struct net *net, void *arg)
 				.links = &run->links,
 				.host_of = hosts };
 	struct ds_adapt *adapt = ds_adapt_new(&env, &params);
+	struct hearer hearer = { .run = run, .adapt = adapt };
 	struct sync_array arrays[SYNC_ARRAYS];
 	struct schedule schedule;
 
-	net_serve(net, serve, adapt);
+	net_serve(net, serve, &hearer);
 	schedule_copy(&schedule, &run->plan.schedule);
 	assert(ds_adapt_state(adapt, &schedule, arrays) == 1);
 	if (run->before)
