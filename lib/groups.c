@@ -41,12 +41,30 @@ struct partition partition_flat(int world, const int *order)
 	return cut(world, order, world);
 }
 
-struct partition partition_random(int world, int size, uint64_t seed, uint64_t step)
+static int partition_world(const struct partition *partition)
+{
+	int world = 0;
+
+	for (int g = 0; g < partition->groups; g++)
+		world += partition->sizes[g];
+	return world;
+}
+
+void partition_draw(struct partition *partition, uint64_t seed, uint64_t step)
 {
 	const struct draw draw = { .seed = seed, .stream = step };
+	int world = partition_world(partition);
+
+	for (int i = 0; i < world; i++)
+		partition->ranks[i] = i;
+	draw_shuffle(&draw, partition->ranks, (size_t)world);
+}
+
+struct partition partition_random(int world, int size, uint64_t seed, uint64_t step)
+{
 	struct partition partition = cut(world, NULL, size);
 
-	draw_shuffle(&draw, partition.ranks, (size_t)world);
+	partition_draw(&partition, seed, step);
 	return partition;
 }
 
@@ -63,15 +81,6 @@ int partition_group(const struct partition *partition, int rank, const int **ran
 			}
 	assert(0); /* no rank of this partition */
 	return -1;
-}
-
-static int partition_world(const struct partition *partition)
-{
-	int world = 0;
-
-	for (int g = 0; g < partition->groups; g++)
-		world += partition->sizes[g];
-	return world;
 }
 
 void partition_copy(struct partition *to, const struct partition *from)

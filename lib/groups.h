@@ -30,6 +30,8 @@ struct schedule {
 struct partition partition_flat(int world, const int *order);
 /* `size` at a time of a permutation drawn from (seed, step); sizes differ by at most one. */
 struct partition partition_random(int world, int size, uint64_t seed, uint64_t step);
+/* What partition_random made becomes that of another step, in place. */
+void partition_draw(struct partition *partition, uint64_t seed, uint64_t step);
 /* A rank's group: *ranks (borrowed), *count; returns the rank's index in it. */
 int partition_group(const struct partition *partition, int rank, const int **ranks, int *count);
 void partition_copy(struct partition *to, const struct partition *from);

@@ -73,8 +73,7 @@ int ds_schedule_init(struct ds_schedule *schedule, const struct ds_schedule_para
 	const struct group *world = env->world;
 	int group = params->group < (size_t)world->count ? (int)params->group : world->count;
 
-	*schedule =
-		(struct ds_schedule){ .world = world->count, .group = group, .seed = env->seed };
+	*schedule = (struct ds_schedule){ .seed = env->seed };
 	schedule->planned = ds_schedule_wants_plan(params) && is_for_us(env->plan, world);
 	if (params->radix.count && (params->kind == DS_RANDOM || params->kind == DS_ROTATING))
 		return error_set(err,
@@ -82,8 +81,8 @@ int ds_schedule_init(struct ds_schedule *schedule, const struct ds_schedule_para
 				 "use sync.schedule: radix",
 				 ds_schedule_names[params->kind]);
 	if (params->kind == DS_RANDOM)
-		return 0;
-	if (params->kind == DS_ROTATING)
+		schedule->drawn = partition_random(world->count, group, env->seed, 0);
+	else if (params->kind == DS_ROTATING)
 		schedule->fixed =
 			schedule_rotating(world->count, world->ranks, group, world->count);
 	else if (schedule->planned)
@@ -99,8 +98,7 @@ const struct partition *ds_schedule_at(struct ds_schedule *schedule, uint64_t st
 {
 	if (schedule->fixed.phases)
 		return &schedule->fixed.phase[step % (uint64_t)schedule->fixed.phases];
-	partition_release(&schedule->drawn);
-	schedule->drawn = partition_random(schedule->world, schedule->group, schedule->seed, step);
+	partition_draw(&schedule->drawn, schedule->seed, step);
 	return &schedule->drawn;
 }
 

@@ -30,7 +30,6 @@ struct ds_schedule {
 	struct schedule fixed; /* no phases: groups are drawn for each step */
 	struct partition drawn;
 	bool planned; /* `fixed` is the plan's */
-	int world, group;
 	uint64_t seed;
 };
 
