@@ -254,13 +254,24 @@ static void print_table(const struct planning *planning)
 	table_release(&table);
 }
 
-/* How much sooner a step is done than on a ring of the ranks as they are numbered. */
+/* A ring of the ranks as they are numbered, which others are compared with. */
+static bool is_reference(const struct plan *plan)
+{
+	if (plan->kind != PLAN_RING)
+		return false;
+	for (int i = 0; i < plan->schedule.world; i++)
+		if (plan->schedule.phase[0].ranks[i] != i)
+			return false;
+	return true;
+}
+
+/* How much sooner a step is done than with that ring. */
 static double gain(const struct planning *planning)
 {
 	const struct plan_list *list = &planning->list;
 
 	for (size_t i = 0; i < list->count; i++)
-		if (strcmp(list->plans[i].name, "ring, given order") == 0)
+		if (is_reference(&list->plans[i]))
 			return list->plans[0].step_s > 0
 				       ? list->plans[i].step_s / list->plans[0].step_s
 				       : 1;
@@ -300,7 +311,7 @@ static void print_choice(const struct planning *planning)
 	struct buf out = { 0 };
 
 	printf("\nchosen: %s", chosen->name);
-	if (strcmp(chosen->name, "ring, given order") != 0)
+	if (!is_reference(chosen))
 		printf(", %.2f times as fast as a ring in the given order", gain(planning));
 	printf("\n");
 	for (int p = 0; p < chosen->schedule.phases; p++) {
