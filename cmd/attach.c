@@ -1,6 +1,7 @@
 /* dstrain attach: watches a run from another terminal. */
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -84,8 +85,10 @@ static int show_result(const struct json *result, const struct flags *flags)
 static int show_end(const struct run *run, const struct flags *flags)
 {
 	if (strcmp(run_state(run), "killed") == 0) {
-		log_error("the orchestrator of '%s' was killed; go on with: dstrain resume %s",
-			  run->dir, run->dir);
+		char *remedy = run_remedy(run);
+
+		log_error("the orchestrator of '%s' was killed; %s", run->dir, remedy);
+		free(remedy);
 		return EXIT_FAILED;
 	}
 	summary_tell(run->facts);

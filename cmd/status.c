@@ -1,6 +1,7 @@
 /* dstrain status: what there is to say of one run. */
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "cmd/cmd.h"
@@ -121,9 +122,12 @@ static int status(const struct flags *flags)
 	} else {
 		print_run(&run);
 		print_ranks(json_get(run.facts, "ranks"));
-		if (strcmp(run_state(&run), "killed") == 0)
-			log_info("its orchestrator was killed; go on with: dstrain resume %s",
-				 run.dir);
+		if (strcmp(run_state(&run), "killed") == 0) {
+			char *remedy = run_remedy(&run);
+
+			log_info("its orchestrator was killed; %s", remedy);
+			free(remedy);
+		}
 	}
 	run_release(&run);
 	return EXIT_DONE;

@@ -1,5 +1,6 @@
 /* dstrain stop: asks a run to save a checkpoint and end. */
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "cmd/cmd.h"
@@ -29,9 +30,10 @@ static int say_end(const struct run *run, const struct flags *flags, bool asked)
 	if (flags->json)
 		output_json(run->facts);
 	if (is_state(run, "killed")) {
-		log_error("'%s' does not go on: its orchestrator was killed; go on with: dstrain "
-			  "resume %s",
-			  run->dir, run->dir);
+		char *remedy = run_remedy(run);
+
+		log_error("'%s' does not go on: its orchestrator was killed; %s", run->dir, remedy);
+		free(remedy);
 		return EXIT_FAILED;
 	}
 	if (!asked) {

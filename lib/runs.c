@@ -13,10 +13,12 @@
 #include "lib/ask.h"
 #include "lib/buf.h"
 #include "lib/clock.h"
+#include "lib/collect.h"
 #include "lib/digest.h"
 #include "lib/error.h"
 #include "lib/file.h"
 #include "lib/json.h"
+#include "lib/manifest.h"
 #include "lib/memory.h"
 #include "lib/rundir.h"
 #include "lib/stop.h"
@@ -167,6 +169,25 @@ const char *run_state(const struct run *run)
 	const char *state = json_get_text(run->facts, "state");
 
 	return state ? state : "unknown";
+}
+
+char *run_remedy(const struct run *run)
+{
+	char *checkpoints = path_join(run->dir, "checkpoints"), *remedy;
+	struct manifest manifest = { 0 };
+	struct error why;
+	char *newest = collect_newest(checkpoints, &manifest, &why);
+
+	if (newest)
+		remedy = xasprintf("go on with: dstrain resume %s", run->dir);
+	else
+		remedy =
+			xasprintf("%s; to start anew: dstrain run %s/recipe.yaml --run-dir ANOTHER",
+				  why.text, run->dir);
+	manifest_release(&manifest);
+	free(newest);
+	free(checkpoints);
+	return remedy;
 }
 
 bool run_await_end(struct run *run, double seconds)

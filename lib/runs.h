@@ -40,6 +40,8 @@ void run_look(struct run *run); /* again: `live` and `facts` */
  * has ended, a signal came (lib/stop), or nobody listens for some seconds. */
 int run_ask(const struct run *run, const struct json *question, struct ask *ask, struct error *err);
 const char *run_state(const struct run *run);
+/* What may be done about one that was killed; looks for checkpoints. Caller frees. */
+char *run_remedy(const struct run *run);
 /* Looks until it has ended, at most so long; false: it has not. */
 bool run_await_end(struct run *run, double seconds);
 void run_release(struct run *run);

@@ -166,6 +166,18 @@ assert runs["run"]["pid"] == int("'"$orchestrator"'") and runs["run"]["ranks"][1
 	is_state run 'done'
 }
 
+@test "a killed run that left no checkpoint is not said to go on" {
+	detached run --set checkpoint.every=1000000
+	wait_for 60 has_steps run 1
+	kill -9 "$orchestrator"
+	wait_for 8 nothing_runs
+	for command in status stop attach; do
+		run ./dstrain "$command" run
+		assert_output --partial "was killed; no valid checkpoint in '$PWD/run/checkpoints'; to start anew: dstrain run $PWD/run/recipe.yaml --run-dir ANOTHER"
+		refute_output --partial "dstrain resume"
+	done
+}
+
 @test "every command on a run that nobody knows" {
 	mkdir empty
 	for command in status logs stop attach; do
