@@ -1,10 +1,12 @@
-/* Results on standard output. */
+/* Results on standard output, and errors in place of them. */
 #include "cmd/output.h"
 
 #include <stdio.h>
 
 #include "lib/buf.h"
+#include "lib/error.h"
 #include "lib/json.h"
+#include "lib/log.h"
 #include "lib/table.h"
 
 void output_json(const struct json *json)
@@ -23,4 +25,10 @@ void output_table(const struct table *table)
 	table_print(table, &out);
 	fputs(buf_text(&out), stdout);
 	buf_release(&out);
+}
+
+int output_failure(int status, const struct error *why)
+{
+	log_error("%s", why->text);
+	return status;
 }

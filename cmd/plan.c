@@ -36,12 +36,6 @@ struct planning {
 	bool measured; /* compute_s, on this machine */
 };
 
-static int fail(int status, const struct error *err)
-{
-	log_error("%s", err->text);
-	return status;
-}
-
 /* Some host's is known from the links. */
 static bool links_tell_compute(const struct links *links)
 {
@@ -99,7 +93,7 @@ static int read_recipe(struct planning *planning, const char *path)
 	int status = EXIT_DONE;
 
 	if (job_load(&load, path, planning->flags) == 0 && judge_recipe(planning, &load, &err) < 0)
-		status = fail(EXIT_USAGE, &err);
+		status = output_failure(EXIT_USAGE, &err);
 	if (load.problems.count > 0)
 		status = EXIT_USAGE;
 	job_load_report(&load);
@@ -153,7 +147,7 @@ static int read_links(struct planning *planning)
 	}
 	fputs(buf_text(&problems.text), stderr);
 	if (status < 0)
-		fail(EXIT_USAGE, &err);
+		output_failure(EXIT_USAGE, &err);
 	links_script_release(&script);
 	links_release(&all);
 	problems_release(&problems);
@@ -388,7 +382,7 @@ static int make_plan(struct planning *planning)
 	if (flags->period > 0)
 		planning->env.consensus_period = (int)flags->period;
 	if (plan_build(&planning->list, &planning->env, &err) < 0)
-		return fail(EXIT_FAILED, &err);
+		return output_failure(EXIT_FAILED, &err);
 	planning->advice = plan_advice(&planning->env, &planning->list.plans[0]);
 	return EXIT_DONE;
 }

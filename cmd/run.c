@@ -1,16 +1,10 @@
 /* dstrain run: from a recipe to a trained model. */
 #include "cmd/cmd.h"
 #include "cmd/job_load.h"
+#include "cmd/output.h"
 #include "cmd/train.h"
 #include "lib/error.h"
-#include "lib/log.h"
 #include "lib/stop.h"
-
-static int fail(int status, const struct error *why)
-{
-	log_error("%s", why->text);
-	return status;
-}
 
 /* Says early what workers would say of the model, if that takes no reading of all samples. */
 static bool model_is_good(struct job_load *load, size_t ranks)
@@ -47,20 +41,20 @@ static int start(struct train *train)
 	int status;
 
 	if (train_hosts(train, params->hosts, &err) < 0 || train_plan_prepare(train, &err) < 0)
-		return fail(EXIT_USAGE, &err);
+		return output_failure(EXIT_USAGE, &err);
 	if (!model_is_good(train->load, hosts_slots(&train->hosts)))
 		return EXIT_USAGE;
 	if (train_files(train, &err) < 0)
-		return fail(EXIT_FAILED, &err);
+		return output_failure(EXIT_FAILED, &err);
 	if (flags->dry_run)
 		return dry_run(train);
 	if (rundir_create(&train->rundir, flags->run_dir, params->name, &err) < 0)
-		return fail(EXIT_FAILED, &err);
+		return output_failure(EXIT_FAILED, &err);
 	status = train_plan_make(train);
 	if (status != EXIT_DONE)
 		return status;
 	if (train_record(train, &err) < 0)
-		return fail(EXIT_FAILED, &err);
+		return output_failure(EXIT_FAILED, &err);
 	return train_launch(train);
 }
 

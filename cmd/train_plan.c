@@ -8,23 +8,17 @@
 
 #include "cmd/cmd.h"
 #include "cmd/job_load.h"
+#include "cmd/output.h"
 #include "cmd/train.h"
 #include "cmd/train_links.h"
 #include "cmd/train_probe.h"
 #include "lib/error.h"
 #include "lib/json.h"
-#include "lib/log.h"
 #include "lib/memory.h"
 
 static const char links_name[] = "links.json", plan_name[] = "plan.json";
 
 enum { CANDIDATES_KEPT = 20, SEARCH_S = 2 };
-
-static int fail(int status, const struct error *why)
-{
-	log_error("%s", why->text);
-	return status;
-}
 
 static bool is_chosen_by_plan(const struct job *job)
 {
@@ -46,7 +40,7 @@ static int count_bytes(struct train *train, double *bytes)
 	struct error err;
 
 	if (dataset_describe(&job->data, job->params.seed, &data, &err) < 0)
-		return fail(EXIT_USAGE, &err);
+		return output_failure(EXIT_USAGE, &err);
 	model = job_load_model(train->load, &data, hosts_slots(&train->hosts));
 	dataset_release(&data);
 	if (!model)
@@ -126,7 +120,7 @@ static int choose_from(struct train *train, const struct plan_list *list)
 			  "no plan is for sync.strategy '%s' with sync.allreduce '%s'; set "
 			  "sync.order=planned, or plan.links=none",
 			  job->sync.entry->name, coll_algorithm_names[job->sync_params.allreduce]);
-		return fail(EXIT_USAGE, &err);
+		return output_failure(EXIT_USAGE, &err);
 	}
 	plan->roster.world = (int)hosts_slots(&train->hosts);
 	plan_copy(&plan->roster.plan, chosen);
@@ -147,7 +141,7 @@ int train_plan_choose(struct train *train)
 				.search_s = SEARCH_S };
 	struct plan_list list = { 0 };
 	struct error err;
-	double bytes;
+	double bytes = 0;
 	int status;
 
 	if (train->plan.source == TRAIN_LINKS_NONE)
@@ -160,7 +154,7 @@ int train_plan_choose(struct train *train)
 	job_foresee(job, bytes, &env);
 	env.host_of = roster->host_of;
 	if (plan_build(&list, &env, &err) < 0)
-		return fail(EXIT_FAILED, &err);
+		return output_failure(EXIT_FAILED, &err);
 	status = choose_from(train, &list);
 	plan_list_release(&list);
 	return status;
@@ -192,7 +186,7 @@ int train_plan_make(struct train *train)
 		status = train_plan_choose(train);
 	if (status != EXIT_DONE || train->plan.source == TRAIN_LINKS_NONE)
 		return status;
-	return write_files(train, &err) < 0 ? fail(EXIT_FAILED, &err) : EXIT_DONE;
+	return write_files(train, &err) < 0 ? output_failure(EXIT_FAILED, &err) : EXIT_DONE;
 }
 
 static int restore_plan(struct train *train, struct error *err)
