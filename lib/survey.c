@@ -45,7 +45,8 @@ static double search_steps(const struct survey *survey)
 	return survey->hosts > 2 ? 6 + 2 * (double)survey->hosts / (double)survey->at_once : 0;
 }
 
-/* The busiest segment has one flow after the other, if one fills it. */
+/* The busiest segment has one flow after the other, if one fills it. Before anything is known, a
+ * third of the pairs is taken to need another reading. */
 static double settle_steps(const struct survey *survey)
 {
 	double all = 0, busiest = 0;
@@ -66,6 +67,8 @@ static double settle_steps(const struct survey *survey)
 	for (int from = 0; from < (int)survey->hosts; from++)
 		for (int to = 0; to < (int)survey->hosts; to++)
 			all += survey_unsettled(survey, from, to);
+	if (survey->taken == 0)
+		all /= 3;
 	return fmax(busiest, all / (double)survey->at_once) * 1.2;
 }
 

@@ -89,6 +89,7 @@ struct nic_tests {
 	double *most[SURVEY_WAYS];    /* [hosts] of several flows at once; 0: unknown */
 	size_t *fan[SURVEY_WAYS];     /* [hosts] flows at once in its next test */
 	bool *boundless[SURVEY_WAYS]; /* [hosts] more flows always carried more */
+	bool *again[SURVEY_WAYS];     /* [hosts] its last test is to be confirmed */
 	bool *done[SURVEY_WAYS];
 };
 
@@ -199,7 +200,7 @@ bool survey_crowded(const struct survey *survey, const struct survey_flow *flows
 double survey_nic(const struct survey *survey, int host, enum survey_way way);
 double survey_pair_alone(const struct survey *survey, int from, int to, double *spread);
 
-/* The mean of the values that are about the highest; sorts them. NAN: there are none. */
+/* The middle of the values that are about the highest; sorts them. NAN: there are none. */
 double survey_plateau(double *values, size_t count);
 
 /* survey_segments.c: clusters that are suspected, and tested. */

@@ -13,6 +13,7 @@ void survey_nics_init(struct survey *survey)
 		nics->most[way] = xcalloc(survey->hosts, sizeof(*nics->most[way]));
 		nics->fan[way] = xcalloc(survey->hosts, sizeof(*nics->fan[way]));
 		nics->boundless[way] = xcalloc(survey->hosts, sizeof(*nics->boundless[way]));
+		nics->again[way] = xcalloc(survey->hosts, sizeof(*nics->again[way]));
 		nics->done[way] = xcalloc(survey->hosts, sizeof(*nics->done[way]));
 		for (size_t host = 0; host < survey->hosts; host++)
 			nics->fan[way][host] = 2;
@@ -25,6 +26,7 @@ void survey_nics_release(struct survey *survey)
 		free(survey->nics.most[way]);
 		free(survey->nics.fan[way]);
 		free(survey->nics.boundless[way]);
+		free(survey->nics.again[way]);
 		free(survey->nics.done[way]);
 	}
 }
@@ -114,6 +116,24 @@ static bool add_step(struct survey *survey, bool *queued[SURVEY_WAYS])
 	return count > 0;
 }
 
+/* Several flows that did a little more than one may have been noise: the less of two tests counts.
+ * True: there has to be another one. */
+static bool note_sum(struct survey *survey, int host, enum survey_way way, double sum)
+{
+	struct nic_tests *nics = &survey->nics;
+	double *most = &nics->most[way][host], nic = survey_nic(survey, host, way);
+	bool *again = &nics->again[way][host];
+
+	if (*again) {
+		*most = fmin(*most, sum);
+		*again = false;
+		return false;
+	}
+	*again = sum > 1.1 * nic && sum < 1.5 * nic && sum > *most;
+	*most = fmax(*most, sum);
+	return *again;
+}
+
 static void judge_host(struct survey *survey, int host, enum survey_way way, double sum,
 		       double expected, size_t count)
 {
@@ -121,7 +141,8 @@ static void judge_host(struct survey *survey, int host, enum survey_way way, dou
 	bool *done = &nics->done[way][host];
 	double nic = survey_nic(survey, host, way);
 
-	nics->most[way][host] = fmax(nics->most[way][host], sum);
+	if (note_sum(survey, host, way, sum))
+		return;
 	if (sum < SURVEY_FULL * expected || expected < 1.1 * nic || count < nics->fan[way][host]) {
 		*done = true;
 		return;

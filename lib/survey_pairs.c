@@ -100,18 +100,17 @@ static int falling(const void *a, const void *b)
 	return (x < y) - (x > y);
 }
 
-/* The mean of the readings that are about the highest: the highest alone is so by its noise. */
+/* The middle of the readings that are about the highest: the highest alone is so by its noise. */
 double survey_plateau(double *rates, size_t count)
 {
 	size_t top = 0;
-	double sum = 0;
 
 	if (count == 0)
 		return NAN;
 	qsort(rates, count, sizeof(*rates), falling);
 	while (top < count && rates[top] >= rates[0] * 0.88)
-		sum += rates[top++];
-	return sum / (double)top;
+		top++;
+	return (rates[(top - 1) / 2] + rates[top / 2]) / 2;
 }
 
 /* The most that a host does over one flow. */
@@ -207,8 +206,8 @@ static bool was_crowded(const struct survey *survey, const struct reading *readi
 
 /*
  * Of its readings that nobody else took part of, the middle of the high ones: low ones among them
- * were hit by something else. One is enough if the way is known to do no more, two must agree if
- * not, and three if its neighbours do more.
+ * were hit by something else. One is enough if the way is known to do no more, and three must agree
+ * if not; of many hosts two, unless its neighbours do more.
  */
 double survey_pair_alone(const struct survey *survey, int from, int to, double *spread)
 {
@@ -227,7 +226,7 @@ double survey_pair_alone(const struct survey *survey, int from, int to, double *
 	rate = survey_plateau(rates, count);
 	for (size_t i = 0; i < count; i++)
 		agreeing += fabs(rates[i] - rate) <= AGREE * rate;
-	needed = rate < SURVEY_FULL * measured->hint ? 3 : 2;
+	needed = survey->hosts <= SURVEY_LARGE || rate < SURVEY_FULL * measured->hint ? 3 : 2;
 	if (rate >= (1 - AGREE) * survey_room(survey, from, to))
 		needed = 1;
 	*spread = NAN;

@@ -7,12 +7,21 @@
 
 enum { PASSES = 4, PASSES_LARGE = 2 };
 
-/* Flows that are free of each other: nobody twice, and no segment overfull. */
+/* Slower than its way is known to be: perhaps by something that was not found, which others share.
+ */
+static bool doubtful(const struct survey *survey, int from, int to)
+{
+	return survey_measured(survey, from, to)->best <
+	       SURVEY_FULL * survey_room(survey, from, to);
+}
+
+/* Flows that are free of each other: nobody twice, and no segment overfull; and, the second time,
+ * no two that are doubtful. */
 static size_t pack(const struct survey *survey, bool *waiting, struct survey_flow *flows)
 {
 	bool *sends = xcalloc(survey->hosts, sizeof(*sends));
 	bool *receives = xcalloc(survey->hosts, sizeof(*receives));
-	size_t hosts = survey->hosts, count = 0;
+	size_t hosts = survey->hosts, count = 0, in_doubt = 0;
 
 	for (size_t i = 0; i < hosts * hosts && count < survey->at_once; i++) {
 		size_t from = i % hosts, to = (i / hosts + from) % hosts; /* round by round */
@@ -22,6 +31,9 @@ static size_t pack(const struct survey *survey, bool *waiting, struct survey_flo
 			continue;
 		flows[count] = (struct survey_flow){ (int)from, (int)to };
 		if (survey_crowded(survey, flows, count + 1, count, SURVEY_NONE))
+			continue;
+		if (survey->passes > 1 && hosts <= SURVEY_LARGE &&
+		    doubtful(survey, (int)from, (int)to) && in_doubt++ > 0)
 			continue;
 		*wanted = false;
 		sends[from] = receives[to] = true;
