@@ -216,6 +216,29 @@ static int hear(void *arg, int peer, void *bytes, size_t length, struct error *e
 	return tell_or_hear(arg, &request, err);
 }
 
+/* Until all ranks of this host use their memory: who left earlier would leave messages there that
+ * nobody reads, for the connection has ended by then. The first of them hears from all others. */
+static int await_sharers(struct tcp *self, struct error *err)
+{
+	struct pipe_end in, out;
+	unsigned char word = 0;
+
+	for (int rank = 0; rank < self->env->world; rank++) {
+		if (!host_pipes(self->host, rank, &in, &out))
+			continue;
+		if (rank < self->env->rank)
+			return tell(self, rank, &word, 1, err) < 0
+				       ? -1
+				       : hear(self, rank, &word, 1, err);
+		if (hear(self, rank, &word, 1, err) < 0)
+			return -1;
+	}
+	for (int rank = 0; rank < self->env->world; rank++)
+		if (host_pipes(self->host, rank, &in, &out) && tell(self, rank, &word, 1, err) < 0)
+			return -1;
+	return 0;
+}
+
 static int share_memory(struct tcp *self, struct error *err)
 {
 	const struct host_link link = { tell, hear, self };
@@ -229,7 +252,7 @@ static int share_memory(struct tcp *self, struct error *err)
 	for (int rank = 0; rank < self->env->world; rank++)
 		if (host_pipes(self->host, rank, &in, &out))
 			engine_use_pipes(self->engine, rank, &in, &out);
-	return 0;
+	return await_sharers(self, err);
 }
 
 static int tcp_open(void *state, const void *params, const struct net_env *env,
