@@ -15,6 +15,7 @@
 #include "lib/setting.h"
 #include "lib/topology.h"
 #include "lib/units.h"
+#include "lib/utf8.h"
 
 enum { FILE_BYTES = 256 << 20 };
 
@@ -317,6 +318,24 @@ static bool is_table(const char *line)
 	return comma < end && (!colon || colon > line + comma);
 }
 
+/* What is printed as JSON has to be. */
+static int check_names(const struct links *links, const char *path, struct error *err)
+{
+	for (size_t i = 0; i < links->hosts; i++) {
+		const char *name = links->names[i];
+		size_t left = strlen(name), step;
+		uint32_t code;
+
+		for (; left > 0; name += step, left -= step) {
+			step = utf8_next((const unsigned char *)name, left, &code);
+			if (step == 0)
+				return error_set(err, "%s: the name of host %zu is not UTF-8", path,
+						 i + 1);
+		}
+	}
+	return 0;
+}
+
 int links_load(struct links *out, struct links_script *script, const char *path,
 	       const char *rtt_path, struct problems *problems, struct error *err)
 {
@@ -342,6 +361,12 @@ int links_load(struct links *out, struct links_script *script, const char *path,
 		status = read_tree(out, script, &text, path, problems, err);
 	}
 	buf_release(&text);
+	if (status == 0 && check_names(out, path, err) < 0) {
+		links_release(out);
+		if (script)
+			links_script_release(script);
+		status = -1;
+	}
 	return status;
 }
 

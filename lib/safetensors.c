@@ -120,6 +120,8 @@ size_t safetensors_header(struct buf *out, const struct safetensor *tensors, siz
 static int read_shape(struct safetensor *tensor, const struct json *shape, size_t most,
 		      struct error *err)
 {
+	bool larger = false; /* a dimension of 0 may follow */
+
 	tensor->rank = json_size(shape);
 	tensor->count = 1;
 	if (!shape || tensor->rank > SAFETENSORS_DIMS)
@@ -129,12 +131,11 @@ static int read_shape(struct safetensor *tensor, const struct json *shape, size_
 
 		if (dim == UINT64_MAX)
 			return error_set(err, "'shape' must hold counts");
-		if (dim && tensor->count > most / dim)
-			return error_set(err, "is larger than the file");
+		larger = dim && (larger || tensor->count > most / dim);
 		tensor->dim[i] = dim;
-		tensor->count *= dim;
+		tensor->count = larger ? tensor->count : tensor->count * dim;
 	}
-	return 0;
+	return larger ? error_set(err, "is larger than the file") : 0;
 }
 
 static int read_range(struct safetensor *tensor, const struct json *range,

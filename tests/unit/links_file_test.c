@@ -291,6 +291,10 @@ static void every_mistake_of_a_table_has_its_place(void **state)
 	       "links:2:3: not another region, or more than 4096\n"
 	       "links:3:1: not two regions, a delay and a bandwidth\n");
 	expect("region_a,region_b,delay_ms,bandwidth_gbps\n", "links: no hosts in it\n");
+	load_text(&o, "region_a,region_b,delay_ms,bandwidth_gbps\nA,\xa0,1,2\n");
+	assert_int_equal(o.status, -1);
+	assert_string_equal(o.err.text, "links: the name of host 2 is not UTF-8");
+	outcome_release(&o);
 	write_text("rates", matrix);
 	load(&o, "rates", "rates.missing");
 	assert_int_equal(o.status, -1);
