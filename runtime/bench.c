@@ -189,16 +189,6 @@ static int measure_all(struct bench *bench, struct error *err)
 	return coll_barrier(bench->net, &bench->world, err); /* nobody still waits for us */
 }
 
-static void report_ready(const struct rank *rank)
-{
-	char none[] = "";
-	struct control_ready ready = { .loss = none };
-	struct buf frame = { 0 };
-
-	control_put_ready(&frame, rank->rank, &ready);
-	outbox_send(rank->env->outbox, &frame);
-}
-
 static void bench_release(struct bench *bench)
 {
 	net_close(bench->net);
@@ -213,21 +203,17 @@ void *bench_main(void *arg)
 {
 	struct rank *rank = arg;
 	struct bench bench = { .rank = rank };
-	struct buf frame = { 0 };
 	struct error err;
 	int status = set_up(&bench, &err);
 
 	if (status == 0) {
-		report_ready(rank);
-		rank->env->wait_start(rank->env->arg);
+		rank_await_start(rank);
 		status = measure_all(&bench, &err);
 	}
-	if (status == 0) {
-		control_put_number(&frame, CONTROL_DONE, rank->rank, 0);
-		outbox_send(rank->env->outbox, &frame);
-	} else {
+	if (status == 0)
+		rank_done(rank, 0);
+	else
 		rank_fail(rank, bench.kind != NULL, bench.net, &err);
-	}
 	bench_release(&bench);
 	return NULL;
 }

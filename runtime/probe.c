@@ -206,16 +206,6 @@ static int calibrate_hosts(struct probe *probe, struct error *err)
 	return status;
 }
 
-static void report_ready(const struct rank *rank)
-{
-	char none[] = "";
-	struct control_ready ready = { .loss = none };
-	struct buf frame = { 0 };
-
-	control_put_ready(&frame, rank->rank, &ready);
-	outbox_send(rank->env->outbox, &frame);
-}
-
 static void probe_release(struct probe *probe)
 {
 	net_close(probe->team.net);
@@ -234,24 +224,20 @@ void *probe_main(void *arg)
 {
 	struct rank *rank = arg;
 	struct probe probe = { .rank = rank };
-	struct buf frame = { 0 };
 	struct error err;
 	int status = set_up(&probe, &err);
 
 	if (status == 0) {
-		report_ready(rank);
-		rank->env->wait_start(rank->env->arg);
+		rank_await_start(rank);
 		status = rank->rank == 0 ? run_survey(&probe, &err)
 					 : probe_team_follow(&probe.team, &err);
 	}
 	if (status == 0)
 		status = calibrate_hosts(&probe, &err);
-	if (status == 0) {
-		control_put_number(&frame, CONTROL_DONE, rank->rank, 0);
-		outbox_send(rank->env->outbox, &frame);
-	} else {
+	if (status == 0)
+		rank_done(rank, 0);
+	else
 		rank_fail(rank, probe.connected, probe.team.net, &err);
-	}
 	probe_release(&probe);
 	return NULL;
 }

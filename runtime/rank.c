@@ -227,6 +227,25 @@ void rank_fail(const struct rank *rank, bool lost_peer, struct net *net, struct 
 		net_abort(net, err->text);
 }
 
+void rank_await_start(const struct rank *rank)
+{
+	char none[] = "";
+	struct control_ready ready = { .loss = none };
+	struct buf frame = { 0 };
+
+	control_put_ready(&frame, rank->rank, &ready);
+	outbox_send(rank->env->outbox, &frame);
+	rank->env->wait_start(rank->env->arg);
+}
+
+void rank_done(const struct rank *rank, size_t completed)
+{
+	struct buf frame = { 0 };
+
+	control_put_number(&frame, CONTROL_DONE, rank->rank, completed);
+	outbox_send(rank->env->outbox, &frame);
+}
+
 void *rank_main(void *arg)
 {
 	struct rank *rank = arg;
@@ -255,14 +274,10 @@ void *rank_main(void *arg)
 		rank->env->wait_start(rank->env->arg);
 		status = train(rank, &parts, &completed, &err);
 	}
-	if (status < 0) {
+	if (status < 0)
 		rank_fail(rank, parts.loop.peer_failed, parts.net, &err);
-	} else {
-		struct buf frame = { 0 };
-
-		control_put_number(&frame, CONTROL_DONE, rank->rank, completed);
-		outbox_send(rank->env->outbox, &frame);
-	}
+	else
+		rank_done(rank, completed);
 	parts_release(&parts);
 	return NULL;
 }

@@ -45,6 +45,9 @@ void *rank_main(void *rank);
 
 /* What every rank does, whatever it is for: NULL and err if the peers cannot be reached. */
 struct net *rank_connect(struct rank *rank, struct error *err);
+/* For ranks that train nothing: says READY, and blocks until START. */
+void rank_await_start(const struct rank *rank);
+void rank_done(const struct rank *rank, size_t completed); /* says DONE, after so many steps */
 /* Tells the orchestrator, and ends the net (may be NULL) for all. */
 void rank_fail(const struct rank *rank, bool lost_peer, struct net *net, struct error *err);
 
