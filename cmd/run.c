@@ -48,12 +48,13 @@ static int start(struct train *train)
 		return output_failure(EXIT_FAILED, &err);
 	if (flags->dry_run)
 		return dry_run(train);
-	if (rundir_create(&train->rundir, flags->run_dir, params->name, &err) < 0)
+	if (rundir_create(&train->rundir, flags->run_dir, params->name, &err) < 0 ||
+	    train_record(train, &err) < 0)
 		return output_failure(EXIT_FAILED, &err);
 	status = train_plan_make(train);
 	if (status != EXIT_DONE)
 		return status;
-	if (train_record(train, &err) < 0)
+	if (train_record(train, &err) < 0) /* again, with what the plan chose */
 		return output_failure(EXIT_FAILED, &err);
 	return train_launch(train);
 }

@@ -204,9 +204,15 @@ int train_plan_make(struct train *train)
 
 	if (status == EXIT_DONE)
 		status = train_plan_choose(train);
-	if (status != EXIT_DONE || train->plan.source == TRAIN_LINKS_NONE)
-		return status;
-	return write_files(train, &err) < 0 ? output_failure(EXIT_FAILED, &err) : EXIT_DONE;
+	if (status == EXIT_DONE && train->plan.source != TRAIN_LINKS_NONE &&
+	    write_files(train, &err) < 0)
+		status = output_failure(EXIT_FAILED, &err);
+	if (status != EXIT_DONE && train->post) {
+		error_set(&err, "no plan was made; why is said in %s/logs/orchestrator.log",
+			  train->rundir.path);
+		train_give_up(train, SUPERVISE_FAILED, &err);
+	}
+	return status;
 }
 
 static int take_plan(struct train *train, const struct json *json, struct error *err)
