@@ -188,7 +188,7 @@ static void add_groups(const struct planning *planning, const struct partition *
 	const int *ranks = phase->ranks;
 	bool all = planning->flags->verbose;
 
-	for (int g = 0; g < phase->groups; ranks += phase->sizes[g++]) {
+	PARTITION_GROUPS (phase, g, ranks) {
 		if (g == GROUPS_SHOWN && !all) {
 			buf_addf(out, " | and %d more", phase->groups - g);
 			return;

@@ -205,7 +205,7 @@ static void add_rings(struct total *total, const struct partition *rings, int pa
 {
 	const int *ranks = rings->ranks;
 
-	for (int g = 0; g < rings->groups; ranks += rings->sizes[g++]) {
+	PARTITION_GROUPS (rings, g, ranks) {
 		int size = rings->sizes[g], of = g % total->groups; /* or all are of one */
 		struct flow *flow;
 
@@ -264,7 +264,7 @@ static void run_round(struct total *total, const struct partition *partition, ad
 {
 	const int *ranks = partition->ranks;
 
-	for (int g = 0; g < partition->groups; ranks += partition->sizes[g++])
+	PARTITION_GROUPS (partition, g, ranks)
 		add(total, g, ranks, partition->sizes[g], distance);
 	run_stage(total);
 }
@@ -361,7 +361,7 @@ static struct partition across(const struct partition *partition)
 		const int *ranks = partition->ranks;
 
 		rings.sizes[j] = groups;
-		for (int g = 0; g < groups; ranks += partition->sizes[g++])
+		PARTITION_GROUPS (partition, g, ranks)
 			rings.ranks[j * groups + g] = ranks[j % partition->sizes[g]];
 	}
 	return rings;

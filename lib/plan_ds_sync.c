@@ -81,7 +81,7 @@ static struct schedule racks_and_columns(const struct partition *racks, const in
 	for (int c = 0; c < count; c++) {
 		int start = 0, before = filled;
 
-		for (int g = 0; g < racks->groups; start += racks->sizes[g++])
+		PARTITION_GROUPS (racks, g, start)
 			for (int j = 0; j < racks->sizes[g]; j++)
 				if (j * count / racks->sizes[g] == c)
 					columns->ranks[filled++] = order[start + j];

@@ -122,7 +122,7 @@ static struct group owners_of(const struct group *whole, const struct partition 
 				.cost = whole->cost };
 	const int *members = parts->ranks;
 
-	for (int p = 0; p < parts->groups; members += parts->sizes[p++]) {
+	PARTITION_GROUPS (parts, p, members) {
 		size_t unused;
 
 		ranks[p] = members[slice_of(start, count, parts->sizes[p], &unused)];

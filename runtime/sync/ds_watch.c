@@ -187,7 +187,7 @@ static void take_phase(const struct ds_watch *watch, const struct schedule *sche
 	double *seconds = xcalloc((size_t)partition->groups, sizeof(*seconds));
 	const int *ranks = partition->ranks;
 
-	for (int g = 0; g < partition->groups; ranks += partition->sizes[g++])
+	PARTITION_GROUPS (partition, g, ranks)
 		seconds[g] = needed(window, schedule, phase, ranks, partition->sizes[g]);
 	for (size_t i = 0; i < watch->segments; i++) {
 		struct sight sight =
