@@ -6,6 +6,7 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "lib/flow.h"
 #include "lib/links.h"
@@ -235,6 +236,19 @@ struct cost cost_ring(const struct cost_env *env, const struct partition *partit
 	add_rings(&total, partition, 2, env->bytes);
 	run_stage(&total);
 	return total_end(&total, 2.0 * (size - 1) / size * env->bytes);
+}
+
+void cost_ring_bytes(const struct cost_env *env, const struct partition *partition, double *seconds)
+{
+	struct cost_env brief = *env;
+	struct total total;
+
+	brief.brief = true;
+	total = total_new(&brief, partition->groups, env->world);
+	add_rings(&total, partition, 2, env->bytes);
+	run_stage(&total);
+	memcpy(seconds, total.seconds, (size_t)partition->groups * sizeof(*seconds));
+	total_end(&total, 0);
 }
 
 /* The largest power of two that is not above n. */
