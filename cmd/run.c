@@ -9,16 +9,12 @@
 /* Says early what workers would say of the model, if that takes no reading of all samples. */
 static bool model_is_good(struct job_load *load, size_t ranks)
 {
-	const struct job *job = &load->job;
-	struct dataset data;
 	struct model *model;
 	struct error err;
 
-	if (!PART_AS(&job->data, struct data_format)->describe ||
-	    dataset_describe(&job->data, job->params.seed, &data, &err) < 0)
+	if (!PART_AS(&load->job.data, struct data_format)->describe ||
+	    job_load_build(load, ranks, &model, &err) < 0)
 		return true;
-	model = job_load_model(load, &data, ranks);
-	dataset_release(&data);
 	model_free(model);
 	return model;
 }

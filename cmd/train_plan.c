@@ -35,15 +35,11 @@ int train_plan_prepare(struct train *train, struct error *err)
 /* Of the parameters, as every rank holds them. */
 static int count_bytes(struct train *train, double *bytes)
 {
-	const struct job *job = &train->load->job;
-	struct dataset data;
 	struct model *model;
 	struct error err;
 
-	if (dataset_describe(&job->data, job->params.seed, &data, &err) < 0)
+	if (job_load_build(train->load, hosts_slots(&train->hosts), &model, &err) < 0)
 		return output_failure(EXIT_USAGE, &err);
-	model = job_load_model(train->load, &data, hosts_slots(&train->hosts));
-	dataset_release(&data);
 	if (!model)
 		return EXIT_USAGE; /* said with the recipe's other problems */
 	*bytes = (double)model_count(model) * sizeof(float);
