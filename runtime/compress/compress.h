@@ -1,10 +1,11 @@
 /*
- * What goes on the wire instead of float32. A compressor is encode and decode_add; residuals,
- * framing and collectives are runtime/exchange.c's.
+ * What goes on the wire instead of float32. A scheme is encode and decode_add of one span; which
+ * spans there are, residuals, messages and collectives are runtime/exchange.c's.
  */
 #ifndef DSTRAIN_RUNTIME_COMPRESS_H
 #define DSTRAIN_RUNTIME_COMPRESS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "lib/registry.h"
@@ -15,27 +16,46 @@ struct error;
 /* May payloads be added on the way? */
 enum payload {
 	PAYLOAD_SUMS,	/* the payload is the float32 vector itself: rides an allreduce */
-	PAYLOAD_OPAQUE, /* gathered and decoded one by one */
+	PAYLOAD_OPAQUE, /* decoded, added and encoded again by the owner of a slice, or gathered */
 };
 
-/* One vector to encode. */
+/* One span to encode: a tensor, or the part of one that lies in a slice. Finite numbers. */
 struct compress_input {
 	const float *x;
 	size_t count;
-	struct rng rng; /* for stochastic rounding: differs by rank, offset and step */
+	struct rng rng;	    /* for stochastic rounding: differs by rank, offset and step */
+	const float *state; /* [state_count] what adapt keeps; NULL if it keeps nothing */
+};
+
+/* What a scheme that adapts sees at the beginning of a step. */
+struct compress_step {
+	size_t step, steps; /* of the training; steps 0: not known */
+	size_t count;	    /* of this rank's vector of the step before; 0: there was none */
+	double norm2, norm_inf, mean_abs, deviation; /* of it, before residuals were added */
 };
 
 struct compressor {
 	struct entry entry;
 	enum payload payload;
-	/* The most bytes that encode can write for `count` elements. */
+	bool biased; /* leaves out on average, too: needs error feedback, which is then the default
+		      */
+	/* The most bytes that encode can write for `count` elements, whatever the state is. */
 	size_t (*bound)(const void *params, size_t count);
-	/* Writes at most bound() bytes to out; returns how many. */
+	/* Writes at most bound() bytes to out; returns how many. No span of count 0. */
 	size_t (*encode)(const void *params, const struct compress_input *input,
 			 unsigned char *out);
-	/* y[i] += scale * decoded[i]. Bytes come from a peer: a malformed payload is an error. */
+	/* y[i] += scale * decoded[i]. Bytes come from a peer: a payload that encode cannot have
+	 * made of `count` elements, or that is cut short or too long, is an error. */
 	int (*decode_add)(const void *params, const unsigned char *bytes, size_t length,
 			  float scale, float *y, size_t count, struct error *err);
+	/* The most by which decoded may be off in the Euclidean norm, for this very input. */
+	double (*error)(const void *params, const struct compress_input *input);
+
+	/* Optional: levels that change while training. state[0] is the level, which metrics show
+	 * (bits a coordinate, or the share of coordinates that is sent); the rest is the scheme's.
+	 */
+	size_t state_count;
+	void (*adapt)(const void *params, const struct compress_step *step, float *state);
 };
 
 extern const struct registry compressors;

@@ -5,6 +5,7 @@
  */
 #include "runtime/compress/compress.h"
 
+#include <math.h>
 #include <stdbool.h>
 #include <string.h>
 
@@ -103,10 +104,26 @@ static int decode_add(const void *params, const unsigned char *bytes, size_t len
 	return 0;
 }
 
+/* Half a unit of the last place: of ten bits, or of the smallest subnormals. */
+static double largest_error(const void *params, const struct compress_input *input)
+{
+	double sum = 0;
+
+	(void)params;
+	for (size_t i = 0; i < input->count; i++) {
+		double size = fabs((double)input->x[i]);
+		double most = fmax(size * 0x1p-11, 0x1p-25);
+
+		sum += size < 65520 ? most * most : INFINITY;
+	}
+	return sqrt(sum);
+}
+
 const struct compressor compress_fp16 = {
 	.entry = { .name = "fp16", .summary = "half precision with error feedback" },
 	.payload = PAYLOAD_OPAQUE,
 	.bound = bound,
 	.encode = encode,
 	.decode_add = decode_add,
+	.error = largest_error,
 };

@@ -220,6 +220,31 @@ static void damaged_payloads_do_no_harm(void **state)
 	for_every(check_garbage);
 }
 
+/* What decoding gives is within the declared distance of what was encoded. */
+static void check_error(const struct part *part, size_t count)
+{
+	const struct compressor *compressor = (const struct compressor *)part->entry;
+	float *x = normal(count, 2), *off = xcalloc(count, sizeof(*off));
+	struct compress_input input = { .x = x,
+					.count = count,
+					.rng = rng_make(7, RNG_COMPRESS, 3, 5) };
+	struct encoded encoded = encode(part, x, count, 5);
+
+	decode_all(part, &encoded, -1, off, count);
+	for (size_t i = 0; i < count; i++)
+		off[i] += x[i];
+	assert_true(norm(off, count) <= compressor->error(part->params, &input) * (1 + 1e-6));
+	free(encoded.bytes);
+	free(x);
+	free(off);
+}
+
+static void decoded_is_as_near_as_declared(void **state)
+{
+	(void)state;
+	for_every(check_error);
+}
+
 static void a_zero_vector_stays_zero(void **state)
 {
 	(void)state;
@@ -346,6 +371,7 @@ int main(void)
 		cmocka_unit_test(error_feedback_loses_nothing),
 		cmocka_unit_test(payloads_of_another_length_are_refused),
 		cmocka_unit_test(damaged_payloads_do_no_harm),
+		cmocka_unit_test(decoded_is_as_near_as_declared),
 		cmocka_unit_test(a_zero_vector_stays_zero),
 		cmocka_unit_test(schemes_that_add_up_are_float32),
 		cmocka_unit_test(fp16_rounds_to_the_nearest_even),
