@@ -92,7 +92,7 @@ static void add_own(struct arrays *arrays, const struct checkpoint_parts *parts)
 	size_t states = sync_state(parts->sync, state);
 	const float *residual = exchange_residual(parts->exchange);
 	size_t learnt;
-	const float *scheme = exchange_state(parts->exchange, &learnt);
+	const float *scheme = coder_state(exchange_coder(parts->exchange), &learnt);
 
 	for (size_t i = 0; i < states; i++)
 		add_flat(arrays, "sync.", state[i].name, state[i].x, state[i].count);

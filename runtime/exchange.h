@@ -15,22 +15,18 @@
 #ifndef DSTRAIN_RUNTIME_EXCHANGE_H
 #define DSTRAIN_RUNTIME_EXCHANGE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "lib/opt.h"
+#include "runtime/coder.h"
 #include "runtime/coll.h"
 
 struct error;
 struct exchange;
 struct net;
 struct part;
-
-/* A tensor of the block: encoded by itself, with scales of its own. */
-struct exchange_span {
-	const char *name; /* for messages */
-	size_t offset, count;
-};
 
 enum exchange_feedback { FEEDBACK_AUTO, FEEDBACK_NONE, FEEDBACK_CLASSIC };
 
@@ -46,12 +42,8 @@ struct exchange_env {
 	const struct part *compressor; /* borrowed */
 	struct exchange_params params;
 	enum coll_algorithm algorithm; /* of what adds up in flight */
-	uint64_t seed;
-	size_t count;			   /* of the block */
-	size_t steps;			   /* of the training; 0: not known */
-	const struct exchange_span *spans; /* borrowed: adjoining, in order, the whole block;
-					    * NULL: it is one */
-	size_t span_count;
+	size_t count;		       /* of the block */
+	struct coder_env coder;	       /* seed, steps and spans; the rest is filled in */
 };
 
 struct exchange *exchange_new(const struct exchange_env *env);
@@ -65,19 +57,26 @@ int exchange_sum(struct exchange *exchange, const struct group *group, size_t st
 int exchange_mean(struct exchange *exchange, const struct group *group, size_t step, size_t offset,
 		  float *x, size_t count, struct error *err);
 
-/* What was encoded in the latest step: bits sent for a coordinate, owners' sums included, and the
- * level of a scheme that adapts; 0: nothing, and none. */
-struct exchange_report {
-	double bits, level;
-};
+/* Whether what comes out is not what went in. */
+bool exchange_is_lossy(const struct exchange *exchange);
 
-struct exchange_report exchange_report(const struct exchange *exchange);
+/*
+ * x[count of the block] moves towards its mean over the group by differences to a reference, which
+ * are small where weights are not: x_i += mean_j Q(x_j - r) - Q(x_i - r), r += mean_j Q(x_j - r),
+ * where Q is the payload times the factor that brings it nearest to what it stands for.
+ * After Koloskova, Stich and Jaggi, "Decentralized stochastic optimization and gossip algorithms
+ * with compressed communication", ICML 2019, with r in common instead of one for each member. What
+ * Q leaves out stays in x_i, so that no residual is needed and the mean of x stays what it was.
+ * reference[count] has the same bits on all members, before and after. Where nothing is lost x
+ * becomes the mean, and the reference (may be NULL) is left alone.
+ */
+int exchange_average(struct exchange *exchange, const struct group *group, size_t step, float *x,
+		     float *reference, struct error *err);
 
 /* What error feedback has not yet sent, [count of the block], for checkpoints; NULL if there is
  * none. */
 float *exchange_residual(struct exchange *exchange);
-/* What the scheme has learnt of the steps so far, [*count], for checkpoints; NULL: nothing. */
-float *exchange_state(struct exchange *exchange, size_t *count);
-void exchange_free(struct exchange *exchange); /* may be NULL */
+struct coder *exchange_coder(struct exchange *exchange); /* for what it reports and has learnt */
+void exchange_free(struct exchange *exchange);		 /* may be NULL */
 
 #endif

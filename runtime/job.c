@@ -131,25 +131,6 @@ static bool names_a_directory(const char *name)
 	return true;
 }
 
-static bool is_lossy(const struct job *job)
-{
-	return PART_AS(&job->compressor, struct compressor)->payload != PAYLOAD_SUMS;
-}
-
-/* Weights lose for good what a compressor leaves out of them. */
-static void check_compressor(const struct job *job, const struct settings *resolved,
-			     struct problems *problems)
-{
-	const struct setting *where = settings_find(resolved, "compress.scheme");
-
-	if (!job->sync.entry || !job->compressor.entry ||
-	    !PART_AS(&job->sync, struct sync_strategy)->exact || !is_lossy(job))
-		return;
-	problems_add(problems, where->value_place,
-		     "compress.scheme: '%s' would spoil the weights that '%s' averages; use none",
-		     job->compressor.entry->name, job->sync.entry->name);
-}
-
 static void check_emulation(const struct job *job, const struct settings *resolved,
 			    struct problems *problems)
 {
@@ -176,7 +157,6 @@ static void check_values(const struct job *job, const struct settings *resolved,
 	if (!names_a_directory(name))
 		problems_add(problems, where->value_place,
 			     "name: '%s' cannot be the name of a directory", name ? name : "");
-	check_compressor(job, resolved, problems);
 	where = settings_find(resolved, "plan.links");
 	if (!job->plan.links && !where->values[0][0])
 		problems_add(problems, where->value_place,
@@ -260,7 +240,7 @@ void job_foresee(const struct job *job, double bytes, struct plan_env *env)
 
 const struct plan *job_choose_plan(const struct job *job, const struct plan_list *list)
 {
-	struct sync_wish wish = { &job->sync, &job->sync_params, is_lossy(job) };
+	struct sync_wish wish = { &job->sync, &job->sync_params };
 
 	return sync_choose(list, &wish);
 }

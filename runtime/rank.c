@@ -26,8 +26,8 @@ struct parts {
 	struct loop loop;
 	struct net *net;
 	struct exchange *exchange;
-	struct exchange_span *spans; /* the model's tensors */
-	struct group world; /* all ranks as sync has them; loop.world has them as numbered */
+	struct coder_span *spans; /* the model's tensors */
+	struct group world;	  /* all ranks as sync has them; loop.world has them as numbered */
 	struct coll_cost cost;
 	int *ranks;
 	struct partition by_host;
@@ -121,14 +121,14 @@ static void build_groups(struct rank *rank, struct parts *parts)
 }
 
 /* A span for each tensor; caller frees. */
-static struct exchange_span *spans_of(const struct model *model, size_t *count)
+static struct coder_span *spans_of(const struct model *model, size_t *count)
 {
 	const struct tensor *tensors = model_tensors(model, count);
-	struct exchange_span *spans = xcalloc(*count, sizeof(*spans));
+	struct coder_span *spans = xcalloc(*count, sizeof(*spans));
 
 	for (size_t i = 0; i < *count; i++)
-		spans[i] = (struct exchange_span){ tensors[i].name, tensors[i].offset,
-						   tensors[i].count };
+		spans[i] =
+			(struct coder_span){ tensors[i].name, tensors[i].offset, tensors[i].count };
 	return spans;
 }
 
@@ -137,14 +137,14 @@ static int build_sync(struct rank *rank, struct parts *parts, struct error *err)
 	const struct job *job = rank->env->job;
 	const struct roster *roster = rank->env->roster;
 	struct loop *loop = &parts->loop;
-	struct exchange_env exchange = { .net = parts->net,
-					 .compressor = &job->compressor,
-					 .params = job->exchange_params,
-					 .algorithm =
-						 (enum coll_algorithm)job->sync_params.allreduce,
-					 .seed = job->params.seed,
-					 .count = model_count(loop->model),
-					 .steps = loop->steps };
+	struct exchange_env exchange = {
+		.net = parts->net,
+		.compressor = &job->compressor,
+		.params = job->exchange_params,
+		.algorithm = (enum coll_algorithm)job->sync_params.allreduce,
+		.count = model_count(loop->model),
+		.coder = { .seed = job->params.seed, .steps = loop->steps }
+	};
 	struct sync_env env = { .net = parts->net,
 				.world = &parts->world,
 				.plan = roster ? &roster->plan : NULL,
@@ -160,7 +160,9 @@ static int build_sync(struct rank *rank, struct parts *parts, struct error *err)
 	build_groups(rank, parts);
 	while ((slot = optim_slot(loop->optim, env.slot_count, &name)))
 		parts->slots[env.slot_count++] = slot;
-	exchange.spans = parts->spans = spans_of(loop->model, &exchange.span_count);
+	if (PART_AS(&job->sync, struct sync_strategy)->differences)
+		exchange.params.feedback = FEEDBACK_NONE;
+	exchange.coder.spans = parts->spans = spans_of(loop->model, &exchange.coder.span_count);
 	env.exchange = parts->exchange = exchange_new(&exchange);
 	if (sync_new(&loop->sync, &job->sync, &job->sync_params, &env, err) < 0)
 		return -1;
@@ -175,7 +177,7 @@ static int build_sync(struct rank *rank, struct parts *parts, struct error *err)
 	loop->metrics = (struct metrics){ .outbox = rank->env->outbox,
 					  .net = parts->net,
 					  .sync = loop->sync,
-					  .exchange = parts->exchange,
+					  .coder = exchange_coder(parts->exchange),
 					  .rank = rank->rank };
 	return 0;
 }

@@ -46,6 +46,19 @@ assert_evaluated_the_mean() {
 	done
 }
 
+@test "averages that are compressed train as well, send less, and go on bit for bit" {
+	sent() {
+		python3 -c 'import json, sys; print(sum(json.loads(line).get("payload_sent", 0) for line in open(sys.argv[1] + "/metrics.jsonl")))' "$1"
+	}
+	divide --run-dir whole --set train.steps=62
+	divide --run-dir half --set train.steps=62 --set compress=fp16
+	[ "$(sent half)" -lt $(($(sent whole) * 2 / 3)) ]
+	divide --set train.steps=31 --set compress=fp16
+	assert_evaluated_the_mean
+	./dstrain resume run --quiet --set train.steps=62
+	assert_same_training half run
+}
+
 @test "stopped at any step it goes on bit for bit" {
 	local end
 
@@ -82,14 +95,12 @@ assert_evaluated_the_mean() {
 }
 
 @test "what is refused" {
-	run ./dstrain check recipe.yaml --set sync.strategy=ds_sync --set compress=fp16
-	assert_failure 2
-	assert_output --partial "compress.scheme: 'fp16' would spoil the weights that 'ds_sync' averages; use none"
-	printf '%s\n' 'sync: ds_sync' 'compress: fp16' >>recipe.yaml
-	run ./dstrain run recipe.yaml
-	assert_failure 2
-	assert_line --partial "recipe.yaml:8:11: compress.scheme: 'fp16' would spoil the weights"
-	sed -i '/^compress/d' recipe.yaml
+	run divide --set compress=fp16 --set sync.momentum=yes
+	assert_failure 1
+	assert_output --partial "sync.momentum: averages are not compressed; leave it out, or use compress.scheme: none"
+	run divide --set compress=fp16 --set sync.schedule=random
+	assert_failure 1
+	assert_output --partial "sync.schedule: random groups cannot be compressed"
 	run divide --set 'sync.radix=[2, 3]'
 	assert_failure 1
 	assert_output --partial "sync.radix: its product has to be the number of ranks, which is 8"

@@ -59,7 +59,7 @@ static bool follows(const struct sync_wish *wish, const struct plan *plan)
 	const struct way *way = way_of(plan);
 	const struct sync_strategy *needed = strategy_of(way);
 
-	if (!needed || (needed->exact && wish->lossy))
+	if (!needed)
 		return false;
 	if (named->chosen_by_plan)
 		return true;

@@ -14,7 +14,6 @@ struct sync_params;
 struct sync_wish {
 	const struct part *strategy;
 	const struct sync_params *params;
-	bool lossy; /* its compressor changes what it sends */
 };
 
 /* The first plan of the list that such a recipe can follow; NULL: none. */

@@ -25,6 +25,7 @@
 #include "runtime/exchange.h"
 #include "runtime/sync/ds_adapt.h"
 #include "runtime/sync/ds_schedule.h"
+#include "runtime/sync/reference.h"
 
 enum variant { STEP_THEN_AVERAGE, AVERAGE_THEN_STEP, OVERLAP };
 enum {
@@ -63,9 +64,10 @@ struct state {
 	struct sync_env env;
 	enum variant variant;
 	struct ds_schedule schedule;
-	struct ds_adapt *adapt; /* NULL: groups change as the schedule says and no more */
-	size_t blocks;		/* that are averaged: the weights, and the optimizer's if wanted */
-	float *fused; /* [blocks * count]; NULL: the weights are averaged where they are */
+	struct references references; /* of each phase */
+	struct ds_adapt *adapt;	      /* NULL: groups change as the schedule says and no more */
+	size_t blocks; /* that are averaged: the weights, and the optimizer's if wanted */
+	float *fused;  /* [blocks * count]; NULL: the weights are averaged where they are */
 };
 
 static bool wants_plan(const void *params)
@@ -90,12 +92,27 @@ static int start_adapting(struct state *state, const struct params *given, struc
 						   sizeof(float),
 					  .overlap = state->variant == OVERLAP };
 
-	if (given->replan == 0 || !state->schedule.planned || !state->env.links ||
-	    state->env.links->segment_count == 0)
+	if (given->replan == 0 || state->references.x || !state->schedule.planned ||
+	    !state->env.links || state->env.links->segment_count == 0)
 		return 0;
 	if (given->replan < LEAST_WINDOW)
 		return error_set(err, "sync.replan: 0, or at least %d steps", LEAST_WINDOW);
 	state->adapt = ds_adapt_new(&state->env, &params);
+	return 0;
+}
+
+/* Groups that never come again have nothing to refer to. */
+static int prepare_references(struct state *state, const struct params *given, struct error *err)
+{
+	if (given->momentum)
+		return error_set(err,
+				 "sync.momentum: averages are not compressed; leave it out, or "
+				 "use compress.scheme: none");
+	if (!state->schedule.fixed.phases)
+		return error_set(err,
+				 "sync.schedule: random groups cannot be compressed, as they "
+				 "never meet again; use another one, or compress.scheme: none");
+	state->references = references_new(&state->env, (size_t)state->schedule.fixed.phases);
 	return 0;
 }
 
@@ -108,6 +125,8 @@ static int init(void *memory, const void *params, const struct sync_env *env, st
 	state->variant = (enum variant)given->variant;
 	state->blocks = 1 + (given->momentum ? env->slot_count : 0);
 	if (ds_schedule_init(&state->schedule, &given->schedule, env, err) < 0)
+		return -1;
+	if (exchange_is_lossy(env->exchange) && prepare_references(state, given, err) < 0)
 		return -1;
 	if (state->blocks > 1 || state->variant == OVERLAP)
 		state->fused = xaligned(state->blocks * env->count * sizeof(float));
@@ -138,14 +157,26 @@ static void gather(struct state *state, const float *weight)
 		memcpy(state->fused + i * count, state->env.slots[i - 1], count * sizeof(float));
 }
 
+/* The optimizer's blocks stand beside the weights only where nothing is lost. */
+static int mean_of_group(struct state *state, const struct group *group, size_t step, float *x,
+			 struct error *err)
+{
+	const struct sync_env *env = &state->env;
+	size_t phases = (size_t)state->schedule.fixed.phases;
+
+	if (state->blocks > 1 || phases == 0)
+		return exchange_mean(env->exchange, group, step, 0, x, state->blocks * env->count,
+				     err);
+	return reference_average(&state->references, env, group, step % phases, step, x, err);
+}
+
 /* x[blocks * count] becomes the mean over this rank's group. */
 static int average_in_group(struct state *state, const struct group *group, size_t step, float *x,
 			    struct error *err)
 {
 	double begin = clock_now();
 
-	if (group->count > 1 && exchange_mean(state->env.exchange, group, step, 0, x,
-					      state->blocks * state->env.count, err) < 0)
+	if (group->count > 1 && mean_of_group(state, group, step, x, err) < 0)
 		return -1;
 	if (!state->adapt)
 		return 0;
@@ -222,7 +253,9 @@ static size_t arrays_of(void *memory, struct sync_array *arrays)
 {
 	struct state *state = memory;
 
-	return state->adapt ? ds_adapt_state(state->adapt, &state->schedule.fixed, arrays) : 0;
+	if (state->adapt)
+		return ds_adapt_state(state->adapt, &state->schedule.fixed, arrays);
+	return references_state(&state->references, arrays);
 }
 
 static void fini(void *memory)
@@ -230,6 +263,7 @@ static void fini(void *memory)
 	struct state *state = memory;
 
 	ds_adapt_free(state->adapt);
+	references_release(&state->references);
 	ds_schedule_release(&state->schedule);
 	free(state->fused);
 }
@@ -241,7 +275,7 @@ const struct sync_strategy sync_ds_sync = {
 		   .params_size = sizeof(struct params) },
 	.state_size = sizeof(struct state),
 	.own_samples = true,
-	.exact = true,
+	.differences = true,
 	.wants_plan = wants_plan,
 	.foresee = foresee,
 	.init = init,

@@ -4,7 +4,7 @@
  */
 #include "runtime/sync/sync.h"
 
-#include "runtime/exchange.h"
+#include "runtime/sync/reference.h"
 
 struct params {
 	size_t period;
@@ -17,6 +17,7 @@ static const struct opt options[] = { { "period", OPT_COUNT, offsetof(struct par
 struct state {
 	struct sync_env env;
 	size_t period;
+	struct references references;
 };
 
 static int init(void *memory, const void *params, const struct sync_env *env, struct error *err)
@@ -27,6 +28,7 @@ static int init(void *memory, const void *params, const struct sync_env *env, st
 	(void)err;
 	state->env = *env;
 	state->period = given->period;
+	state->references = references_new(env, 1);
 	return 0;
 }
 
@@ -37,7 +39,21 @@ static int weights(void *memory, size_t step, float *weight, struct error *err)
 
 	if ((step + 1) % state->period != 0)
 		return 0;
-	return exchange_mean(env->exchange, env->world, step, 0, weight, env->count, err);
+	return reference_average(&state->references, env, env->world, 0, step, weight, err);
+}
+
+static size_t arrays_of(void *memory, struct sync_array *arrays)
+{
+	struct state *state = memory;
+
+	return references_state(&state->references, arrays);
+}
+
+static void fini(void *memory)
+{
+	struct state *state = memory;
+
+	references_release(&state->references);
 }
 
 const struct sync_strategy sync_local_sgd = {
@@ -47,6 +63,9 @@ const struct sync_strategy sync_local_sgd = {
 		   .params_size = sizeof(struct params) },
 	.state_size = sizeof(struct state),
 	.own_samples = true,
+	.differences = true,
 	.init = init,
 	.weights = weights,
+	.state = arrays_of,
+	.fini = fini,
 };

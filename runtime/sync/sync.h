@@ -44,10 +44,10 @@ struct sync_array {
 
 struct sync_strategy {
 	struct entry entry;
-	size_t state_size; /* the framework allocates the state zeroed and frees it */
-	bool replicated;   /* after every step all ranks hold the same weights and slots */
-	bool own_samples;  /* a rank's gradient is the mean over its own samples alone */
-	bool exact; /* nothing makes up for what a compressor leaves out: only sums will do */
+	size_t state_size;   /* the framework allocates the state zeroed and frees it */
+	bool replicated;     /* after every step all ranks hold the same weights and slots */
+	bool own_samples;    /* a rank's gradient is the mean over its own samples alone */
+	bool differences;    /* compresses by exchange_average alone, which needs no residual */
 	bool chosen_by_plan; /* no strategy itself: the plan says which */
 	/* Optional: whether sync_env.plan makes a difference with these params. */
 	bool (*wants_plan)(const void *params);

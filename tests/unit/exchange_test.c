@@ -23,9 +23,9 @@ struct trial {
 static const struct coll_cost slow_bytes = { .alpha_s = 1e-9, .beta_s = 1e-6 };
 static const struct coll_cost slow_messages = { .alpha_s = 1, .beta_s = 1e-12 };
 
-static const struct exchange_span spans[] = { { "first", 0, 700 },
-					      { "second", 700, 1 },
-					      { "third", 701, BLOCK - 701 } };
+static const struct coder_span spans[] = { { "first", 0, 700 },
+					   { "second", 700, 1 },
+					   { "third", 701, BLOCK - 701 } };
 
 static float element(int rank, size_t step, size_t i)
 {
@@ -40,11 +40,11 @@ static struct exchange *open_exchange(const struct trial *trial, struct net *net
 	struct exchange_env env = { .net = net,
 				    .compressor = trial->compressor,
 				    .params = trial->params,
-				    .seed = 42,
 				    .count = BLOCK,
-				    .steps = STEPS,
-				    .spans = spans,
-				    .span_count = ARRAY_SIZE(spans) };
+				    .coder = { .seed = 42,
+					       .steps = STEPS,
+					       .spans = spans,
+					       .span_count = ARRAY_SIZE(spans) } };
 
 	return exchange_new(&env);
 }
@@ -182,6 +182,59 @@ static void a_mean_is_the_sum_divided_by_the_ranks(void **state)
 	}
 }
 
+/* Ranks that only average come together at their mean, and their references stay the same. */
+static void average_body(int rank, struct net *net, void *arg)
+{
+	struct trial *trial = arg;
+	struct exchange *exchange = open_exchange(trial, net);
+	int ranks[CLUSTER_MAX];
+	struct group world = group_world(ranks, net_world(net), rank);
+	float *x = xmalloc(BLOCK * sizeof(*x)), *reference = xcalloc(BLOCK, sizeof(*x));
+	double first = 0, last = 0;
+	struct error err;
+
+	for (size_t i = 0; i < BLOCK; i++)
+		x[i] = element(rank, 0, i);
+	for (size_t step = 0; step < STEPS; step++)
+		cluster_must(exchange_average(exchange, &world, step, x, reference, &err), &err);
+	must_agree(trial, mix(14695981039346656037u, reference, BLOCK));
+	for (size_t i = 0; i < BLOCK; i++) {
+		double mean = 0;
+
+		for (int r = 0; r < world.count; r++)
+			mean += element(r, 0, i) / (double)world.count;
+		first += pow(element(rank, 0, i) - mean, 2);
+		last += pow(x[i] - mean, 2);
+	}
+	assert(world.count == 1 || last < 0.9 * first);
+	cluster_must(coll_allreduce(net, &world, COLL_TREE, x, BLOCK, &err), &err);
+	for (size_t i = 0; i < BLOCK; i++) {
+		double sum = 0;
+
+		for (int r = 0; r < world.count; r++)
+			sum += (double)element(r, 0, i);
+		assert(fabs(x[i] - sum) < 1e-4);
+	}
+	exchange_free(exchange);
+	free(x);
+	free(reference);
+}
+
+static void averages_by_differences_come_together_at_the_mean(void **state)
+{
+	(void)state;
+	for (size_t i = 0; compressors.entries[i]; i++) {
+		struct part part = part_default(&compressors, compressors.entries[i]->name);
+
+		for (int world = 1; world <= 3; world++) {
+			struct trial trial = { .compressor = &part };
+
+			cluster_run_every(world, 0, average_body, &trial);
+		}
+		part_release(&part);
+	}
+}
+
 static void overflow_body(int rank, struct net *net, void *arg)
 {
 	struct trial *trial = arg;
@@ -294,11 +347,11 @@ static void adapting_body(int rank, struct net *net, void *arg)
 			cluster_must(exchange_sum(exchange, &world, step, 4 * half, x, 4, &err),
 				     &err);
 		}
-	assert(exchange_report(exchange).level == 3);
-	assert(exchange_report(exchange).bits == 8 * (8 * 2 + 2 * 4) / 8.0);
-	state = exchange_state(exchange, &count);
+	assert(coder_report(exchange_coder(exchange)).level == 3);
+	assert(coder_report(exchange_coder(exchange)).bits == 8 * (8 * 2 + 2 * 4) / 8.0);
+	state = coder_state(exchange_coder(exchange), &count);
 	assert(state[0] == 3 && state[1] == 4);
-	again = exchange_state(resumed, &count);
+	again = coder_state(exchange_coder(resumed), &count);
 	memcpy(again, state, count * sizeof(*state));
 	for (size_t which = 0; which < 2; which++) {
 		float x[8] = { 1 };
@@ -307,8 +360,8 @@ static void adapting_body(int rank, struct net *net, void *arg)
 			     &err);
 	}
 	assert(state[1] == 5 && again[1] == 5);
-	assert(memcmp(exchange_state(exchange, &count), exchange_state(resumed, &count),
-		      count * sizeof(*state)) == 0);
+	assert(memcmp(coder_state(exchange_coder(exchange), &count),
+		      coder_state(exchange_coder(resumed), &count), count * sizeof(*state)) == 0);
 	exchange_free(exchange);
 	exchange_free(resumed);
 }
@@ -401,6 +454,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_scheme_sums_alike_on_all_ranks_and_loses_nothing),
 		cmocka_unit_test(a_mean_is_the_sum_divided_by_the_ranks),
+		cmocka_unit_test(averages_by_differences_come_together_at_the_mean),
 		cmocka_unit_test(a_value_that_overflows_spoils_no_later_step),
 		cmocka_unit_test(fp16_sends_half_the_bytes),
 		cmocka_unit_test(what_is_not_finite_is_refused_by_name),
