@@ -29,7 +29,7 @@
 static const char recipe[] = "data: {format: synthetic, samples: 1, features: 1, classes: 2}\n"
 			     "model: {preset: softmax}\n"
 			     "train: {batch: 10000000}\n"
-			     "transport: {streams: 2}\n";
+			     "transport: {streams: 2, look: 0s}\n";
 
 #define PRECISION 0.05
 
