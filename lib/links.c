@@ -28,6 +28,7 @@ void links_copy(struct links *to, const struct links *from)
 		const struct link_segment *old = &from->segments[i];
 		struct link_segment *segment = links_add_segment(to, old->name, old->bytes_per_s);
 
+		segment->spread = old->spread;
 		memcpy(segment->from, old->from, from->hosts * sizeof(*old->from));
 		memcpy(segment->to, old->to, from->hosts * sizeof(*old->to));
 	}
@@ -67,6 +68,7 @@ struct link_segment *links_add_segment(struct links *links, const char *name, do
 	segment = &links->segments[links->segment_count++];
 	*segment = (struct link_segment){ .name = xstrdup(name),
 					  .bytes_per_s = bytes_per_s,
+					  .spread = NAN,
 					  .from = xcalloc(links->hosts, sizeof(bool)),
 					  .to = xcalloc(links->hosts, sizeof(bool)) };
 	return segment;
@@ -110,6 +112,7 @@ static void select_segment(struct links *out, const struct link_segment *old, co
 {
 	struct link_segment *segment = links_add_segment(out, old->name, old->bytes_per_s);
 
+	segment->spread = old->spread;
 	for (size_t i = 0; i < out->hosts; i++) {
 		segment->from[i] = old->from[chosen[i]];
 		segment->to[i] = old->to[chosen[i]];
