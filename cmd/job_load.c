@@ -265,6 +265,18 @@ struct model *job_load_model(struct job_load *load, const struct dataset *data, 
 	return model;
 }
 
+int job_load_build(struct job_load *load, size_t ranks, struct model **model, struct error *err)
+{
+	const struct job *job = &load->job;
+	struct dataset data;
+
+	if (dataset_describe(&job->data, job->params.seed, &data, err) < 0)
+		return -1;
+	*model = job_load_model(load, &data, ranks);
+	dataset_release(&data);
+	return 0;
+}
+
 void job_load_report(const struct job_load *load)
 {
 	fputs(buf_text(&load->problems.text), stderr);

@@ -43,6 +43,9 @@ int job_load_fits(const struct job_load *load, size_t ranks, struct error *err);
  * it releases `load`.
  */
 struct model *job_load_model(struct job_load *load, const struct dataset *data, size_t ranks);
+/* The same for the data that the recipe names, which an error is about. *model is NULL if something
+ * speaks against it. */
+int job_load_build(struct job_load *load, size_t ranks, struct model **model, struct error *err);
 void job_load_report(const struct job_load *load); /* all problems, on stderr */
 void job_load_release(struct job_load *load);
 

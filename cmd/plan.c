@@ -16,6 +16,7 @@
 #include "lib/log.h"
 #include "lib/memory.h"
 #include "lib/plan.h"
+#include "lib/roster.h"
 #include "lib/table.h"
 #include "lib/terminal.h"
 #include "lib/units.h"
@@ -68,15 +69,11 @@ static int judge_recipe(struct planning *planning, struct job_load *load, struct
 {
 	const struct job *job = &load->job;
 	size_t world = (size_t)planning->env.world;
-	struct dataset data;
 	struct model *model;
 	int status = 0;
 
-	if (job_load_fits(load, world, err) < 0 ||
-	    dataset_describe(&job->data, job->params.seed, &data, err) < 0)
+	if (job_load_fits(load, world, err) < 0 || job_load_build(load, world, &model, err) < 0)
 		return -1;
-	model = job_load_model(load, &data, world);
-	dataset_release(&data);
 	if (!model)
 		return 0; /* said with the recipe's other problems */
 	job_foresee(job, (double)model_count(model) * sizeof(float), &planning->env);
@@ -154,21 +151,6 @@ static int read_links(struct planning *planning)
 	return status < 0 ? EXIT_USAGE : EXIT_DONE;
 }
 
-/* Ranks as they are numbered: host by host, slot by slot. */
-static void place_ranks(struct planning *planning)
-{
-	size_t world = 0, rank = 0;
-
-	for (size_t h = 0; h < planning->links.hosts; h++)
-		world += planning->slots[h];
-	planning->host_of = xcalloc(world, sizeof(int));
-	for (size_t h = 0; h < planning->links.hosts; h++)
-		for (size_t slot = 0; slot < planning->slots[h]; slot++)
-			planning->host_of[rank++] = (int)h;
-	planning->env.host_of = planning->host_of;
-	planning->env.world = (int)world;
-}
-
 /* "h1", or "h1:0" where a host has several. */
 static void add_rank(const struct planning *planning, int rank, struct buf *out)
 {
@@ -188,7 +170,7 @@ static void add_groups(const struct planning *planning, const struct partition *
 	const int *ranks = phase->ranks;
 	bool all = planning->flags->verbose;
 
-	for (int g = 0; g < phase->groups; ranks += phase->sizes[g++]) {
+	PARTITION_GROUPS (phase, g, ranks) {
 		if (g == GROUPS_SHOWN && !all) {
 			buf_addf(out, " | and %d more", phase->groups - g);
 			return;
@@ -370,7 +352,9 @@ static int make_plan(struct planning *planning)
 
 	if (status != EXIT_DONE)
 		return status;
-	place_ranks(planning);
+	planning->host_of =
+		roster_spread(planning->slots, planning->links.hosts, &planning->env.world);
+	planning->env.host_of = planning->host_of;
 	planning->env.bytes = DEFAULT_BYTES;
 	planning->env.compute_s = flags->compute_s > 0 ? flags->compute_s : NAN;
 	if (flags->operand_count > 0)

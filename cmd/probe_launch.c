@@ -102,6 +102,7 @@ enum supervise_end probe_launch(struct probe_launch *probe, struct error *err)
 		.recipe = probe->recipe,
 		.threads = probe->threads,
 		.fanout = probe->fanout,
+		.post = probe->post,
 		.measured = take_report,
 		.measured_arg = probe,
 	};

@@ -11,6 +11,7 @@
 
 struct error;
 struct hosts;
+struct post;
 struct provision_files;
 
 /* All borrowed; zeroed but for what is `in`. */
@@ -22,6 +23,7 @@ struct probe_launch {
 	size_t fanout;
 	struct survey_params params; /* in: but its groups, which the hosts have */
 	const size_t *slots; /* in: ranks that each host will train with, to be tried; NULL: none */
+	struct post *post;   /* in: as of struct launch; NULL: none */
 	bool live, quiet;    /* in: a line that is rewritten; nothing at all */
 
 	struct survey_report report; /* out: of what is known last, complete or not */

@@ -9,16 +9,12 @@
 /* Says early what workers would say of the model, if that takes no reading of all samples. */
 static bool model_is_good(struct job_load *load, size_t ranks)
 {
-	const struct job *job = &load->job;
-	struct dataset data;
 	struct model *model;
 	struct error err;
 
-	if (!PART_AS(&job->data, struct data_format)->describe ||
-	    dataset_describe(&job->data, job->params.seed, &data, &err) < 0)
+	if (!PART_AS(&load->job.data, struct data_format)->describe ||
+	    job_load_build(load, ranks, &model, &err) < 0)
 		return true;
-	model = job_load_model(load, &data, ranks);
-	dataset_release(&data);
 	model_free(model);
 	return model;
 }
@@ -48,12 +44,13 @@ static int start(struct train *train)
 		return output_failure(EXIT_FAILED, &err);
 	if (flags->dry_run)
 		return dry_run(train);
-	if (rundir_create(&train->rundir, flags->run_dir, params->name, &err) < 0)
+	if (rundir_create(&train->rundir, flags->run_dir, params->name, &err) < 0 ||
+	    train_record(train, &err) < 0)
 		return output_failure(EXIT_FAILED, &err);
 	status = train_plan_make(train);
 	if (status != EXIT_DONE)
 		return status;
-	if (train_record(train, &err) < 0)
+	if (train_record(train, &err) < 0) /* again, with what the plan chose */
 		return output_failure(EXIT_FAILED, &err);
 	return train_launch(train);
 }

@@ -1,6 +1,7 @@
 /* What `run` and `resume` have in common: a checked job on hosts, to its end and its summary. */
 #include "cmd/train.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -145,23 +146,26 @@ int train_exit_status(enum supervise_end end)
 }
 
 /* Nobody is served by a run that ends because it cannot be watched. */
-static struct post *open_post(const struct train *train)
+void train_open(struct train *train)
 {
-	char *log = rundir_file(&train->rundir, "logs/orchestrator.log");
-	char *old = rundir_file(&train->rundir, RUN_RESULT);
+	char *log, *old;
 	struct error err;
-	struct post *post;
 
+	if (train->started > 0)
+		return;
+	train->started = clock_wall();
+	log = rundir_file(&train->rundir, "logs/orchestrator.log");
+	old = rundir_file(&train->rundir, RUN_RESULT);
 	unlink(old);
 	if (runs_enter(train->rundir.path, &err) < 0)
 		log_warn("`dstrain ps` will not show this run: %s", err.text);
-	post = post_open(train->rundir.path, log, &err);
-	if (!post)
+	train->post = post_open(train->rundir.path, log, &err);
+	if (!train->post)
 		log_warn("this run can be neither watched nor stopped from elsewhere: %s",
 			 err.text);
+	log_info("run directory %s", train->rundir.path);
 	free(old);
 	free(log);
-	return post;
 }
 
 static void begun(void *arg)
@@ -187,32 +191,59 @@ static void record_result(const struct train *train, const struct json *result)
 	buf_release(&text);
 }
 
-static int finish(const struct train *train, struct launch *launched, enum supervise_end end,
+/* What has to be said of how it ended; caller frees. */
+static struct json *result_of(const struct train *train, struct summary *summary)
+{
+	summary->name = train->load->job.params.name;
+	summary->rundir = train->rundir.path;
+	summary->hosts = train->hosts.count;
+	summary->world = hosts_slots(&train->hosts);
+	summary->plan = train->plan.roster.world ? &train->plan.roster.plan : NULL;
+	summary->started = train->started;
+	summary->exit_status = train_exit_status(summary->end);
+	return summary_json(summary);
+}
+
+/* For all who ask, now and later. */
+static void close_post(struct train *train, const struct json *result)
+{
+	record_result(train, result);
+	post_close(train->post, result);
+	train->post = NULL;
+}
+
+void train_give_up(struct train *train, enum supervise_end end, const struct error *why)
+{
+	struct summary summary = { .end = end,
+				   .why = why,
+				   .checkpoint_step = train->restore.step,
+				   .totals = { .step = train->restore.step,
+					       .start_step = train->restore.step,
+					       .elapsed_s = train->restore.elapsed_s,
+					       .last_loss = NAN } };
+	struct json *result = result_of(train, &summary);
+
+	close_post(train, result);
+	json_free(result);
+}
+
+static int finish(struct train *train, struct launch *launched, enum supervise_end end,
 		  const struct error *err)
 {
 	struct summary summary = { .end = end,
 				   .why = err,
 				   .report = buf_text(&launched->report),
-				   .name = train->load->job.params.name,
-				   .rundir = train->rundir.path,
-				   .hosts = train->hosts.count,
-				   .world = hosts_slots(&train->hosts),
 				   .checkpoint_step = launched->collect->last_step,
-				   .totals = progress_totals(launched->progress),
-				   .plan = train->plan.roster.world ? &train->plan.roster.plan
-								    : NULL,
-				   .started = train->started,
-				   .exit_status = train_exit_status(end) };
-	struct json *result = summary_json(&summary);
+				   .totals = progress_totals(launched->progress) };
+	struct json *result = result_of(train, &summary);
 
 	progress_hide();
-	record_result(train, result);
 	if (train->flags->json)
 		output_json(result);
 	else if (end == SUPERVISE_DONE && !train->flags->quiet)
 		summary_print(result);
 	summary_tell(result);
-	post_close(launched->post, result);
+	close_post(train, result);
 	json_free(result);
 	return summary.exit_status;
 }
@@ -238,7 +269,6 @@ int train_launch(struct train *train)
 	enum supervise_end end;
 	int status = EXIT_FAILED;
 
-	train->started = clock_wall();
 	settings_print(&train->load->resolved, &recipe);
 	launched.recipe = buf_text(&recipe);
 	if (train->plan.roster.world)
@@ -248,8 +278,8 @@ int train_launch(struct train *train)
 	collect_remove_stale(&collect);
 	launched.progress = open_progress(train, &err);
 	if (launched.progress) {
-		launched.post = train->post = open_post(train);
-		log_info("run directory %s", train->rundir.path);
+		train_open(train);
+		launched.post = train->post;
 		if (train->plan.why)
 			log_info("plan: %s", train->plan.why);
 		end = launch(&launched, &err);
@@ -268,6 +298,7 @@ int train_launch(struct train *train)
 
 void train_release(struct train *train)
 {
+	post_close(train->post, NULL);
 	hosts_release(&train->hosts);
 	provision_files_release(&train->files);
 	rundir_release(&train->rundir);

@@ -26,8 +26,8 @@ struct train {
 	struct train_plan plan;
 	char *restore_dir; /* NULL: from the beginning */
 	struct manifest restore;
-	struct post *post;   /* this and the next are set by train_launch */
-	double started;	     /* since 1970 */
+	struct post *post;   /* this and the next are set by train_open */
+	double started;	     /* since 1970; 0: it is not open */
 	uint64_t saved_step; /* out: of the newest checkpoint; 0: none */
 };
 
@@ -39,7 +39,11 @@ int train_hosts(struct train *train, const char *fallback, struct error *err);
 int train_files(struct train *train, struct error *err); /* what workers will need */
 /* The run directory exists: writes recipe and hosts to it. */
 int train_record(struct train *train, struct error *err);
-/* To the end; prints the summary. Returns the exit status; what failed was said. */
+/* From now on it can be asked and stopped from elsewhere. Once is enough. */
+void train_open(struct train *train);
+/* It is open, and ends before it trains: for those who ask. Says nothing here. */
+void train_give_up(struct train *train, enum supervise_end end, const struct error *why);
+/* Opens it; to the end; prints the summary. Returns the exit status; what failed was said. */
 int train_launch(struct train *train);
 void train_dry_run(const struct train *train); /* prints what train_launch would do */
 int train_exit_status(enum supervise_end end);

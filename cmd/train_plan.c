@@ -17,6 +17,7 @@
 #include "lib/memory.h"
 
 static const char links_name[] = "links.json", plan_name[] = "plan.json";
+static const char no_plan[] = "none"; /* the kind in plan.json, if none fits the recipe */
 
 enum { CANDIDATES_KEPT = 20, SEARCH_S = 2 };
 
@@ -34,15 +35,11 @@ int train_plan_prepare(struct train *train, struct error *err)
 /* Of the parameters, as every rank holds them. */
 static int count_bytes(struct train *train, double *bytes)
 {
-	const struct job *job = &train->load->job;
-	struct dataset data;
 	struct model *model;
 	struct error err;
 
-	if (dataset_describe(&job->data, job->params.seed, &data, &err) < 0)
+	if (job_load_build(train->load, hosts_slots(&train->hosts), &model, &err) < 0)
 		return output_failure(EXIT_USAGE, &err);
-	model = job_load_model(train->load, &data, hosts_slots(&train->hosts));
-	dataset_release(&data);
 	if (!model)
 		return EXIT_USAGE; /* said with the recipe's other problems */
 	*bytes = (double)model_count(model) * sizeof(float);
@@ -108,20 +105,39 @@ static int go_without(struct train *train, const char *why)
 	return EXIT_DONE;
 }
 
+/* The candidates have none for what the recipe says: if it asks for one, that is an error. */
+static int find_none(struct train *train)
+{
+	const struct job *job = &train->load->job;
+	struct train_plan *plan = &train->plan;
+	const char *strategy = job->sync.entry->name;
+	const char *sums = coll_algorithm_names[job->sync_params.allreduce];
+	struct error err;
+
+	if (job->sync_params.order == SYNC_ORDER_PLANNED) {
+		error_set(&err,
+			  "no plan is for sync.strategy '%s' with sync.allreduce '%s'; set "
+			  "sync.order=given",
+			  strategy, sums);
+		return output_failure(EXIT_USAGE, &err);
+	}
+	plan->why = xasprintf("none is for sync.strategy '%s' with sync.allreduce '%s'; ranks stay "
+			      "as they are numbered",
+			      strategy, sums);
+	plan->record = json_object_new();
+	json_add_text(plan->record, "kind", no_plan);
+	json_add_text(plan->record, "why", plan->why);
+	return EXIT_DONE;
+}
+
 static int choose_from(struct train *train, const struct plan_list *list)
 {
 	struct train_plan *plan = &train->plan;
 	struct job *job = &train->load->job;
 	const struct plan *chosen = job_choose_plan(job, list);
-	struct error err;
 
-	if (!chosen) {
-		error_set(&err,
-			  "no plan is for sync.strategy '%s' with sync.allreduce '%s'; set "
-			  "sync.order=planned, or plan.links=none",
-			  job->sync.entry->name, coll_algorithm_names[job->sync_params.allreduce]);
-		return output_failure(EXIT_USAGE, &err);
-	}
+	if (!chosen)
+		return find_none(train);
 	plan->roster.world = (int)hosts_slots(&train->hosts);
 	plan_copy(&plan->roster.plan, chosen);
 	plan->why = reason(list, chosen);
@@ -184,46 +200,58 @@ int train_plan_make(struct train *train)
 
 	if (status == EXIT_DONE)
 		status = train_plan_choose(train);
-	if (status != EXIT_DONE || train->plan.source == TRAIN_LINKS_NONE)
-		return status;
-	return write_files(train, &err) < 0 ? output_failure(EXIT_FAILED, &err) : EXIT_DONE;
+	if (status == EXIT_DONE && train->plan.source != TRAIN_LINKS_NONE &&
+	    write_files(train, &err) < 0)
+		status = output_failure(EXIT_FAILED, &err);
+	if (status != EXIT_DONE && train->post) {
+		error_set(&err, "no plan was made; why is said in %s/logs/orchestrator.log",
+			  train->rundir.path);
+		train_give_up(train, SUPERVISE_FAILED, &err);
+	}
+	return status;
 }
 
-static int restore_plan(struct train *train, struct error *err)
+static int take_plan(struct train *train, const struct json *json, struct error *err)
 {
 	struct roster *roster = &train->plan.roster;
-	struct buf text = { 0 };
-	struct json *json = NULL;
-	int status = train_links_file(train, plan_name, &text, err);
+	size_t world = hosts_slots(&train->hosts);
 
-	if (status == 0) {
-		json = json_parse(text.data, text.length, err);
-		status = json ? plan_from_json(&roster->plan, json, err) : -1;
-		if (status < 0)
-			error_prefix(err, "%s/%s", train->rundir.path, plan_name);
-	}
-	if (status == 0 && roster->plan.schedule.world != (int)hosts_slots(&train->hosts))
-		status = error_set(err,
-				   "%s/%s is for %d ranks, and there are %zu; to plan anew: "
-				   "--set plan.links=probe",
-				   train->rundir.path, plan_name, roster->plan.schedule.world,
-				   hosts_slots(&train->hosts));
-	json_free(json);
-	buf_release(&text);
-	return status;
+	if (plan_from_json(&roster->plan, json, err) < 0)
+		return error_prefix(err, "%s/%s", train->rundir.path, plan_name);
+	if (roster->plan.schedule.world != (int)world)
+		return error_set(err,
+				 "%s/%s is for %d ranks, and there are %zu; to plan anew: "
+				 "--set plan.links=probe",
+				 train->rundir.path, plan_name, roster->plan.schedule.world, world);
+	if (train_links_restore(train, links_name, err) < 0)
+		return -1;
+	roster->world = (int)world;
+	train->plan.why = xasprintf("%s, as before", roster->plan.name);
+	return 0;
 }
 
 int train_plan_restore(struct train *train, struct error *err)
 {
-	struct roster *roster = &train->plan.roster;
+	struct buf text = { 0 };
+	struct json *json = NULL;
+	const char *kind;
+	int status;
 
 	if (train_links_source(train) == TRAIN_LINKS_NONE)
 		return 0;
-	if (restore_plan(train, err) < 0 || train_links_restore(train, links_name, err) < 0)
-		return -1;
-	roster->world = (int)hosts_slots(&train->hosts);
-	train->plan.why = xasprintf("%s, as before", roster->plan.name);
-	return 0;
+	status = train_links_file(train, plan_name, &text, err);
+	if (status == 0) {
+		json = json_parse(text.data, text.length, err);
+		status = json ? 0 : error_prefix(err, "%s/%s", train->rundir.path, plan_name);
+	}
+	kind = status == 0 ? json_get_text(json, "kind") : NULL;
+	if (status == 0 && kind && strcmp(kind, no_plan) == 0)
+		train->plan.why = xstrdup("none, as before");
+	else if (status == 0)
+		status = take_plan(train, json, err);
+	json_free(json);
+	buf_release(&text);
+	return status;
 }
 
 void train_plan_release(struct train_plan *plan)

@@ -36,6 +36,7 @@ static int take_links(struct train *train, struct probe_launch *probe, enum supe
 	if (end != SUPERVISE_DONE) {
 		log_error("%s", why->text);
 		fputs(buf_text(&probe->failures), stderr);
+		train_give_up(train, end, why);
 		return train_exit_status(end);
 	}
 	train->plan.roster.links = probe->report.links;
@@ -69,6 +70,8 @@ int train_probe(struct train *train)
 
 	for (size_t i = 0; i < hosts.count; i++)
 		slots[i] = train->hosts.entries[i].slots;
+	train_open(train);
+	probe.post = train->post;
 	settings_print(&train->load->resolved, &recipe);
 	probe.recipe = buf_text(&recipe);
 	end = probe_launch(&probe, &err);

@@ -6,6 +6,7 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "lib/flow.h"
 #include "lib/links.h"
@@ -205,7 +206,7 @@ static void add_rings(struct total *total, const struct partition *rings, int pa
 {
 	const int *ranks = rings->ranks;
 
-	for (int g = 0; g < rings->groups; ranks += rings->sizes[g++]) {
+	PARTITION_GROUPS (rings, g, ranks) {
 		int size = rings->sizes[g], of = g % total->groups; /* or all are of one */
 		struct flow *flow;
 
@@ -237,6 +238,19 @@ struct cost cost_ring(const struct cost_env *env, const struct partition *partit
 	return total_end(&total, 2.0 * (size - 1) / size * env->bytes);
 }
 
+void cost_ring_bytes(const struct cost_env *env, const struct partition *partition, double *seconds)
+{
+	struct cost_env brief = *env;
+	struct total total;
+
+	brief.brief = true;
+	total = total_new(&brief, partition->groups, env->world);
+	add_rings(&total, partition, 2, env->bytes);
+	run_stage(&total);
+	memcpy(seconds, total.seconds, (size_t)partition->groups * sizeof(*seconds));
+	total_end(&total, 0);
+}
+
 /* The largest power of two that is not above n. */
 static int power_below(int n)
 {
@@ -264,7 +278,7 @@ static void run_round(struct total *total, const struct partition *partition, ad
 {
 	const int *ranks = partition->ranks;
 
-	for (int g = 0; g < partition->groups; ranks += partition->sizes[g++])
+	PARTITION_GROUPS (partition, g, ranks)
 		add(total, g, ranks, partition->sizes[g], distance);
 	run_stage(total);
 }
@@ -361,7 +375,7 @@ static struct partition across(const struct partition *partition)
 		const int *ranks = partition->ranks;
 
 		rings.sizes[j] = groups;
-		for (int g = 0; g < groups; ranks += partition->sizes[g++])
+		PARTITION_GROUPS (partition, g, ranks)
 			rings.ranks[j * groups + g] = ranks[j % partition->sizes[g]];
 	}
 	return rings;

@@ -37,6 +37,9 @@ struct cost {
 struct cost cost_ring(const struct cost_env *env, const struct partition *partition);
 struct cost cost_halving_doubling(const struct cost_env *env, const struct partition *partition);
 struct cost cost_tree(const struct cost_env *env, const struct partition *partition);
+/* seconds[groups] that the bytes take in each group's ring, without the latency of its rounds. */
+void cost_ring_bytes(const struct cost_env *env, const struct partition *partition,
+		     double *seconds);
 /* Reduce-scatter within each group, a ring allreduce across for each slice, allgather within. */
 struct cost cost_hierarchical(const struct cost_env *env, const struct partition *partition);
 

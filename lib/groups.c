@@ -72,7 +72,7 @@ int partition_group(const struct partition *partition, int rank, const int **ran
 {
 	const int *group = partition->ranks;
 
-	for (int g = 0; g < partition->groups; group += partition->sizes[g++])
+	PARTITION_GROUPS (partition, g, group)
 		for (int i = 0; i < partition->sizes[g]; i++)
 			if (group[i] == rank) {
 				*ranks = group;
@@ -144,11 +144,11 @@ static int shared_pairs(const struct partition *a, const struct partition *b, in
 	int *group_of = xcalloc((size_t)world, sizeof(*group_of)), pairs = 0;
 	const int *group = a->ranks;
 
-	for (int g = 0; g < a->groups; group += a->sizes[g++])
+	PARTITION_GROUPS (a, g, group)
 		for (int i = 0; i < a->sizes[g]; i++)
 			group_of[group[i]] = g;
 	group = b->ranks;
-	for (int g = 0; g < b->groups; group += b->sizes[g++])
+	PARTITION_GROUPS (b, g, group)
 		for (int i = 0; i < b->sizes[g]; i++)
 			for (int j = 0; j < i; j++)
 				pairs += group_of[group[i]] == group_of[group[j]];
@@ -246,7 +246,7 @@ static void average_whole(const struct partition *partition, uint64_t *x)
 {
 	const int *group = partition->ranks;
 
-	for (int g = 0; g < partition->groups; group += partition->sizes[g++]) {
+	PARTITION_GROUPS (partition, g, group) {
 		uint64_t sum = 0;
 
 		for (int i = 0; i < partition->sizes[g]; i++)
@@ -298,7 +298,7 @@ static void average(const struct partition *partition, double *x)
 {
 	const int *group = partition->ranks;
 
-	for (int g = 0; g < partition->groups; group += partition->sizes[g++]) {
+	PARTITION_GROUPS (partition, g, group) {
 		double sum = 0;
 
 		for (int i = 0; i < partition->sizes[g]; i++)
@@ -398,7 +398,7 @@ static struct json *partition_json(const struct partition *partition)
 	struct json *groups = json_array_new();
 	const int *group = partition->ranks;
 
-	for (int g = 0; g < partition->groups; group += partition->sizes[g++]) {
+	PARTITION_GROUPS (partition, g, group) {
 		struct json *ranks = json_array_new();
 
 		for (int i = 0; i < partition->sizes[g]; i++)

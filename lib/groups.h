@@ -20,6 +20,10 @@ struct partition {
 	int groups;
 };
 
+/* Group g of each: `at`, which is to begin at the first of `ranks`, is at the group's. */
+#define PARTITION_GROUPS(partition, g, at) \
+	for (int g = 0; g < (partition)->groups; (at) += (partition)->sizes[g++])
+
 /* The partition of step t is phase[t % phases]. */
 struct schedule {
 	int world, phases;

@@ -24,14 +24,8 @@ void links_copy(struct links *to, const struct links *from)
 {
 	links_init(to, (const char *const *)from->names, from->hosts);
 	memcpy(to->pairs, from->pairs, from->hosts * from->hosts * sizeof(*from->pairs));
-	for (size_t i = 0; i < from->segment_count; i++) {
-		const struct link_segment *old = &from->segments[i];
-		struct link_segment *segment = links_add_segment(to, old->name, old->bytes_per_s);
-
-		segment->spread = old->spread;
-		memcpy(segment->from, old->from, from->hosts * sizeof(*old->from));
-		memcpy(segment->to, old->to, from->hosts * sizeof(*old->to));
-	}
+	for (size_t i = 0; i < from->segment_count; i++)
+		links_copy_segment(to, &from->segments[i]);
 	if (from->compute_s) {
 		to->compute_s = xcalloc(from->hosts, sizeof(*to->compute_s));
 		memcpy(to->compute_s, from->compute_s, from->hosts * sizeof(*to->compute_s));
@@ -42,11 +36,8 @@ void links_release(struct links *links)
 {
 	for (size_t i = 0; i < links->hosts; i++)
 		free(links->names[i]);
-	for (size_t i = 0; i < links->segment_count; i++) {
-		free(links->segments[i].name);
-		free(links->segments[i].from);
-		free(links->segments[i].to);
-	}
+	while (links->segment_count)
+		links_drop_segment(links, links->segment_count - 1);
 	free(links->names);
 	free(links->pairs);
 	free(links->segments);
@@ -72,6 +63,25 @@ struct link_segment *links_add_segment(struct links *links, const char *name, do
 					  .from = xcalloc(links->hosts, sizeof(bool)),
 					  .to = xcalloc(links->hosts, sizeof(bool)) };
 	return segment;
+}
+
+void links_copy_segment(struct links *to, const struct link_segment *from)
+{
+	struct link_segment *segment = links_add_segment(to, from->name, from->bytes_per_s);
+
+	segment->spread = from->spread;
+	memcpy(segment->from, from->from, to->hosts * sizeof(*from->from));
+	memcpy(segment->to, from->to, to->hosts * sizeof(*from->to));
+}
+
+void links_drop_segment(struct links *links, size_t number)
+{
+	struct link_segment *segment = &links->segments[number];
+
+	free(segment->name);
+	free(segment->from);
+	free(segment->to);
+	memmove(segment, segment + 1, (--links->segment_count - number) * sizeof(*segment));
 }
 
 bool link_crosses(const struct link_segment *segment, size_t from, size_t to)
@@ -117,12 +127,8 @@ static void select_segment(struct links *out, const struct link_segment *old, co
 		segment->from[i] = old->from[chosen[i]];
 		segment->to[i] = old->to[chosen[i]];
 	}
-	if (segment_is_crossed(segment, out->hosts))
-		return;
-	free(segment->name);
-	free(segment->from);
-	free(segment->to);
-	out->segment_count--;
+	if (!segment_is_crossed(segment, out->hosts))
+		links_drop_segment(out, out->segment_count - 1);
 }
 
 int links_select(struct links *out, const struct links *links, const char *const *names,

@@ -52,6 +52,9 @@ size_t links_find(const struct links *links, const char *name);
 struct link_pair *links_pair(const struct links *links, size_t from, size_t to);
 /* A new segment without members; valid until the next one is added. `name` is copied. */
 struct link_segment *links_add_segment(struct links *links, const char *name, double bytes_per_s);
+/* A copy of one that is of the same number of hosts. */
+void links_copy_segment(struct links *to, const struct link_segment *from);
+void links_drop_segment(struct links *links, size_t number);
 bool link_crosses(const struct link_segment *segment, size_t from, size_t to);
 /* The least of the pair's own rate and of the segments on its way; NAN: unknown. */
 double links_rate(const struct links *links, size_t from, size_t to);

@@ -147,12 +147,18 @@ static void add_rings(struct plan_draft *draft)
 		add_bsp(draft, PLAN_RING, cost_ring, schedule_flat(world, best->ranks), best->name);
 }
 
-/* On the order that suits it best. */
+static void add_round(struct plan_draft *draft, enum plan_kind kind, predict *cost_of,
+		      const struct plan_order *order)
+{
+	add_bsp(draft, kind, cost_of, schedule_flat(draft->env->world, order->ranks), order->name);
+}
+
+/* On the order that suits it best, and on the given one: it may be all that is wanted. */
 static void add_rounds(struct plan_draft *draft, enum plan_kind kind, predict *cost_of)
 {
 	struct cost_env env = draft->cost;
 	double least = INFINITY;
-	size_t best = 0;
+	size_t best = ORDER_GIVEN;
 
 	env.brief = true;
 	for (size_t o = 0; o < ORDERS; o++) {
@@ -169,8 +175,9 @@ static void add_rounds(struct plan_draft *draft, enum plan_kind kind, predict *c
 		}
 		partition_release(&all);
 	}
-	add_bsp(draft, kind, cost_of, schedule_flat(env.world, draft->orders[best].ranks),
-		draft->orders[best].name);
+	add_round(draft, kind, cost_of, &draft->orders[best]);
+	if (best != ORDER_GIVEN)
+		add_round(draft, kind, cost_of, &draft->orders[ORDER_GIVEN]);
 }
 
 static struct schedule schedule_of_one(int world, struct partition phase)

@@ -4,27 +4,21 @@
  * best of them are improved by local search.
  */
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "lib/buf.h"
 #include "lib/clock.h"
 #include "lib/memory.h"
 #include "lib/plan_draft.h"
 #include "lib/plan_search.h"
+#include "lib/plan_shape.h"
 
 enum {
-	AXES = 4,	    /* of a mixed radix at most; more are slower to agree */
 	REPEATS = 7,	    /* near phases for each far one */
-	SEQUENCE = 32,	    /* phases of a period */
 	ROTATING = 8,	    /* largest group that rotates */
 	SLOTS = 2 * ORDERS, /* of each order the best plain one and the best with repeats */
 	IMPROVED = 3,	    /* so many are searched from */
 };
-
-/* A phase is slow if it takes so much longer than the fastest. */
-static const double FAR = 1.25;
 
 /* What takes longer than so much of another has won nothing over it that would be worth a longer
  * period, in which ranks drift apart. */
@@ -37,26 +31,13 @@ static const double LEFT = 0.05;
 /* Of a distance in floats: 24 bits of it are all there is to lose. */
 static const double FLOAT_BITS = 24;
 
-/* RADIX_AND_ALL: near phases of a mixed radix, and one of all ranks in place of the far ones. */
-enum shape_kind { RADIX, RADIX_AND_ALL, ROTATION, RACKS };
-
-/* Base phases on an order of the ranks, and the sequence in which they come. */
-struct shape {
-	enum shape_kind kind;
-	int radix[AXES], bases; /* base phases; all ranks come after them */
-	int size;		/* of groups that rotate */
-	int sequence[SEQUENCE], length, near, far;
-	int exact_after;
-	double step_s;
-};
-
 struct choice {
 	const struct plan_draft *draft;
-	struct cost_env env;	   /* of what is averaged */
-	struct shape slots[SLOTS]; /* length 0: none */
+	struct cost_env env;		/* of what is averaged */
+	struct plan_shape slots[SLOTS]; /* length 0: none */
 	/* Of the order at hand. */
 	const struct plan_order *order;
-	struct shape *plain, *repeated; /* its slots */
+	struct plan_shape *plain, *repeated; /* its slots */
 	struct phase_cost {
 		int stride, radix;
 		double seconds;
@@ -64,72 +45,20 @@ struct choice {
 	size_t cost_count;
 };
 
-/* Racks, then columns: as many as the smallest rack has ranks, with a share of every rack each. */
-static struct schedule racks_and_columns(const struct partition *racks, const int *order, int world)
-{
-	struct schedule schedule = schedule_new(world, 2);
-	struct partition *columns = &schedule.phase[1];
-	int count = world, filled = 0;
-
-	for (int g = 0; g < racks->groups; g++)
-		count = racks->sizes[g] < count ? racks->sizes[g] : count;
-	partition_copy(&schedule.phase[0], racks);
-	memcpy(schedule.phase[0].ranks, order, (size_t)world * sizeof(int));
-	*columns = (struct partition){ .ranks = xcalloc((size_t)world, sizeof(int)),
-				       .sizes = xcalloc((size_t)count, sizeof(int)),
-				       .groups = count };
-	for (int c = 0; c < count; c++) {
-		int start = 0, before = filled;
-
-		for (int g = 0; g < racks->groups; start += racks->sizes[g++])
-			for (int j = 0; j < racks->sizes[g]; j++)
-				if (j * count / racks->sizes[g] == c)
-					columns->ranks[filled++] = order[start + j];
-		columns->sizes[c] = filled - before;
-	}
-	return schedule;
-}
-
-static struct schedule radix_and_all(int world, const int *order, const struct shape *shape)
-{
-	struct schedule radix = schedule_radix(world, order, shape->radix, shape->bases);
-	struct schedule schedule = schedule_new(world, shape->bases + 1);
-
-	for (int p = 0; p < shape->bases; p++)
-		partition_copy(&schedule.phase[p], &radix.phase[p]);
-	schedule.phase[shape->bases] = partition_flat(world, order);
-	schedule_release(&radix);
-	return schedule;
-}
-
-static struct schedule base_phases(const struct choice *choice, const struct shape *shape,
+static struct schedule base_phases(const struct choice *choice, const struct plan_shape *shape,
 				   const int *order)
 {
-	int world = choice->env.world;
-
-	if (shape->kind == RADIX)
-		return schedule_radix(world, order, shape->radix, shape->bases);
-	if (shape->kind == RADIX_AND_ALL)
-		return radix_and_all(world, order, shape);
-	if (shape->kind == ROTATION)
-		return schedule_rotating(world, order, shape->size, shape->bases);
-	return racks_and_columns(&choice->draft->layout.rack, order, world);
+	return plan_shape_bases(shape, choice->env.world, order, &choice->draft->layout.rack);
 }
 
-static struct schedule whole_schedule(const struct choice *choice, const struct shape *shape,
+static struct schedule whole_schedule(const struct choice *choice, const struct plan_shape *shape,
 				      const int *order)
 {
-	struct schedule bases = base_phases(choice, shape, order);
-	struct schedule schedule = schedule_new(bases.world, shape->length);
-
-	for (int p = 0; p < shape->length; p++)
-		partition_copy(&schedule.phase[p], &bases.phase[shape->sequence[p]]);
-	schedule_release(&bases);
-	return schedule;
+	return plan_shape_schedule(shape, choice->env.world, order, &choice->draft->layout.rack);
 }
 
 /* Seconds of a step, if base phases take `seconds` each. */
-static double step_seconds(const struct choice *choice, const struct shape *shape,
+static double step_seconds(const struct choice *choice, const struct plan_shape *shape,
 			   const double *seconds)
 {
 	const struct plan_draft *draft = choice->draft;
@@ -140,75 +69,15 @@ static double step_seconds(const struct choice *choice, const struct shape *shap
 	return draft->compute_s + sum / shape->length;
 }
 
-/* The most steps from one time to the next that a base phase comes, of those that together make an
- * average exact. */
-static int longest_wait(const struct shape *shape)
-{
-	bool all = shape->kind == RADIX_AND_ALL;
-	int longest = 0;
-
-	for (int base = all ? shape->bases : 0; base < shape->bases + all; base++)
-		for (int p = 0; p < shape->length; p++) {
-			int wait = 1;
-
-			if (shape->sequence[p] != base)
-				continue;
-			while (shape->sequence[(p + wait) % shape->length] != base)
-				wait++;
-			longest = wait > longest ? wait : longest;
-		}
-	return longest;
-}
-
-static void sequence_plain(struct shape *shape)
-{
-	shape->near = shape->far = 0;
-	shape->length = shape->bases;
-	for (int p = 0; p < shape->length; p++)
-		shape->sequence[p] = p;
-}
-
-/* `repeats` near phases for each far one, all in turn. False: no such sequence, or a long one. */
-static bool sequence_repeated(struct shape *shape, const double *seconds, int repeats)
-{
-	int near[SEQUENCE], far[SEQUENCE], nears = 0, fars = 0, i = 0, j = 0;
-	double least = INFINITY;
-
-	for (int base = 0; base < shape->bases; base++)
-		least = fmin(least, seconds[base]);
-	for (int base = 0; base < shape->bases; base++)
-		if (seconds[base] > FAR * least)
-			far[fars++] = base;
-		else
-			near[nears++] = base;
-	if (shape->kind == RADIX_AND_ALL) {
-		far[0] = shape->bases;
-		fars = 1;
-	}
-	if (fars == 0)
-		return false;
-	shape->length = 0;
-	do {
-		if (shape->length + repeats + 1 > SEQUENCE)
-			return false;
-		for (int r = 0; r < repeats; r++)
-			shape->sequence[shape->length++] = near[i++ % nears];
-		shape->sequence[shape->length++] = far[j++ % fars];
-	} while (i % nears != 0 || j % fars != 0);
-	shape->near = repeats;
-	shape->far = 1;
-	return true;
-}
-
 /* Whether averages are exact, or near enough, within the period. */
-static bool agrees(const struct choice *choice, struct shape *shape)
+static bool agrees(const struct choice *choice, struct plan_shape *shape)
 {
 	int period = choice->draft->env->consensus_period;
 	struct schedule schedule;
 	double contraction;
 
-	if (shape->kind == RADIX || shape->kind == RADIX_AND_ALL) {
-		shape->exact_after = longest_wait(shape);
+	if (shape->kind == SHAPE_RADIX || shape->kind == SHAPE_RADIX_AND_ALL) {
+		shape->exact_after = plan_shape_wait(shape);
 		return shape->exact_after <= period;
 	}
 	schedule = whole_schedule(choice, shape, choice->order->ranks);
@@ -220,8 +89,8 @@ static bool agrees(const struct choice *choice, struct shape *shape)
 	return pow(contraction, (double)period / shape->length) <= LEFT;
 }
 
-static void keep_if_better(const struct choice *choice, struct shape *slot, struct shape *shape,
-			   const double *seconds)
+static void keep_if_better(const struct choice *choice, struct plan_shape *slot,
+			   struct plan_shape *shape, const double *seconds)
 {
 	shape->step_s = step_seconds(choice, shape, seconds);
 	if ((slot->length == 0 || shape->step_s < slot->step_s * TIE) && agrees(choice, shape))
@@ -229,14 +98,14 @@ static void keep_if_better(const struct choice *choice, struct shape *slot, stru
 }
 
 /* The shape plain and with repeats; base phases take `seconds`. */
-static void consider(struct choice *choice, struct shape shape, const double *seconds)
+static void consider(struct choice *choice, struct plan_shape shape, const double *seconds)
 {
-	if (shape.kind != RADIX_AND_ALL) {
-		sequence_plain(&shape);
+	if (shape.kind != SHAPE_RADIX_AND_ALL) {
+		plan_shape_plain(&shape);
 		keep_if_better(choice, choice->plain, &shape, seconds);
 	}
 	for (int repeats = 1; repeats <= REPEATS; repeats++)
-		if (sequence_repeated(&shape, seconds, repeats))
+		if (plan_shape_repeat(&shape, seconds, repeats))
 			keep_if_better(choice, choice->repeated, &shape, seconds);
 }
 
@@ -264,20 +133,20 @@ static double radix_seconds(struct choice *choice, int stride, int radix)
 }
 
 /* All ordered factorisations whose first factors are in `shape`. */
-static void factorise(struct choice *choice, struct shape *shape, double *seconds, int stride)
+static void factorise(struct choice *choice, struct plan_shape *shape, double *seconds, int stride)
 {
 	int left = choice->env.world / stride;
 
 	if (left == 1) {
-		struct shape with_all = *shape;
+		struct plan_shape with_all = *shape;
 
 		consider(choice, *shape, seconds);
-		with_all.kind = RADIX_AND_ALL;
+		with_all.kind = SHAPE_RADIX_AND_ALL;
 		seconds[shape->bases] = radix_seconds(choice, 1, choice->env.world);
 		consider(choice, with_all, seconds);
 		return;
 	}
-	if (shape->bases == AXES)
+	if (shape->bases == SHAPE_AXES)
 		return;
 	for (int radix = 2; radix <= left; radix++) {
 		if (left % radix != 0 || radix == choice->env.world)
@@ -289,8 +158,8 @@ static void factorise(struct choice *choice, struct shape *shape, double *second
 	}
 }
 
-static void base_seconds(const struct choice *choice, const struct shape *shape, const int *order,
-			 double *seconds)
+static void base_seconds(const struct choice *choice, const struct plan_shape *shape,
+			 const int *order, double *seconds)
 {
 	struct schedule bases = base_phases(choice, shape, order);
 
@@ -299,9 +168,9 @@ static void base_seconds(const struct choice *choice, const struct shape *shape,
 	schedule_release(&bases);
 }
 
-static void consider_bases(struct choice *choice, const struct shape *shape)
+static void consider_bases(struct choice *choice, const struct plan_shape *shape)
 {
-	double seconds[SEQUENCE];
+	double seconds[SHAPE_SEQUENCE];
 
 	base_seconds(choice, shape, choice->order->ranks, seconds);
 	consider(choice, *shape, seconds);
@@ -313,13 +182,13 @@ static void consider_inexact(struct choice *choice)
 	const struct plan_layout *layout = &choice->draft->layout;
 
 	for (int size = 2; size <= ROTATING && size < choice->env.world; size++)
-		for (int phases = 2; phases <= AXES; phases++)
-			consider_bases(
-				choice,
-				&(struct shape){ .kind = ROTATION, .size = size, .bases = phases });
+		for (int phases = 2; phases <= SHAPE_AXES; phases++)
+			consider_bases(choice, &(struct plan_shape){ .kind = SHAPE_ROTATION,
+								     .size = size,
+								     .bases = phases });
 	if (choice->order == &choice->draft->orders[ORDER_MAJOR] && layout->racks > 1 &&
 	    layout->racks < choice->env.world)
-		consider_bases(choice, &(struct shape){ .kind = RACKS, .bases = 2 });
+		consider_bases(choice, &(struct plan_shape){ .kind = SHAPE_RACKS, .bases = 2 });
 }
 
 static bool is_prime(int n)
@@ -343,7 +212,7 @@ static bool is_repeated(const struct plan_order *orders, size_t order, int world
 static void consider_order(struct choice *choice, size_t order)
 {
 	bool exact = !is_prime(choice->env.world) && choice->draft->env->consensus_period > 1;
-	double seconds[AXES + 1];
+	double seconds[SHAPE_AXES + 1];
 
 	choice->order = &choice->draft->orders[order];
 	if (!choice->order->ranks || is_repeated(choice->draft->orders, order, choice->env.world))
@@ -352,29 +221,9 @@ static void consider_order(struct choice *choice, size_t order)
 	choice->repeated = choice->plain + 1;
 	choice->cost_count = 0;
 	if (exact)
-		factorise(choice, &(struct shape){ .kind = RADIX }, seconds, 1);
+		factorise(choice, &(struct plan_shape){ .kind = SHAPE_RADIX }, seconds, 1);
 	else
 		consider_inexact(choice);
-}
-
-static char *shape_name(const struct shape *shape, const char *order)
-{
-	struct buf name = { 0 };
-
-	buf_addf(&name, "%s ", plan_kind_name(PLAN_DS_SYNC));
-	if (shape->kind == ROTATION)
-		buf_addf(&name, "groups of %d that rotate", shape->size);
-	else if (shape->kind == RACKS)
-		buf_addf(&name, "racks and columns");
-	else
-		for (int a = 0; a < shape->bases; a++)
-			buf_addf(&name, "%s%d", a ? "x" : "", shape->radix[a]);
-	if (shape->kind == RADIX_AND_ALL)
-		buf_addf(&name, " (%d near, 1 of all)", shape->near);
-	else if (shape->far)
-		buf_addf(&name, " (%d near, %d far)", shape->near, shape->far);
-	buf_addf(&name, ", %s", order);
-	return buf_take(&name);
 }
 
 /* ln of the distance lost each second. */
@@ -387,7 +236,7 @@ static double contraction_per_s(const struct plan *plan)
 }
 
 /* Takes `name` over. */
-static void add_plan(const struct choice *choice, const struct shape *shape, const int *order,
+static void add_plan(const struct choice *choice, const struct plan_shape *shape, const int *order,
 		     char *name)
 {
 	const struct plan_draft *draft = choice->draft;
@@ -419,13 +268,13 @@ static void add_plan(const struct choice *choice, const struct shape *shape, con
 
 struct trial {
 	const struct choice *choice;
-	const struct shape *shape;
+	const struct plan_shape *shape;
 };
 
 static double trial_seconds(void *arg, const int *order)
 {
 	const struct trial *trial = arg;
-	double seconds[SEQUENCE];
+	double seconds[SHAPE_SEQUENCE];
 
 	base_seconds(trial->choice, trial->shape, order, seconds);
 	return step_seconds(trial->choice, trial->shape, seconds);
@@ -434,7 +283,7 @@ static double trial_seconds(void *arg, const int *order)
 /* Adds the shape of a slot on a better order, if one is found in `seconds`. */
 static void improve(const struct choice *choice, size_t slot, double seconds)
 {
-	const struct shape *shape = &choice->slots[slot];
+	const struct plan_shape *shape = &choice->slots[slot];
 	const struct plan_order *from = &choice->draft->orders[slot / 2];
 	size_t bytes = (size_t)choice->env.world * sizeof(int);
 	struct trial trial = { choice, shape };
@@ -447,7 +296,7 @@ static void improve(const struct choice *choice, size_t slot, double seconds)
 
 	memcpy(search.order, from->ranks, bytes);
 	if (plan_search_run(&search) < shape->step_s * (1 - 1e-6))
-		add_plan(choice, shape, search.order, shape_name(shape, "own order"));
+		add_plan(choice, shape, search.order, plan_shape_name(shape, "own order"));
 	free(search.order);
 }
 
@@ -485,7 +334,7 @@ void plan_add_ds_sync(struct plan_draft *draft)
 	for (size_t s = 0; s < SLOTS; s++)
 		if (choice.slots[s].length > 0)
 			add_plan(&choice, &choice.slots[s], draft->orders[s / 2].ranks,
-				 shape_name(&choice.slots[s], draft->orders[s / 2].name));
+				 plan_shape_name(&choice.slots[s], draft->orders[s / 2].name));
 	for (int i = 0; i < IMPROVED && draft->env->search_s > 0; i++) {
 		size_t slot = next_best(&choice, done);
 		double left = draft->deadline - clock_now();

@@ -182,7 +182,7 @@ static void interleave(struct plan_layout *layout)
 	for (int j = 0; filled < layout->world; j++) {
 		const int *ranks = layout->rack.ranks;
 
-		for (int g = 0; g < layout->rack.groups; ranks += layout->rack.sizes[g++])
+		PARTITION_GROUPS (&layout->rack, g, ranks)
 			if (j < layout->rack.sizes[g])
 				layout->interleaved[filled++] = ranks[j];
 	}

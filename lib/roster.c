@@ -10,14 +10,28 @@
 #include "lib/json.h"
 #include "lib/memory.h"
 
+int *roster_spread(const size_t *slots, size_t hosts, int *world)
+{
+	int *host_of = NULL;
+
+	*world = 0;
+	for (size_t host = 0; host < hosts; host++)
+		for (size_t slot = 0; slot < slots[host]; slot++) {
+			host_of = xgrow(host_of, (size_t)*world, sizeof(*host_of));
+			host_of[(*world)++] = (int)host;
+		}
+	return host_of;
+}
+
 int *roster_host_of(const struct hosts *hosts)
 {
-	int *host_of = xcalloc(hosts_slots(hosts), sizeof(*host_of));
-	size_t rank = 0;
+	size_t *slots = xcalloc(hosts->count, sizeof(*slots));
+	int *host_of, world;
 
 	for (size_t i = 0; i < hosts->count; i++)
-		for (size_t slot = 0; slot < hosts->entries[i].slots; slot++)
-			host_of[rank++] = (int)i;
+		slots[i] = hosts->entries[i].slots;
+	host_of = roster_spread(slots, hosts->count, &world);
+	free(slots);
 	return host_of;
 }
 

@@ -20,7 +20,8 @@ struct roster {
 	int world;    /* 0: there is no plan */
 };
 
-/* Ranks as they are numbered: host by host, slot by slot. Caller frees. */
+/* On which host each rank is, as they are numbered: host by host, slot by slot. Caller frees. */
+int *roster_spread(const size_t *slots, size_t hosts, int *world);
 int *roster_host_of(const struct hosts *hosts);
 void roster_print(const struct roster *roster, struct buf *out);
 /* `out` is zeroed after a failure. */

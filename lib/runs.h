@@ -17,9 +17,10 @@ struct run {
 	char *name; /* the last part of `dir` */
 	char *dir;  /* absolute */
 	bool live;  /* an orchestrator works on it */
-	/* What is known, as of lib/status: "state" and often more. "starting", "training",
-	 * "stopping" and "silent" (does not answer) are live; "done", "stopped", "aborted",
-	 * "failed", "lost" and "killed" (with its orchestrator) are not. */
+	/* What is known, as of lib/status: "state" and often more. "starting", "probing" (the
+	 * links, before it trains), "training", "stopping" and "silent" (does not answer) are live;
+	 * "done", "stopped", "aborted", "failed", "lost" and "killed" (with its orchestrator) are
+	 * not. */
 	struct json *facts;
 };
 

@@ -420,18 +420,32 @@ static const char *state_of(const struct watch *w, const struct channel *channel
 		return "done";
 	if (!channel->hello.digest)
 		return "starting";
-	return w->started ? "training" : seat->ready ? "ready" : "loading";
+	if (w->started)
+		return w->s->measured ? "probing" : "training";
+	return seat->ready ? "ready" : "loading";
+}
+
+static const char *state_of_run(const struct watch *w)
+{
+	if (w->holding || w->halt.abort)
+		return "stopping";
+	if (w->s->measured)
+		return "probing";
+	return w->started ? "training" : "starting";
 }
 
 static void tell_status(void *arg, struct json *out)
 {
 	const struct watch *w = arg;
-	struct progress_totals totals = progress_totals(w->s->progress);
 	struct json *ranks = json_array_new();
 
-	json_add_text(out, "state", w->holding ? "stopping" : w->started ? "training" : "starting");
-	status_add_totals(out, &totals);
-	json_add_count(out, "checkpoint_step", w->s->collect->last_step);
+	json_add_text(out, "state", state_of_run(w));
+	if (!w->s->measured) {
+		struct progress_totals totals = progress_totals(w->s->progress);
+
+		status_add_totals(out, &totals);
+		json_add_count(out, "checkpoint_step", w->s->collect->last_step);
+	}
 	for (size_t i = 0; i < w->s->count; i++) {
 		const struct channel *channel = &w->s->channels[i];
 
@@ -466,7 +480,7 @@ static void poll_once(struct watch *w)
 		channel_move(&w->s->channels[i], &w->polls[i * CHANNEL_POLLS]);
 		take_all(w, &w->s->channels[i]);
 	}
-	if (w->started)
+	if (w->started && !w->s->measured)
 		progress_post(w->s->progress, w->s->post);
 	post_move(w->s->post, &w->polls[count + 1]);
 }

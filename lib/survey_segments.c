@@ -315,13 +315,7 @@ static bool halves_fill(struct survey *survey)
 
 static void drop_segment(struct survey *survey, size_t number)
 {
-	struct links *model = &survey->model;
-	struct link_segment *segment = &model->segments[number];
-
-	free(segment->name);
-	free(segment->from);
-	free(segment->to);
-	memmove(segment, segment + 1, (--model->segment_count - number) * sizeof(*segment));
+	links_drop_segment(&survey->model, number);
 	survey_remodel(survey);
 }
 

@@ -60,7 +60,7 @@ static int set_up(struct bench *bench, struct error *err)
 	if (!bench->net)
 		return -1;
 	group_by_host(&bench->by_host, &bench->world, bench->net);
-	bench->world.parts = &bench->by_host;
+	bench->world.parts = coll_parts_new(&bench->by_host);
 	return coll_measure(bench->net, &bench->world, &bench->cost, err);
 }
 
@@ -192,6 +192,7 @@ static int measure_all(struct bench *bench, struct error *err)
 static void bench_release(struct bench *bench)
 {
 	net_close(bench->net);
+	coll_parts_free(bench->world.parts);
 	partition_release(&bench->by_host);
 	free(bench->ranks);
 	free(bench->vectors.x);

@@ -24,6 +24,8 @@
 const char *const coll_algorithm_names[] = { "auto",   "ring", "halving_doubling", "tree",
 					     "direct", "flat", "hierarchical",	   NULL };
 
+enum { MEETING = 4 }; /* latencies that a slice must take for a meeting to be worth its own */
+
 struct group group_world(int *ranks, int world, int rank)
 {
 	for (int i = 0; i < world; i++)
@@ -44,6 +46,45 @@ int group_index(const struct group *group, int rank)
 static int neighbour(const struct group *group, int distance)
 {
 	return group->ranks[(group->index + distance + group->count) % group->count];
+}
+
+/* Dissemination: after round k each rank has heard, directly or not, of 2^(k+1) - 1 others. */
+int coll_barrier(struct net *net, const struct group *group, struct error *err)
+{
+	struct coll_call call = { .group = group, .kind = COLL_BARRIER };
+
+	if (group->count > 1 && coll_channel_serves(net, group))
+		return coll_shared_barrier(net, group, err);
+	for (int distance = 1; distance < group->count; distance *= 2) {
+		struct net_request requests[2];
+
+		net_post_recv(net, neighbour(group, -distance), coll_tag(&call), NULL, 0,
+			      &requests[0]);
+		net_post_send(net, neighbour(group, distance), coll_tag(&call), NULL, 0,
+			      &requests[1]);
+		if (coll_wait(net, requests, 2, err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+/* Are bytes what takes long, and not messages? The same on all members. */
+static bool is_long(const struct group *group, size_t count)
+{
+	const struct coll_cost *cost = group->cost ? group->cost : &coll_cost_default;
+	double slice = (double)(count * sizeof(float)) / group->count;
+
+	return slice * cost->beta_s >= MEETING * cost->alpha_s;
+}
+
+/*
+ * Before a long transfer in a group whose members go on in other groups. Who came early would send
+ * to a rank that still receives from somebody else, and take half of that rank's link from the one
+ * it waits for; late ranks then make others late, and so on from step to step.
+ */
+static int meet(struct net *net, const struct group *group, size_t count, struct error *err)
+{
+	return is_long(group, count) ? coll_barrier(net, group, err) : 0;
 }
 
 /* Steps `from` to `to` of a ring allreduce: n - 1 that add, then n - 1 that copy. */
@@ -88,7 +129,12 @@ static int pass(const struct coll_call *call, int to, int from, int adds, float 
 static int halve_and_double(const struct coll_call *call, int distance, float *x, size_t count,
 			    struct error *err)
 {
-	int half = (call->group->index & distance) != 0;
+	const struct group *group = call->group;
+	int half = (group->index & distance) != 0, first = group->index & ~distance;
+	const int both[] = { group->ranks[first], group->ranks[first | distance] };
+	struct group pair = {
+		.ranks = both, .count = 2, .index = half, .id = group->id, .cost = group->cost
+	};
 	struct coll_flow flow = {
 		.x = x, .count = count, .slices = 2, .first = 1 - half, .steps = 1, .adds = 1
 	};
@@ -97,12 +143,14 @@ static int halve_and_double(const struct coll_call *call, int distance, float *x
 	if (distance == 0)
 		return 0;
 	start = slice_start(count, 2, half, &length);
-	flow.to = flow.from = call->group->ranks[call->group->index ^ distance];
-	if (coll_flow_run(call, &flow, err) < 0 ||
+	flow.to = flow.from = both[1 - half];
+	if (meet(call->net, &pair, count, err) < 0 || coll_flow_run(call, &flow, err) < 0 ||
 	    halve_and_double(call, distance / 2, x + start, length, err) < 0)
 		return -1;
 	flow.first = half;
 	flow.adds = 0;
+	if (meet(call->net, &pair, count, err) < 0)
+		return -1;
 	return coll_flow_run(call, &flow, err);
 }
 
@@ -189,6 +237,8 @@ int coll_allreduce(struct net *net, const struct group *group, enum coll_algorit
 		return coll_shared_allreduce(net, group, x, count, err);
 	if (algorithm == COLL_AUTO)
 		algorithm = coll_cost_best(cost, group->count, count * sizeof(*x));
+	if (group->count < net_world(net) && meet(net, group, count, err) < 0)
+		return -1;
 	call = coll_call_begin(net, group, COLL_ALLREDUCE, count);
 	status = run[algorithm](&call, x, count, err);
 	coll_call_end(&call);
@@ -205,6 +255,8 @@ int coll_reduce_scatter(struct net *net, const struct group *group, float *x, si
 		return 0;
 	if (coll_channel_serves(net, group))
 		return coll_shared_reduce_scatter(net, group, x, count, err);
+	if (group->count < net_world(net) && meet(net, group, count, err) < 0)
+		return -1;
 	call = coll_call_begin(net, group, COLL_REDUCE_SCATTER, count);
 	status = ring_steps(&call, x, count, 0, group->count - 1, err);
 	coll_call_end(&call);
@@ -221,6 +273,8 @@ int coll_allgather(struct net *net, const struct group *group, float *x, size_t 
 		return 0;
 	if (coll_channel_serves(net, group))
 		return coll_shared_allgather(net, group, x, count, err);
+	if (group->count < net_world(net) && meet(net, group, count, err) < 0)
+		return -1;
 	call = coll_call_begin(net, group, COLL_ALLGATHER, 0);
 	status = ring_steps(&call, x, count, steps, 2 * steps, err);
 	coll_call_end(&call);
@@ -237,26 +291,6 @@ int coll_broadcast(struct net *net, const struct group *group, int root_index, v
 	if (coll_channel_serves(net, group))
 		return coll_shared_broadcast(net, group, root_index, bytes, length, err);
 	return broadcast(&call, root_index, bytes, length, err);
-}
-
-/* Dissemination: after round k each rank has heard, directly or not, of 2^(k+1) - 1 others. */
-int coll_barrier(struct net *net, const struct group *group, struct error *err)
-{
-	struct coll_call call = { .group = group, .kind = COLL_BARRIER };
-
-	if (group->count > 1 && coll_channel_serves(net, group))
-		return coll_shared_barrier(net, group, err);
-	for (int distance = 1; distance < group->count; distance *= 2) {
-		struct net_request requests[2];
-
-		net_post_recv(net, neighbour(group, -distance), coll_tag(&call), NULL, 0,
-			      &requests[0]);
-		net_post_send(net, neighbour(group, distance), coll_tag(&call), NULL, 0,
-			      &requests[1]);
-		if (coll_wait(net, requests, 2, err) < 0)
-			return -1;
-	}
-	return 0;
 }
 
 /* Each length goes to everybody directly: small messages, one round. */

@@ -23,6 +23,7 @@
 #include <stdint.h>
 
 struct coll_cost;
+struct coll_parts;
 struct error;
 struct net;
 struct partition;
@@ -32,9 +33,9 @@ struct group {
 	int count;
 	int index;   /* this rank's place in `ranks` */
 	uint16_t id; /* groups that are in use at the same time have different ids */
-	const struct coll_cost *cost;  /* of messages, the same on every member; NULL: a guess */
-	const struct partition *parts; /* of these ranks, for COLL_HIERARCHICAL, which is a ring
-					* without them (NULL) */
+	const struct coll_cost *cost; /* of messages, the same on every member; NULL: a guess */
+	struct coll_parts *parts;     /* of these ranks, for COLL_HIERARCHICAL, which is a ring
+				       * without them (NULL) */
 };
 
 enum coll_algorithm {
@@ -52,6 +53,9 @@ extern const char *const coll_algorithm_names[]; /* NULL-terminated, for option 
 /* The ranks 0 .. world-1 as group 0. `ranks` is the caller's array [world]. */
 struct group group_world(int *ranks, int world, int rank);
 int group_index(const struct group *group, int rank); /* of a member */
+/* For one group, with what its collectives keep; `partition` is borrowed. */
+struct coll_parts *coll_parts_new(const struct partition *partition);
+void coll_parts_free(struct coll_parts *parts); /* may be NULL */
 /* The members of each host, in the order of the group. */
 void group_by_host(struct partition *out, const struct group *group, const struct net *net);
 

@@ -18,23 +18,22 @@
 #include "runtime/slice.h"
 #include "runtime/transport/transport.h"
 
+/* Of a vector of so many elements. */
 struct pieces {
+	size_t elements;
 	size_t *starts; /* [count + 1], the end of the vector is the last */
 	int *rounds;	/* [count] */
 	int count, round_count;
 };
 
-/* The slice that element `at` of a vector belongs to. */
-static int slice_of(size_t at, size_t count, int slices, size_t *start)
-{
-	size_t length;
-	int slice = -1;
-
-	do
-		*start = slice_start(count, (size_t)slices, (size_t)++slice, &length);
-	while (at >= *start + length);
-	return slice;
-}
+/* Vectors are of few lengths, those of the buckets: each is cut once. */
+struct coll_parts {
+	const struct partition *partition;
+	int world;
+	int *owners;	     /* [parts] of the piece at hand */
+	struct pieces *kept; /* [count] */
+	size_t count;
+};
 
 static int compare(const void *a, const void *b)
 {
@@ -67,30 +66,38 @@ static size_t reach(const struct pieces *pieces, const struct partition *parts, 
 	size_t first = pieces->starts[piece];
 
 	for (int p = 0; p < parts->groups; p++) {
-		size_t start;
+		size_t slices = (size_t)parts->sizes[p], length;
+		size_t slice = slice_at(count, slices, pieces->starts[piece]);
+		size_t start = slice_start(count, slices, slice, &length);
 
-		slice_of(pieces->starts[piece], count, parts->sizes[p], &start);
 		first = start < first ? start : first;
 	}
 	return first;
+}
+
+/* Do pieces before this one, from element `first` on, have that round? */
+static bool is_taken(const struct pieces *pieces, int piece, size_t first, int round)
+{
+	for (int i = piece - 1; i >= 0 && pieces->starts[i] >= first; i--)
+		if (pieces->rounds[i] == round)
+			return true;
+	return false;
 }
 
 static int first_free_round(const struct pieces *pieces, int piece, size_t first)
 {
 	int round = 0;
 
-	for (int i = piece - 1; i >= 0 && pieces->starts[i] >= first; i--)
-		if (pieces->rounds[i] == round) {
-			round++;
-			i = piece;
-		}
+	while (is_taken(pieces, piece, first, round))
+		round++;
 	return round;
 }
 
-static struct pieces pieces_of(const struct partition *parts, int members, size_t count)
+static struct pieces cut(const struct partition *parts, int world, size_t count)
 {
-	struct pieces pieces = { .starts = xcalloc((size_t)members + 1, sizeof(*pieces.starts)),
-				 .rounds = xcalloc((size_t)members, sizeof(*pieces.rounds)) };
+	struct pieces pieces = { .elements = count,
+				 .starts = xcalloc((size_t)world + 1, sizeof(*pieces.starts)),
+				 .rounds = xcalloc((size_t)world, sizeof(*pieces.rounds)) };
 
 	find_borders(&pieces, parts, count);
 	for (int i = 0; i < pieces.count; i++) {
@@ -99,6 +106,17 @@ static struct pieces pieces_of(const struct partition *parts, int members, size_
 			pieces.round_count = pieces.rounds[i] + 1;
 	}
 	return pieces;
+}
+
+/* Valid until the next call. */
+static const struct pieces *pieces_of(struct coll_parts *parts, size_t count)
+{
+	for (size_t i = 0; i < parts->count; i++)
+		if (parts->kept[i].elements == count)
+			return &parts->kept[i];
+	parts->kept = xgrow(parts->kept, parts->count, sizeof(*parts->kept));
+	parts->kept[parts->count] = cut(parts->partition, parts->world, count);
+	return &parts->kept[parts->count++];
 }
 
 /* This rank's part, as a group. Every two ranks meet in the same collectives in the same order, so
@@ -111,10 +129,11 @@ static struct group part_of(const struct group *whole, const struct partition *p
 	return part;
 }
 
-/* The owners of a piece, `ranks` [parts]; index -1 if this rank is none of them. */
-static struct group owners_of(const struct group *whole, const struct partition *parts,
-			      size_t start, size_t count, int *ranks)
+/* The owners of a piece; index -1 if this rank is none of them. Valid until the next call. */
+static struct group owners_of(const struct group *whole, size_t start, size_t count)
 {
+	const struct partition *parts = whole->parts->partition;
+	int *ranks = whole->parts->owners;
 	struct group owners = { .ranks = ranks,
 				.count = parts->groups,
 				.index = -1,
@@ -122,10 +141,8 @@ static struct group owners_of(const struct group *whole, const struct partition 
 				.cost = whole->cost };
 	const int *members = parts->ranks;
 
-	for (int p = 0; p < parts->groups; members += parts->sizes[p++]) {
-		size_t unused;
-
-		ranks[p] = members[slice_of(start, count, parts->sizes[p], &unused)];
+	PARTITION_GROUPS (parts, p, members) {
+		ranks[p] = members[slice_at(count, (size_t)parts->sizes[p], start)];
 		if (ranks[p] == whole->ranks[whole->index])
 			owners.index = p;
 	}
@@ -134,31 +151,51 @@ static struct group owners_of(const struct group *whole, const struct partition 
 
 static int add_across(const struct coll_call *call, float *x, size_t count, struct error *err)
 {
-	const struct partition *parts = call->group->parts;
-	struct pieces pieces = pieces_of(parts, call->group->count, count);
-	int *ranks = xcalloc((size_t)parts->groups, sizeof(*ranks)), status = 0;
+	const struct pieces *pieces = pieces_of(call->group->parts, count);
 
-	for (int round = 0; round < pieces.round_count; round++)
-		for (int i = 0; i < pieces.count && status == 0; i++) {
-			size_t start = pieces.starts[i];
+	for (int round = 0; round < pieces->round_count; round++)
+		for (int i = 0; i < pieces->count; i++) {
+			size_t start = pieces->starts[i];
 			struct group owners;
 
-			if (pieces.rounds[i] != round)
+			if (pieces->rounds[i] != round)
 				continue;
-			owners = owners_of(call->group, parts, start, count, ranks);
-			if (owners.index >= 0)
-				status = coll_allreduce(call->net, &owners, COLL_AUTO, x + start,
-							pieces.starts[i + 1] - start, err);
+			owners = owners_of(call->group, start, count);
+			if (owners.index >= 0 &&
+			    coll_allreduce(call->net, &owners, COLL_AUTO, x + start,
+					   pieces->starts[i + 1] - start, err) < 0)
+				return -1;
 		}
-	free(ranks);
-	free(pieces.starts);
-	free(pieces.rounds);
-	return status;
+	return 0;
+}
+
+struct coll_parts *coll_parts_new(const struct partition *partition)
+{
+	struct coll_parts *parts = xcalloc(1, sizeof(*parts));
+
+	parts->partition = partition;
+	for (int p = 0; p < partition->groups; p++)
+		parts->world += partition->sizes[p];
+	parts->owners = xcalloc((size_t)partition->groups, sizeof(*parts->owners));
+	return parts;
+}
+
+void coll_parts_free(struct coll_parts *parts)
+{
+	if (!parts)
+		return;
+	for (size_t i = 0; i < parts->count; i++) {
+		free(parts->kept[i].starts);
+		free(parts->kept[i].rounds);
+	}
+	free(parts->kept);
+	free(parts->owners);
+	free(parts);
 }
 
 int coll_hierarchical(const struct coll_call *call, float *x, size_t count, struct error *err)
 {
-	struct group part = part_of(call->group, call->group->parts);
+	struct group part = part_of(call->group, call->group->parts->partition);
 
 	if (coll_reduce_scatter(call->net, &part, x, count, err) < 0 ||
 	    add_across(call, x, count, err) < 0)

@@ -30,6 +30,7 @@ struct parts {
 	struct coll_cost cost;
 	int *ranks;
 	struct partition by_host;
+	struct coll_parts *by_part; /* world.parts */
 	float *slots[OPTIM_SLOTS];
 };
 
@@ -113,8 +114,9 @@ static void build_groups(struct rank *rank, struct parts *parts)
 		parts->world.index = group_index(&parts->world, own);
 	}
 	group_by_host(&parts->by_host, &parts->world, parts->net);
-	parts->world.parts =
-		roster && roster->plan.kind == PLAN_HIERARCHICAL ? first : &parts->by_host;
+	parts->by_part = coll_parts_new(
+		roster && roster->plan.kind == PLAN_HIERARCHICAL ? first : &parts->by_host);
+	parts->world.parts = parts->by_part;
 }
 
 static int build_sync(struct rank *rank, struct parts *parts, struct error *err)
@@ -212,6 +214,7 @@ static void parts_release(struct parts *parts)
 	exchange_free(parts->exchange);
 	net_close(parts->net);
 	outfit_release(&parts->outfit);
+	coll_parts_free(parts->by_part);
 	partition_release(&parts->by_host);
 	free(parts->ranks);
 }

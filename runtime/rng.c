@@ -25,17 +25,17 @@ static void philox(uint32_t x[4], uint64_t key)
 	}
 }
 
-struct draw {
+struct words {
 	uint64_t first, second;
 };
 
-static struct draw draw(uint64_t key, uint64_t low, uint64_t high)
+static struct words draw(uint64_t key, uint64_t low, uint64_t high)
 {
 	uint32_t x[4] = { (uint32_t)low, (uint32_t)(low >> 32), (uint32_t)high,
 			  (uint32_t)(high >> 32) };
 
 	philox(x, key);
-	return (struct draw){ x[0] | (uint64_t)x[1] << 32, x[2] | (uint64_t)x[3] << 32 };
+	return (struct words){ x[0] | (uint64_t)x[1] << 32, x[2] | (uint64_t)x[3] << 32 };
 }
 
 static double unit(uint64_t bits) /* [0, 1) */
@@ -62,7 +62,7 @@ double rng_uniform(const struct rng *rng, uint64_t counter)
 /* Box and Muller; 1 - u is never 0. */
 double rng_normal(const struct rng *rng, uint64_t counter)
 {
-	struct draw both = draw(rng->seed, counter, rng->stream);
+	struct words both = draw(rng->seed, counter, rng->stream);
 
 	return sqrt(-2 * log(1 - unit(both.first))) * cos(2 * acos(-1) * unit(both.second));
 }

@@ -176,3 +176,26 @@ digests() { # DIR: of its last checkpoint
 	assert [ ! -e run/plan.json ]
 	for h in h1 h2 h3 h4; do until_true no_worker_on $h; done
 }
+
+@test "a run that measures links can be seen, and stopped from elsewhere" {
+	(exec lab run -- "$DSTRAIN" run recipe.yaml --hosts hosts.yaml --run-dir run --set sync=auto \
+		--set plan.probe_seconds=600s >out 2>&1 3>&-) &
+	pid=$!
+	until_true grep -q 'probe: ' out
+	run "$DSTRAIN" status run --json
+	assert_success
+	assert_line --partial '"state": "probing"'
+	run "$DSTRAIN" ps
+	assert_line --regexp "^run +probing +- .* $PWD/run\$"
+	run "$DSTRAIN" stop run
+	assert_success
+	assert_output --partial 'aborted after step 0'
+	status=0
+	wait $pid || status=$?
+	cat out
+	assert_equal $status 143
+	run "$DSTRAIN" status run
+	assert_line --regexp '^state +aborted'
+	for h in h1 h2 h3 h4; do until_true no_worker_on $h; done
+	train run # what never trained is in nobody's way
+}

@@ -69,10 +69,27 @@ assert_evaluated_the_mean() {
 	done
 }
 
+@test "other ranks go on from the mean of those that were stopped within a period" {
+	loss() {
+		./dstrain eval run --json | python3 -c 'import json, sys; print(json.load(sys.stdin)["loss"])'
+	}
+	divide --set train.steps=31
+	before=$(loss)
+	run ./dstrain resume run --hosts local:5 --set train.steps=32 --set train.optimizer.lr=1e-12
+	assert_success
+	assert_output --partial "5 ranks instead of 8"
+	python3 -c 'import sys; a, b = map(float, sys.argv[1:]); assert abs(a - b) < 1e-5, (a, b)' "$before" "$(loss)"
+}
+
 @test "what is refused" {
 	run ./dstrain check recipe.yaml --set sync.strategy=ds_sync --set compress=fp16
 	assert_failure 2
 	assert_output --partial "compress.scheme: 'fp16' would spoil the weights that 'ds_sync' averages; use none"
+	printf '%s\n' 'sync: ds_sync' 'compress: fp16' >>recipe.yaml
+	run ./dstrain run recipe.yaml
+	assert_failure 2
+	assert_line --partial "recipe.yaml:8:11: compress.scheme: 'fp16' would spoil the weights"
+	sed -i '/^compress/d' recipe.yaml
 	run divide --set 'sync.radix=[2, 3]'
 	assert_failure 1
 	assert_output --partial "sync.radix: its product has to be the number of ranks, which is 8"

@@ -125,3 +125,26 @@ is() { # EXPRESSION, of awk
 	assert_success
 	assert_line --regexp '"hosts": \["h1",? *"h2",? *"h3",? *"h4"\]'
 }
+
+@test "ranks that stay as they are numbered have a plan, too, or a note; who asks for an order has to get one" {
+	printf 'nic: 50mbit\nuplink: 20mbit\nracks: {r1: [h1, h3], r2: [h2, h4]}\n' >net.yaml
+	planned() { # [FLAGS]
+		rm -rf run
+		train --emulate net.yaml --links net.yaml --set train.steps=4 --set train.eval_every=0 "$@"
+	}
+	run planned --set sync.allreduce=halving_doubling --hosts local:4
+	assert_success
+	assert_line --regexp 'plan: halving_doubling, given order, predicted .* s per step'
+	run planned --set sync.allreduce=flat
+	assert_success
+	assert_line --partial "plan: none is for sync.strategy 'bsp' with sync.allreduce 'flat'; ranks stay as they"
+	run ./dstrain resume run --set train.steps=6
+	assert_success
+	assert_line --partial "plan: none, as before"
+	run planned --set sync.allreduce=flat --set sync.order=planned
+	assert_failure 2
+	assert_output --partial "no plan is for sync.strategy 'bsp' with sync.allreduce 'flat'; set sync.order=given"
+	printf 'nic: 50mbit\nhosts: 2\n' >net.yaml
+	run planned --set sync.strategy=ds_sync # of two ranks
+	assert_success
+}

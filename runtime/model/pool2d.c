@@ -36,11 +36,11 @@ static struct pool pool_of(const struct layer_call *call)
 	};
 }
 
+/* Sizes are those of a sample. */
 struct work {
 	struct pool pool;
 	pool2d_plane *plane;
-	size_t channels;
-	size_t from_area, to_area, out_area;
+	size_t channels, from_size, to_size, out_size;
 	const float *from;
 	float *to;
 	unsigned char *which;
@@ -53,41 +53,36 @@ static void run_sample(void *arg, size_t sample, size_t member)
 
 	(void)member;
 	for (size_t i = first; i < first + work->channels; i++)
-		work->plane(&work->pool, work->from + i * work->from_area,
-			    work->to + i * work->to_area,
-			    work->which ? work->which + i * work->out_area : NULL);
+		work->plane(&work->pool, work->from + i * (work->from_size / work->channels),
+			    work->to + i * (work->to_size / work->channels),
+			    work->which ? work->which + i * (work->out_size / work->channels)
+					: NULL);
 }
 
 static void run(const struct layer_call *call, struct work *work)
 {
 	work->pool = pool_of(call);
 	work->channels = call->input->dim[0];
-	work->out_area = call->outputs / work->channels;
+	work->out_size = call->outputs;
 	work->which = call->plan->scratch_bytes > 0 ? call->scratch : NULL;
 	team_run(call->team, call->batch, run_sample, work);
 }
 
 void pool2d_forward(const struct layer_call *call, pool2d_plane *plane, const float *in, float *out)
 {
-	size_t channels = call->input->dim[0];
-	struct work work = { .plane = plane,
-			     .from = in,
-			     .from_area = call->inputs / channels,
-			     .to = out,
-			     .to_area = call->outputs / channels };
-
-	run(call, &work);
+	run(call, &(struct work){ .plane = plane,
+				  .from = in,
+				  .from_size = call->inputs,
+				  .to = out,
+				  .to_size = call->outputs });
 }
 
 void pool2d_backward(const struct layer_call *call, pool2d_plane *plane, const float *dout,
 		     float *din)
 {
-	size_t channels = call->input->dim[0];
-	struct work work = { .plane = plane,
-			     .from = dout,
-			     .from_area = call->outputs / channels,
-			     .to = din,
-			     .to_area = call->inputs / channels };
-
-	run(call, &work);
+	run(call, &(struct work){ .plane = plane,
+				  .from = dout,
+				  .from_size = call->outputs,
+				  .to = din,
+				  .to_size = call->inputs });
 }

@@ -211,6 +211,9 @@ int ds_adapt_step(struct ds_adapt *adapt, uint64_t step, struct schedule *schedu
 	if (changed > 0) {
 		adapt->replaced = true;
 		adapt->since = step;
+		if (leads(adapt))
+			log_info("step %llu: all ranks have changed to the new groups",
+				 (unsigned long long)step);
 	}
 	return changed < 0 ? -1 : 0;
 }

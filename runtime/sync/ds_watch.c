@@ -48,7 +48,7 @@ struct sight {
 
 struct ds_watch {
 	struct ds_watch_env env;
-	struct flow_net *net; /* of env.links */
+	struct cost_env cost; /* of the links as they were measured */
 	size_t segments;
 	struct opinion *opinions; /* [segments] */
 	float *parts;		  /* [segments] of the measured rate, that groups are made for */
@@ -61,7 +61,11 @@ struct ds_watch *ds_watch_new(const struct ds_watch_env *env)
 	struct ds_watch *watch = xcalloc(1, sizeof(*watch));
 
 	watch->env = *env;
-	watch->net = flow_net_new(env->links);
+	watch->cost = (struct cost_env){ .links = env->links,
+					 .net = flow_net_new(env->links),
+					 .host_of = env->host_of,
+					 .world = env->world,
+					 .bytes = env->bytes };
 	watch->segments = env->links->segment_count;
 	watch->opinions = xcalloc(watch->segments, sizeof(*watch->opinions));
 	watch->parts = xcalloc(watch->segments, sizeof(*watch->parts));
@@ -74,7 +78,7 @@ void ds_watch_free(struct ds_watch *watch)
 {
 	if (!watch)
 		return;
-	flow_net_free(watch->net);
+	flow_net_free(watch->cost.net);
 	free(watch->opinions);
 	free(watch->parts);
 	free(watch);
@@ -85,53 +89,15 @@ float *ds_watch_parts(struct ds_watch *watch)
 	return watch->parts;
 }
 
-/* The rings of all groups of a phase at once. */
-struct rings {
-	struct flow_hop *hops; /* [world] */
-	struct flow *flows;    /* [groups] */
-	double *finish;	       /* [groups] predicted seconds */
-};
-
-static struct rings rings_of(const struct ds_watch *watch, const struct partition *partition)
+/* How often a group's ring crosses a segment. */
+static int crossings(const struct ds_watch *watch, const struct link_segment *segment,
+		     const int *ranks, int size)
 {
-	size_t groups = (size_t)partition->groups;
-	struct rings rings = { .hops = xcalloc((size_t)watch->env.world, sizeof(*rings.hops)),
-			       .flows = xcalloc(groups, sizeof(*rings.flows)),
-			       .finish = xcalloc(groups, sizeof(*rings.finish)) };
-	const int *ranks = partition->ranks, *host_of = watch->env.host_of;
-	struct flow_hop *hops = rings.hops;
-
-	for (int g = 0; g < partition->groups; g++) {
-		int size = partition->sizes[g];
-
-		for (int i = 0; i < size; i++)
-			hops[i] = (struct flow_hop){ host_of[ranks[i]],
-						     host_of[ranks[(i + 1) % size]] };
-		rings.flows[g] = (struct flow){ .hops = hops,
-						.count = (size_t)size,
-						.bytes = 2.0 * (size - 1) / size * watch->env.bytes,
-						.most = INFINITY };
-		ranks += size;
-		hops += size;
-	}
-	flow_finish(watch->net, rings.flows, groups, rings.finish);
-	return rings;
-}
-
-static void rings_release(struct rings *rings)
-{
-	free(rings->hops);
-	free(rings->flows);
-	free(rings->finish);
-}
-
-/* How often a ring crosses a segment. */
-static int crossings(const struct link_segment *segment, const struct flow *ring)
-{
+	const int *host_of = watch->env.host_of;
 	int count = 0;
 
-	for (size_t i = 0; i < ring->count; i++)
-		count += link_crosses(segment, ring->hops[i].from, ring->hops[i].to);
+	for (int i = 0; i < size; i++)
+		count += link_crosses(segment, host_of[ranks[i]], host_of[ranks[(i + 1) % size]]);
 	return count;
 }
 
@@ -161,43 +127,54 @@ static double needed(const struct ds_window *window, const struct schedule *sche
 	return middle;
 }
 
-/* What this phase shows of a segment, given what its groups needed. */
-static struct sight look_at(const struct link_segment *segment, const struct rings *rings,
-			    const double *seconds, int groups)
+/* What the groups of a phase needed, and what they would on the links as they were measured. */
+struct phase {
+	const struct partition *partition;
+	double *needed, *predicted; /* [groups] seconds */
+};
+
+/* What this phase shows of a segment. */
+static struct sight look_at(const struct ds_watch *watch, const struct link_segment *segment,
+			    const struct phase *phase)
 {
+	const int *ranks = phase->partition->ranks;
 	struct sight sight = { 0 };
 
-	for (int g = 0; g < groups; g++) {
-		int times = crossings(segment, &rings->flows[g]);
+	PARTITION_GROUPS (phase->partition, g, ranks) {
+		int size = phase->partition->sizes[g];
+		int times = crossings(watch, segment, ranks, size);
+		double bytes = 2.0 * (size - 1) / size * watch->env.bytes;
 
-		if (times == 0 || !(seconds[g] > 0))
+		if (times == 0 || !(phase->needed[g] > 0))
 			continue;
-		sight.speed = fmax(sight.speed, rings->finish[g] / seconds[g]);
-		sight.carried += times * rings->flows[g].bytes / seconds[g];
+		sight.speed = fmax(sight.speed, phase->predicted[g] / phase->needed[g]);
+		sight.carried += times * bytes / phase->needed[g];
 	}
 	return sight;
 }
 
-/* Adds what a phase shows to sights[segments]. */
-static void take_phase(const struct ds_watch *watch, const struct schedule *schedule, int phase,
+/* Adds what phase number `p` shows to sights[segments]. */
+static void take_phase(const struct ds_watch *watch, const struct schedule *schedule, int p,
 		       const struct ds_window *window, struct sight *sights)
 {
-	const struct partition *partition = &schedule->phase[phase];
-	struct rings rings = rings_of(watch, partition);
-	double *seconds = xcalloc((size_t)partition->groups, sizeof(*seconds));
+	const struct partition *partition = &schedule->phase[p];
+	size_t groups = (size_t)partition->groups;
+	struct phase phase = { .partition = partition,
+			       .needed = xcalloc(groups, sizeof(double)),
+			       .predicted = xcalloc(groups, sizeof(double)) };
 	const int *ranks = partition->ranks;
 
-	for (int g = 0; g < partition->groups; ranks += partition->sizes[g++])
-		seconds[g] = needed(window, schedule, phase, ranks, partition->sizes[g]);
+	PARTITION_GROUPS (partition, g, ranks)
+		phase.needed[g] = needed(window, schedule, p, ranks, partition->sizes[g]);
+	cost_ring_bytes(&watch->cost, partition, phase.predicted);
 	for (size_t i = 0; i < watch->segments; i++) {
-		struct sight sight =
-			look_at(&watch->env.links->segments[i], &rings, seconds, partition->groups);
+		struct sight sight = look_at(watch, &watch->env.links->segments[i], &phase);
 
 		sights[i].speed = fmax(sights[i].speed, sight.speed);
 		sights[i].carried = fmax(sights[i].carried, sight.carried);
 	}
-	free(seconds);
-	rings_release(&rings);
+	free(phase.needed);
+	free(phase.predicted);
 }
 
 static void form_opinions(struct ds_watch *watch, const struct sight *sights)

@@ -90,12 +90,13 @@ static void body(int rank, struct net *net, void *arg)
 	parts.sizes = sizes;
 	for (int i = 0; i < world; i++)
 		shuffled[i] = (i + 1) * (world % 5 ? 5 : 1) % world; /* 5 or 1 has an inverse */
-	group.parts = &parts;
+	group.parts = coll_parts_new(&parts);
 	group.id = 3;
 	for (int round = 0; round < 2; round++)
 		for (size_t i = 0; i < ARRAY_SIZE(counts); i++)
 			check_sum(net, &group, x, counts[i]);
 	check_bits(net, &group, x, LARGE, &arena->digest);
+	coll_parts_free(group.parts);
 	free(x);
 }
 
@@ -125,8 +126,9 @@ static void hosts_body(int rank, struct net *net, void *arg)
 	for (int p = 0; p < 3; p++)
 		assert(parts.sizes[p] == 2);
 	assert(memcmp(parts.ranks, by_host, sizeof(by_host)) == 0);
-	group.parts = &parts;
+	group.parts = coll_parts_new(&parts);
 	check_sum(net, &group, x, LARGE);
+	coll_parts_free(group.parts);
 	partition_release(&parts);
 	free(x);
 }
@@ -152,10 +154,12 @@ static void traffic_body(int rank, struct net *net, void *arg)
 	float *x = xcalloc(LONGEST, sizeof(*x));
 	struct error err;
 
-	group.parts = traffic->parts;
+	if (traffic->parts)
+		group.parts = coll_parts_new(traffic->parts);
 	cluster_must(coll_allreduce(net, &group, COLL_HIERARCHICAL, x, LONGEST, &err), &err);
 	if (rank == 0)
 		atomic_store(&traffic->across, net_bytes(net).payload_sent);
+	coll_parts_free(group.parts);
 	free(x);
 }
 

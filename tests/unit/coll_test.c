@@ -7,6 +7,8 @@
 
 #include "lib/clock.h"
 #include "runtime/coll.h"
+#include "runtime/coll_cost.h"
+#include "runtime/coll_flow.h"
 #include "runtime/slice.h"
 #include "tests/unit/cluster.h"
 
@@ -349,6 +351,35 @@ static int try_allreduce(struct net *net, const struct group *group, int algorit
 	return status;
 }
 
+/* A transfer of many latencies, in a group whose members have others, too. */
+static void early_body(int rank, struct net *net, void *arg)
+{
+	static const struct coll_cost cost = { .alpha_s = 1e-6, .beta_s = 1e-9 };
+	static const int ranks[] = { 0, 1 };
+	struct group pair = { .ranks = ranks, .count = 2, .index = rank, .id = 3, .cost = &cost };
+	const uint64_t tag = (uint64_t)pair.id << 8 | COLL_BARRIER;
+	struct net_request request;
+	struct error err;
+
+	if (rank == 0) {
+		assert(try_allreduce(net, &pair, *(int *)arg, 100000, &err) < 0);
+	} else if (rank == 1) {
+		net_post_recv(net, 0, tag, NULL, 0, &request);
+		cluster_must(net_wait(net, &request, &err), &err);
+		assert(net_bytes(net).payload_received == 0);
+		net_abort(net, "seen enough");
+	}
+}
+
+static void nobody_sends_much_to_a_rank_that_is_elsewhere(void **state)
+{
+	int algorithms[] = { COLL_RING, COLL_HALVING_DOUBLING, COLL_DIRECT, COLL_FLAT };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(algorithms); i++)
+		cluster_run("tcp", 3, early_body, &algorithms[i]);
+}
+
 static int try_ring(struct net *net, const struct group *group, struct error *err)
 {
 	return try_allreduce(net, group, COLL_RING, 300000, err);
@@ -518,6 +549,7 @@ int main(void)
 		cmocka_unit_test(a_group_is_any_ranks_in_any_order),
 		cmocka_unit_test(two_groups_of_two_threads_do_not_mix),
 		cmocka_unit_test(nobody_leaves_a_barrier_before_all_have_come),
+		cmocka_unit_test(nobody_sends_much_to_a_rank_that_is_elsewhere),
 		cmocka_unit_test(a_rank_that_leaves_fails_the_others_at_once),
 		cmocka_unit_test(a_silent_rank_fails_the_others_after_the_timeout),
 		cmocka_unit_test(an_abort_fails_all_ranks),

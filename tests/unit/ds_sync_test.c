@@ -171,7 +171,7 @@ static void average(const struct schedule *schedule, size_t step, double (*y)[CO
 	const struct partition *p = &schedule->phase[step % (size_t)schedule->phases];
 	const int *group = p->ranks;
 
-	for (int g = 0; g < p->groups; group += p->sizes[g++])
+	PARTITION_GROUPS (p, g, group)
 		for (size_t i = 0; i < COUNT; i++) {
 			double sum = 0;
 
