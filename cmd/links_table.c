@@ -113,19 +113,20 @@ static char *name_side(const struct links *links, const bool *side)
 
 void links_table_segments(const struct links *links)
 {
-	struct table table = { .align = "lrll" };
+	struct table table = { .align = "lrrll" };
 
 	if (links->segment_count == 0) {
 		printf("no segment that flows share is narrower than they are\n");
 		return;
 	}
-	table_head(&table, (const char *const[]){ "segment", "Mbit/s", "from", "to", NULL });
+	table_head(&table, (const char *const[]){ "segment", "Mbit/s", "+-%", "from", "to", NULL });
 	for (size_t i = 0; i < links->segment_count; i++) {
 		const struct link_segment *segment = &links->segments[i];
 		char *from = name_side(links, segment->from), *to = name_side(links, segment->to);
 
 		table_add(&table, "%s", segment->name);
 		add_number(&table, mbit(segment->bytes_per_s), 1);
+		add_number(&table, segment->spread * 100, 1);
 		table_add(&table, "%s", from);
 		table_add(&table, "%s", to);
 		free(from);
@@ -133,6 +134,69 @@ void links_table_segments(const struct links *links)
 	}
 	output_table(&table);
 	table_release(&table);
+}
+
+static bool is_unsure(double rate, double spread)
+{
+	return isfinite(rate) && !(spread <= LINKS_PRECISION);
+}
+
+struct json *links_unsure_json(const struct links *links)
+{
+	struct json *list = json_array_new();
+	size_t hosts = links->hosts;
+
+	for (size_t i = 0; i < hosts * hosts; i++) {
+		struct json *entry;
+
+		if (i % (hosts + 1) == 0 ||
+		    !is_unsure(links->pairs[i].bytes_per_s, links->pairs[i].spread))
+			continue;
+		entry = json_object_new();
+		json_add_text(entry, "from", links->names[i / hosts]);
+		json_add_text(entry, "to", links->names[i % hosts]);
+		json_add(list, NULL, entry);
+	}
+	for (size_t i = 0; i < links->segment_count; i++) {
+		const struct link_segment *segment = &links->segments[i];
+		struct json *entry;
+
+		if (!is_unsure(segment->bytes_per_s, segment->spread))
+			continue;
+		entry = json_object_new();
+		json_add_text(entry, "segment", segment->name);
+		json_add(list, NULL, entry);
+	}
+	return list;
+}
+
+void links_table_unsure(const struct links *links)
+{
+	size_t hosts = links->hosts, pairs = 0, segments = 0;
+	struct buf names = { 0 };
+
+	for (size_t i = 0; i < hosts * hosts; i++) {
+		if (i % (hosts + 1) == 0 ||
+		    !is_unsure(links->pairs[i].bytes_per_s, links->pairs[i].spread))
+			continue;
+		if (pairs++ < NAMED)
+			buf_addf(&names, "%s%s to %s", pairs > 1 ? ", " : "",
+				 links->names[i / hosts], links->names[i % hosts]);
+	}
+	if (pairs > NAMED)
+		buf_addf(&names, " and %zu more", pairs - NAMED);
+	for (size_t i = 0; i < links->segment_count; i++) {
+		const struct link_segment *segment = &links->segments[i];
+
+		if (is_unsure(segment->bytes_per_s, segment->spread) && segments++ < NAMED)
+			buf_addf(&names, "%s%s", names.length ? ", " : "", segment->name);
+	}
+	if (segments > NAMED)
+		buf_addf(&names, " and %zu more", segments - NAMED);
+	if (names.length)
+		printf("not known within %.0f %%, give it more time (--seconds): %s\n",
+		       LINKS_PRECISION * 100, buf_text(&names));
+	buf_release(&names);
 }
 
 void links_table_changes(const struct links *before, const struct links *links)

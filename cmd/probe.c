@@ -29,12 +29,10 @@
 static const char recipe[] = "data: {format: synthetic, samples: 1, features: 1, classes: 2}\n"
 			     "model: {preset: softmax}\n"
 			     "train: {batch: 10000000}\n"
-			     "transport: {streams: 2}\n";
-
-#define PRECISION 0.05
+			     "transport: {streams: 2, look: 0s}\n";
 
 /* At most, if nobody says. */
-#define FEW_S  4.0
+#define FEW_S  3.5
 #define HOST_S 1.0
 
 /* What a dry run takes links to be. */
@@ -163,7 +161,7 @@ static int prepare(struct probe *probe, struct error *err)
 		.params = { .seconds = flags->probe_s > 0 ? flags->probe_s
 							  : FEW_S + HOST_S * (double)probe->ranks,
 			    .bytes = (double)flags->probe_bytes,
-			    .precision = PRECISION,
+			    .precision = LINKS_PRECISION,
 			    .concurrent = flags->concurrent,
 			    .pairs_only = flags->pairs_only },
 		.live = !flags->quiet && !flags->verbose && terminal_rewrites(STDERR_FILENO),
@@ -221,6 +219,8 @@ static void print_json(const struct probe *probe, int status, const char *why)
 	json_add_count(spent, "flows", report->flows);
 	json_add_real(spent, "bytes", report->bytes);
 	json_add(json, "spent", spent);
+	if (report->has_links)
+		json_add(json, "unsure", links_unsure_json(&report->links));
 	if (probe->flags->against && report->has_links)
 		json_add(json, "changes", links_changes_json(&probe->before, &report->links));
 	output_json(json);
@@ -242,6 +242,7 @@ static void print_text(const struct probe *probe, const char *why)
 	printf("\n%s\n", buf_text(&map));
 	if (!flags->pairs_only && !why)
 		links_table_segments(&report->links);
+	links_table_unsure(&report->links);
 	if (flags->against)
 		links_table_changes(&probe->before, &report->links);
 	printf("%zu flows in %zu steps, %.1f s, %s%s\n", report->flows, report->steps,

@@ -59,6 +59,7 @@ struct link_segment *links_add_segment(struct links *links, const char *name, do
 	segment = &links->segments[links->segment_count++];
 	*segment = (struct link_segment){ .name = xstrdup(name),
 					  .bytes_per_s = bytes_per_s,
+					  .spread = NAN,
 					  .from = xcalloc(links->hosts, sizeof(bool)),
 					  .to = xcalloc(links->hosts, sizeof(bool)) };
 	return segment;
@@ -68,6 +69,7 @@ void links_copy_segment(struct links *to, const struct link_segment *from)
 {
 	struct link_segment *segment = links_add_segment(to, from->name, from->bytes_per_s);
 
+	segment->spread = from->spread;
 	memcpy(segment->from, from->from, to->hosts * sizeof(*from->from));
 	memcpy(segment->to, from->to, to->hosts * sizeof(*from->to));
 }
@@ -120,6 +122,7 @@ static void select_segment(struct links *out, const struct link_segment *old, co
 {
 	struct link_segment *segment = links_add_segment(out, old->name, old->bytes_per_s);
 
+	segment->spread = old->spread;
 	for (size_t i = 0; i < out->hosts; i++) {
 		segment->from[i] = old->from[chosen[i]];
 		segment->to[i] = old->to[chosen[i]];

@@ -28,6 +28,7 @@ struct link_pair {
 struct link_segment {
 	char *name;	    /* "h1.up", "rack2.down"; owned */
 	double bytes_per_s; /* of payload */
+	double spread;	    /* as of a pair; NAN: unknown */
 	bool *from, *to;    /* [hosts], owned */
 };
 

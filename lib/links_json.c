@@ -88,6 +88,8 @@ struct json *links_json(const struct links *links)
 
 		json_add_text(entry, "name", segment->name);
 		json_add_real(entry, "bytes_per_s", segment->bytes_per_s);
+		if (isfinite(segment->spread))
+			json_add_real(entry, "spread", segment->spread);
 		print_side(links, "from", segment->from, segment->to, entry);
 		print_side(links, "to", segment->to, segment->from, entry);
 		json_add(segments, NULL, entry);
@@ -194,6 +196,9 @@ static int read_segment(struct links *links, const struct json *json, struct err
 	segment = links_add_segment(links, name, NAN);
 	if (read_number(&segment->bytes_per_s, json_get(json, "bytes_per_s"), false, err) < 0)
 		return error_prefix(err, "'%s': bytes_per_s", name);
+	if (json_get(json, "spread") &&
+	    read_number(&segment->spread, json_get(json, "spread"), true, err) < 0)
+		return error_prefix(err, "'%s': spread", name);
 	if (read_side(segment->from, links, from, err) < 0)
 		return error_prefix(err, "'%s': from", name);
 	if (read_side(segment->to, links, to, err) < 0)

@@ -26,7 +26,7 @@ static double rounds_steps(const struct survey *survey)
 
 static double flow_rounds_steps(const struct survey *survey)
 {
-	return rounds_steps(survey) * ceil((double)survey->hosts / (double)survey->at_once);
+	return rounds_steps(survey) * ceil((double)survey->hosts / 2 / (double)survey->at_once);
 }
 
 static double few_steps(const struct survey *survey)
@@ -45,8 +45,8 @@ static double search_steps(const struct survey *survey)
 	return survey->hosts > 2 ? 6 + 2 * (double)survey->hosts / (double)survey->at_once : 0;
 }
 
-/* The busiest segment has one flow after the other, if one fills it. Before anything is known, a
- * third of the pairs is taken to need another reading. */
+/* The busiest segment has one flow after the other, if one fills it. Before anything is known, half
+ * of the pairs are taken to need another reading: the rounds read each of them one way. */
 static double settle_steps(const struct survey *survey)
 {
 	double all = 0, busiest = 0;
@@ -68,7 +68,7 @@ static double settle_steps(const struct survey *survey)
 		for (int to = 0; to < (int)survey->hosts; to++)
 			all += survey_unsettled(survey, from, to);
 	if (survey->taken == 0)
-		all /= 3;
+		all /= 2;
 	return fmax(busiest, all / (double)survey->at_once) * 1.2;
 }
 
@@ -125,6 +125,8 @@ struct survey *survey_new(const char *const *names, size_t hosts,
 
 	survey->hosts = hosts;
 	survey->params = *params;
+	if (params->precision <= 0)
+		survey->params.precision = 0.05;
 	if (params->groups) {
 		survey->groups = xcalloc(hosts, sizeof(*survey->groups));
 		for (size_t i = 0; i < hosts; i++)
@@ -138,9 +140,11 @@ struct survey *survey_new(const char *const *names, size_t hosts,
 	for (size_t i = 0; i < hosts * hosts; i++)
 		survey->measured[i].best = survey->measured[i].hint = NAN;
 	survey->silent = xcalloc(hosts, sizeof(*survey->silent));
-	survey->at_once =
-		params->concurrent && params->concurrent < hosts ? params->concurrent : hosts;
+	survey->at_once = hosts > 3 ? hosts / 2 : 1;
+	if (params->concurrent && params->concurrent < survey->at_once)
+		survey->at_once = params->concurrent;
 	survey->ceiling = INFINITY;
+	survey->slower = 1;
 	survey_nics_init(survey);
 	suspect_groups(survey);
 	return survey;
@@ -155,7 +159,8 @@ static void infer_pairs(struct survey *survey)
 			double rate = fmin(links_pair(&survey->model, from, to)->bytes_per_s,
 					   survey_room(survey, from, to));
 
-			if (survey_works(survey, from, to) && isnan(pair->spread) && rate < 1e15)
+			if (survey_works(survey, from, to) && rate < 1e15 &&
+			    !survey_measured(survey, from, to)->settled)
 				pair->bytes_per_s = rate;
 		}
 }
@@ -173,6 +178,7 @@ static void finish(struct survey *survey)
 		    (survey->params.pairs_only && i >= 2 * survey->hosts))
 			continue;
 		segment = links_add_segment(&survey->links, found->name, found->bytes_per_s);
+		segment->spread = found->spread;
 		memcpy(segment->from, found->from, survey->hosts * sizeof(bool));
 		memcpy(segment->to, found->to, survey->hosts * sizeof(bool));
 	}
@@ -219,12 +225,17 @@ void survey_take(struct survey *survey, const struct survey_result *results)
 	assert(survey->taken < survey->trial_count);
 	survey_note(survey, &survey->trials[survey->taken], results);
 	survey->done_s += survey->trials[survey->taken].cost_s;
+	survey->guessed_s += survey->trials[survey->taken].cost_s;
 	survey->taken++;
 }
 
-void survey_clock(struct survey *survey, double seconds)
+void survey_clock(struct survey *survey, double seconds, double bytes)
 {
-	survey->spent_s = seconds;
+	survey->spent_s = survey->done_s = seconds;
+	survey->spent_bytes = bytes;
+	survey->slower = seconds / survey->guessed_s;
+	for (size_t t = survey->taken; t < survey->trial_count; t++)
+		survey->spent_s += survey->trials[t].cost_s * survey->slower;
 }
 
 const struct links *survey_links(const struct survey *survey)
@@ -235,7 +246,8 @@ const struct links *survey_links(const struct survey *survey)
 struct survey_cost survey_cost(const struct survey *survey, double bytes_per_s, double rtt_s)
 {
 	double hosts = (double)survey->hosts, steps = 0, longest = survey->params.seconds;
-	struct survey_step flows = { .seconds = survey_window(bytes_per_s, rtt_s) };
+	struct survey_step flows = { .kind = SURVEY_FLOWS,
+				     .seconds = survey_window(bytes_per_s, rtt_s) };
 	double each = survey_step_cost(&flows, rtt_s);
 	struct survey_cost cost = { 0 };
 
@@ -245,7 +257,7 @@ struct survey_cost survey_cost(const struct survey *survey, double bytes_per_s, 
 	if (survey->hosts < 2)
 		steps = 0;
 	cost.seconds =
-		rounds_steps(survey) * (0.07 + (isfinite(rtt_s) ? 10 * rtt_s : 0)) + steps * each;
+		rounds_steps(survey) * (0.04 + (isfinite(rtt_s) ? 10 * rtt_s : 0)) + steps * each;
 	if (longest > 0 && cost.seconds > longest) {
 		steps *= longest / cost.seconds;
 		cost.seconds = longest;

@@ -52,8 +52,8 @@ struct survey *survey_new(const char *const *names, size_t hosts,
 /* False: nothing left to measure. */
 bool survey_next(struct survey *survey, struct survey_step *step);
 void survey_take(struct survey *survey, const struct survey_result *results); /* of that step */
-/* How long all of it has really taken by now; where nobody says so, an estimate counts. */
-void survey_clock(struct survey *survey, double seconds);
+/* What all of it has really taken by now; where nobody says so, an estimate counts. */
+void survey_clock(struct survey *survey, double seconds, double bytes);
 
 /* What is known by now, complete or not. Borrowed; segments are there once survey_next said no. */
 const struct links *survey_links(const struct survey *survey);

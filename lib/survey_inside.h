@@ -28,7 +28,7 @@ struct reading {
 struct measured {
 	struct reading *readings; /* [count], owned */
 	unsigned count, failures;
-	bool settled;		  /* read without company on its way, as often as needed */
+	bool settled;		  /* readings without company on its way agree */
 	unsigned judged, version; /* readings, and the version of the model, that this is by */
 	double best;		  /* the highest reading; NAN: none */
 	double hint;		  /* what its clusters do; NAN: unknown */
@@ -135,6 +135,7 @@ struct survey {
 			       * 2 * host + way */
 	struct flow_net *net; /* of the model; NULL: to be made */
 	unsigned version;     /* of the model's segments */
+	double noise;	      /* standard deviation of a reading, as a part of it; 0: unknown */
 	struct measured *measured; /* [hosts * hosts] */
 	unsigned *silent;	   /* [hosts] failures since it last did something */
 
@@ -142,6 +143,8 @@ struct survey {
 	size_t trial_count, taken, batch; /* batch: where what was asked for last begins */
 	size_t stage;
 	double spent_s, done_s, spent_bytes; /* of steps asked for, of those done */
+	double guessed_s;		     /* what those done were taken to cost */
+	double slower;			     /* than that, by so much, is what they really take */
 	bool ended;
 
 	size_t at_once; /* flows */
@@ -198,7 +201,11 @@ double survey_room(const struct survey *survey, int from, int to);
 bool survey_crowded(const struct survey *survey, const struct survey_flow *flows, size_t count,
 		    size_t flow, size_t but);
 double survey_nic(const struct survey *survey, int host, enum survey_way way);
-double survey_pair_alone(const struct survey *survey, int from, int to, double *spread);
+
+/* survey_noise.c: half of the 95 % interval of a figure by these readings, as a part of it. */
+double survey_interval(const struct survey *survey, const double *readings, size_t count,
+		       double figure);
+void survey_note_noise(struct survey *survey);
 
 /* The middle of the values that are about the highest; sorts them. NAN: there are none. */
 double survey_plateau(double *values, size_t count);
@@ -213,6 +220,8 @@ size_t survey_add_segment(struct survey *survey, const bool *members, enum surve
 /* For pairs alone: what seems slower to others has one way out and one in, for one flow. */
 void survey_assume_segments(struct survey *survey);
 void survey_refine(struct survey *survey); /* capacities, by all there is */
+/* Adds flows that fill a segment, between hosts that are not busy yet. Returns how many. */
+size_t survey_fill(struct survey *survey, size_t segment, bool *busy, struct survey_flow *flows);
 
 /* Rounds in which everybody meets everybody, or, of many, near ones and some far ones: shifts
  * [*count], caller frees. */

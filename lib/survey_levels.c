@@ -49,13 +49,21 @@ static double rate(const struct between *between, int a, int b)
 	return between->rates[a * between->count + b];
 }
 
+/* What was not read is as the other way, until it is. */
+static double either_way(const struct survey *survey, int from, int to)
+{
+	double best = survey_measured(survey, from, to)->best;
+
+	return isfinite(best) ? best : survey_measured(survey, to, from)->best;
+}
+
 static void read_pairs(const struct survey *survey, struct between *between)
 {
 	for (int from = 0; from < between->count; from++)
 		for (int to = 0; to < between->count; to++)
 			if (from != to)
 				between->rates[from * between->count + to] =
-					survey_measured(survey, from, to)->best;
+					either_way(survey, from, to);
 }
 
 static void read_trials(const struct survey *survey, struct between *between)
@@ -265,7 +273,8 @@ static void list_members(const struct survey *survey, int *hosts, int **members,
 	}
 }
 
-/* One flow out of each cluster and one into each at a time, its hosts in turn. */
+/* One flow out of each cluster and one into each at a time, its hosts in turn: not the same one, if
+ * there are two. */
 static bool add_rounds(struct survey *survey)
 {
 	size_t count = (size_t)survey->levels.count, turns = count > 8 ? 1 : 2, rounds, added = 0;
@@ -284,7 +293,7 @@ static bool add_rounds(struct survey *survey)
 			if (sizes[a] > 0 && sizes[b] > 0)
 				flows[made++] =
 					(struct survey_flow){ members[a][round % sizes[a]],
-							      members[b][round % sizes[b]] };
+							      members[b][(round + 1) % sizes[b]] };
 		}
 		added += survey_add(survey, SURVEY_FLOWS, flows, made, "between clusters");
 	}

@@ -29,9 +29,11 @@ bool survey_works(const struct survey *survey, int from, int to)
 bool survey_unsettled(const struct survey *survey, int from, int to)
 {
 	const struct measured *measured = survey_measured(survey, from, to);
+	double spread = links_pair(&survey->links, from, to)->spread;
 
-	return survey_works(survey, from, to) && !measured->settled &&
-	       (survey->hosts <= SURVEY_LARGE || measured->count > 0);
+	return survey_works(survey, from, to) &&
+	       (survey->hosts <= SURVEY_LARGE || measured->count > 0) &&
+	       !(measured->settled && spread <= survey->params.precision);
 }
 
 static void note_ping(struct survey *survey, const struct survey_flow *flow,
@@ -114,19 +116,22 @@ double survey_plateau(double *rates, size_t count)
 }
 
 /* The most that a host does over one flow. */
-static double most_alone(const struct survey *survey, int host, enum survey_way way)
+static double most_alone(const struct survey *survey, int host, enum survey_way way, double *spread)
 {
 	double *rates = xcalloc(survey->hosts, sizeof(*rates)), most;
 	size_t count = 0;
 
 	for (int other = 0; other < (int)survey->hosts; other++) {
-		double best = way == SURVEY_UP ? survey_measured(survey, host, other)->best
-					       : survey_measured(survey, other, host)->best;
+		int from = way == SURVEY_UP ? host : other, to = way == SURVEY_UP ? other : host;
+		const struct measured *measured = survey_measured(survey, from, to);
 
-		if (isfinite(best))
-			rates[count++] = best;
+		if (measured->count > 0)
+			rates[count++] = measured->settled
+						 ? links_pair(&survey->links, from, to)->bytes_per_s
+						 : measured->best;
 	}
 	most = survey_plateau(rates, count);
+	*spread = survey_interval(survey, rates, count, most);
 	free(rates);
 	return most;
 }
@@ -139,9 +144,11 @@ double survey_nic(const struct survey *survey, int host, enum survey_way way)
 static void model_nic(struct survey *survey, int host, enum survey_way way)
 {
 	struct link_segment *nic = &survey->model.segments[2 * host + way];
-	double alone = most_alone(survey, host, way), several = survey->nics.most[way][host];
+	double spread, alone = most_alone(survey, host, way, &spread);
+	double several = survey->nics.most[way][host];
 
 	nic->bytes_per_s = INFINITY;
+	nic->spread = spread;
 	if (!survey->nics.boundless[way][host] && isfinite(alone))
 		nic->bytes_per_s = several > 1.1 * alone ? several : alone;
 }
@@ -204,36 +211,65 @@ static bool was_crowded(const struct survey *survey, const struct reading *readi
 	return survey_crowded(survey, trial->step.flows, trial->step.count, i, SURVEY_NONE);
 }
 
-/*
- * Of its readings that nobody else took part of, the middle of the high ones: low ones among them
- * were hit by something else. One is enough if the way is known to do no more, and three must agree
- * if not; of many hosts two, unless its neighbours do more.
- */
-double survey_pair_alone(const struct survey *survey, int from, int to, double *spread)
+/* No pair does more than the least of the segments on its way may do. */
+static double most_room(const struct survey *survey, int from, int to)
 {
-	const struct measured *measured = survey_measured(survey, from, to);
-	double *rates = xcalloc(measured->count + 1, sizeof(*rates)), rate, sum = 0;
-	size_t count = 0, agreeing = 0, needed;
+	double most = INFINITY;
 
-	for (unsigned i = 0; i < measured->count; i++) {
-		const struct reading *reading = &measured->readings[i];
+	for (size_t i = 0; i < survey->model.segment_count; i++) {
+		const struct link_segment *segment = &survey->model.segments[i];
+		double spread = isfinite(segment->spread) ? segment->spread : 0.05;
 
-		if (was_crowded(survey, reading, from, to))
-			continue;
-		rates[count++] = reading->bytes_per_s;
-		sum += isfinite(reading->spread) ? reading->spread : 0.05;
+		if (link_crosses(segment, (size_t)from, (size_t)to))
+			most = fmin(most, segment->bytes_per_s * (1 + spread));
 	}
-	rate = survey_plateau(rates, count);
+	return most;
+}
+
+/* Readings that agree, as many as are needed: one if the way is known to do no more, and three if
+ * not; of many hosts two, unless its neighbours do more. */
+static bool agree(const struct survey *survey, int from, int to, const double *rates, size_t count,
+		  double rate)
+{
+	double hint = survey_measured(survey, from, to)->hint;
+	size_t agreeing = 0, needed = 3;
+
 	for (size_t i = 0; i < count; i++)
 		agreeing += fabs(rates[i] - rate) <= AGREE * rate;
-	needed = survey->hosts <= SURVEY_LARGE || rate < SURVEY_FULL * measured->hint ? 3 : 2;
+	if (survey->hosts > SURVEY_LARGE && !(rate < SURVEY_FULL * hint))
+		needed = 2;
 	if (rate >= (1 - AGREE) * survey_room(survey, from, to))
 		needed = 1;
+	return agreeing >= needed;
+}
+
+/*
+ * Of its readings that nobody else took part of, the middle of the high ones: low ones among them
+ * were hit by something else. While they do not agree it may do as much as its way allows.
+ */
+static bool judge_alone(const struct survey *survey, int from, int to, double *rate, double *spread)
+{
+	const struct measured *measured = survey_measured(survey, from, to);
+	double *rates = xcalloc(measured->count + 1, sizeof(*rates)), half, most;
+	size_t count = 0;
+	bool known;
+
+	for (unsigned i = 0; i < measured->count; i++)
+		if (!was_crowded(survey, &measured->readings[i], from, to))
+			rates[count++] = measured->readings[i].bytes_per_s;
+	*rate = survey_plateau(rates, count);
 	*spread = NAN;
-	if (agreeing >= needed)
-		*spread = sum / (double)count / sqrt((double)agreeing);
+	known = count > 0 && agree(survey, from, to, rates, count, *rate);
+	if (count > 0) {
+		half = survey_interval(survey, rates, count, *rate);
+		most = fmax(most_room(survey, from, to), *rate);
+		if (known)
+			most = fmin(most, *rate * (1 + half));
+		*spread = (most / *rate - (1 - half)) / 2;
+	}
 	free(rates);
-	return fmin(rate, 1.02 * survey_room(survey, from, to)); /* more is noise */
+	*rate = fmin(*rate, 1.02 * survey_room(survey, from, to)); /* more is noise */
+	return known;
 }
 
 /* What a pair is taken to do while it has not been read in peace. */
@@ -268,8 +304,7 @@ static void model_pair(struct survey *survey, int from, int to)
 		return;
 	measured->judged = measured->count;
 	measured->version = survey->version;
-	alone = survey_pair_alone(survey, from, to, &spread);
-	measured->settled = isfinite(spread);
+	measured->settled = judge_alone(survey, from, to, &alone, &spread);
 	model->bytes_per_s = measured->settled ? alone : assumed(survey, from, to);
 	known->bytes_per_s = measured->settled ? alone : measured->best;
 	known->spread = spread;
@@ -284,6 +319,7 @@ void survey_model(struct survey *survey)
 		for (int to = 0; to < (int)survey->hosts; to++)
 			if (from != to)
 				model_pair(survey, from, to);
+	survey_note_noise(survey);
 }
 
 void survey_remodel(struct survey *survey)

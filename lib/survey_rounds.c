@@ -1,11 +1,13 @@
-/* Rounds of disjoint pairs: everybody sends to one and receives from one. */
+/* Rounds of disjoint pairs: a host sends or receives, since what it does the one way would hold
+ * back the other one's acknowledgements. */
 #include <math.h>
 #include <stdlib.h>
 
 #include "lib/memory.h"
 #include "lib/survey_inside.h"
 
-/* Round `round` of a tournament by the circle method: everybody meets everybody once. */
+/* Round `round` of a tournament by the circle method: everybody meets everybody once, about as
+ * often to send as to receive. */
 static size_t meet(const struct survey *survey, size_t round, struct survey_flow *flows)
 {
 	size_t hosts = survey->hosts, seats = hosts + hosts % 2, turn = seats - 1, count = 0;
@@ -13,10 +15,34 @@ static size_t meet(const struct survey *survey, size_t round, struct survey_flow
 	for (size_t i = 0; i < seats / 2; i++) {
 		size_t a = i == 0 ? turn : (round + i) % turn;
 		size_t b = (round + turn - i) % turn;
+		bool turned = (i == 0 ? round : i) % 2 == 1;
 
 		if (a < hosts && b < hosts)
-			flows[count++] = (struct survey_flow){ (int)a, (int)b };
+			flows[count++] = turned ? (struct survey_flow){ (int)b, (int)a }
+						: (struct survey_flow){ (int)a, (int)b };
 	}
+	return count;
+}
+
+/* Of the flows that are left, as many as go at once without any host twice: to `chosen`. */
+static size_t choose(const struct survey *survey, struct survey_flow *flows, size_t *left,
+		     size_t at_once, struct survey_flow *chosen)
+{
+	bool *busy = xcalloc(survey->hosts, sizeof(*busy));
+	size_t count = 0, kept = 0;
+
+	for (size_t i = 0; i < *left; i++) {
+		struct survey_flow flow = flows[i];
+
+		if (count == at_once || busy[flow.from] || busy[flow.to]) {
+			flows[kept++] = flow;
+			continue;
+		}
+		busy[flow.from] = busy[flow.to] = true;
+		chosen[count++] = flow;
+	}
+	*left = kept;
+	free(busy);
 	return count;
 }
 
@@ -24,16 +50,19 @@ static size_t meet(const struct survey *survey, size_t round, struct survey_flow
 static void add_parts(struct survey *survey, enum survey_kind kind, const struct survey_flow *flows,
 		      size_t count, size_t at_once, const char *why)
 {
-	size_t parts = (count + at_once - 1) / at_once;
+	size_t parts = (count + at_once - 1) / at_once, left = 0;
+	struct survey_flow *waiting = xcalloc(count + 1, sizeof(*waiting));
 	struct survey_flow *chosen = xcalloc(count + 1, sizeof(*chosen));
 
-	for (size_t part = 0; part < parts; part++) {
-		size_t n = 0;
-
+	for (size_t part = 0; part < parts; part++)
 		for (size_t i = part; i < count; i += parts)
-			chosen[n++] = flows[i];
+			waiting[left++] = flows[i];
+	while (left > 0) {
+		size_t n = choose(survey, waiting, &left, at_once, chosen);
+
 		survey_add(survey, kind, chosen, n, why);
 	}
+	free(waiting);
 	free(chosen);
 }
 
@@ -76,7 +105,7 @@ bool survey_pings(struct survey *survey)
 	while (hosts > SURVEY_LARGE && rounds / apart > SURVEY_LARGE)
 		apart++;
 	flows = xcalloc(hosts, sizeof(*flows));
-	for (size_t round = 0; round < rounds; round += apart) {
+	for (size_t round = 0; round < rounds && !survey_time_is_up(survey, 0.25); round += apart) {
 		size_t count = meet(survey, round, flows);
 
 		add_parts(survey, SURVEY_PING, flows, count, survey->at_once, "round trips");
@@ -99,7 +128,7 @@ static void tally(struct survey *survey, size_t rung)
 {
 	struct ladder *ladder = &survey->ladder;
 	size_t first = ladder->firsts[rung],
-	       parts = (survey->hosts + ladder->sizes[rung] - 1) / ladder->sizes[rung];
+	       parts = (survey->hosts / 2 + ladder->sizes[rung] - 1) / ladder->sizes[rung];
 
 	for (size_t t = first; t < survey->trial_count; t++) {
 		const struct trial *trial = &survey->trials[t];
@@ -118,20 +147,26 @@ static void tally(struct survey *survey, size_t rung)
 	}
 }
 
-/* Flows that twice did as well as any flow ever did: so there is room for so many at once. */
+/* Flows that twice did as well as any flow ever did: so there is room for so many at once, unless
+ * which of them did so was a matter of chance. */
 static bool some_are_full(const struct survey *survey, size_t rung)
 {
 	const struct ladder *ladder = &survey->ladder;
-	size_t parts = (ladder->firsts[rung + 1] - ladder->firsts[rung]) / 2, full = 0, all = 0;
+	size_t parts = (ladder->firsts[rung + 1] - ladder->firsts[rung]) / 2;
+	size_t full = 0, once = 0, all = 0;
 
 	for (size_t t = ladder->firsts[rung]; t < ladder->firsts[rung] + parts; t++) {
 		const struct trial *trial = &survey->trials[t], *again = trial + parts;
 
-		for (size_t i = 0; i < trial->step.count && i < again->step.count; i++, all++)
-			full += fmin(trial->rates[i], again->rates[i]) >=
-				SURVEY_FULL * ladder->best;
+		for (size_t i = 0; i < trial->step.count && i < again->step.count; i++, all++) {
+			bool first = trial->rates[i] >= SURVEY_FULL * ladder->best;
+			bool second = again->rates[i] >= SURVEY_FULL * ladder->best;
+
+			full += first && second;
+			once += first != second;
+		}
 	}
-	return rung == 0 && full * 8 >= all;
+	return rung == 0 && full * 10 >= all && once * 6 <= all;
 }
 
 /* The first rung whose flows take nothing from each other, or not all of them do. */
@@ -140,7 +175,7 @@ static void choose_rung(struct survey *survey)
 	struct ladder *ladder = &survey->ladder;
 
 	for (size_t rung = 0; rung + 1 < ladder->rungs && !ladder->done; rung++) {
-		if (ladder->sums[rung + 1] > 1.1 * ladder->sums[rung] &&
+		if (ladder->sums[rung + 1] > 1.16 * ladder->sums[rung] &&
 		    !some_are_full(survey, rung))
 			continue;
 		survey->at_once = ladder->sizes[rung];
@@ -149,16 +184,30 @@ static void choose_rung(struct survey *survey)
 	}
 }
 
+/* Neighbours: they are near each other, mostly, and nothing but the machine holds all of them back.
+ */
+static size_t neighbours(const struct survey *survey, size_t first, struct survey_flow *flows)
+{
+	size_t count = 0;
+
+	for (size_t i = first; i + 1 < survey->hosts; i += 2)
+		flows[count++] = (struct survey_flow){ (int)i, (int)i + 1 };
+	return count;
+}
+
 static void add_rung(struct survey *survey, size_t size)
 {
 	struct ladder *ladder = &survey->ladder;
+	struct survey_flow *flows = xcalloc(survey->hosts, sizeof(*flows));
 
 	ladder->sizes[ladder->rungs] = size;
 	ladder->firsts[ladder->rungs] = survey->trial_count;
 	for (size_t turn = 0; turn < (ladder->rungs == 0 ? 2 : 1); turn++)
-		for (size_t shift = 1; shift <= 2 && shift < survey->hosts; shift++)
-			if (shift == 1 || ladder->rungs == 0)
-				add_shift(survey, shift, size, "how many at once");
+		for (size_t first = 0; first < (ladder->rungs == 0 && survey->hosts > 2 ? 2 : 1);
+		     first++)
+			add_parts(survey, SURVEY_FLOWS, flows, neighbours(survey, first, flows),
+				  size, "how many at once");
+	free(flows);
 	survey->at_once = size;
 }
 
@@ -175,7 +224,8 @@ bool survey_climb(struct survey *survey)
 	}
 	tally(survey, ladder->rungs++);
 	choose_rung(survey);
-	if (!ladder->done && survey->at_once > 1 && ladder->rungs + 1 < ARRAY_SIZE(ladder->sizes)) {
+	if (!ladder->done && survey->at_once > 1 && !survey_time_is_up(survey, 0.4) &&
+	    ladder->rungs + 1 < ARRAY_SIZE(ladder->sizes)) {
 		add_rung(survey, (survey->at_once + 1) / 2);
 		return true;
 	}
@@ -202,6 +252,20 @@ void survey_climb_again(struct survey *survey)
 	survey->ceiling = INFINITY;
 }
 
+/* Each pair one way: that is enough to see who is near whom, and who shares what. The other way is
+ * read when that is known. */
+static void add_tournament(struct survey *survey)
+{
+	struct survey_flow *flows = xcalloc(survey->hosts, sizeof(*flows));
+
+	for (size_t round = 0;
+	     round < survey->hosts + survey->hosts % 2 - 1 && !survey_time_is_up(survey, 0.8);
+	     round++)
+		add_parts(survey, SURVEY_FLOWS, flows, meet(survey, round, flows), survey->at_once,
+			  "pairs");
+	free(flows);
+}
+
 bool survey_rounds(struct survey *survey)
 {
 	size_t count, before = survey->trial_count;
@@ -209,10 +273,13 @@ bool survey_rounds(struct survey *survey)
 
 	if (survey->passes++ > 0)
 		return false;
+	if (survey->hosts <= SURVEY_LARGE) {
+		add_tournament(survey);
+		return survey->trial_count > before;
+	}
 	shifts = survey_shifts(survey->hosts, &count);
 	for (size_t i = 0; i < count; i++)
-		if (shifts[i] > 2)
-			add_shift(survey, shifts[i], survey->at_once, "pairs");
+		add_shift(survey, shifts[i], survey->at_once, "pairs");
 	free(shifts);
 	return survey->trial_count > before;
 }

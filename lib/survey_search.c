@@ -10,7 +10,7 @@
 #include "lib/memory.h"
 #include "lib/survey_inside.h"
 
-enum { BARREN = 4, SLOW_PAIRS = 3 };
+enum { BARREN = 6, SLOW_PAIRS = 3, APART = 6 };
 
 /* Of flows that no known segment is too narrow for: one of them, or their sum. */
 static bool falls_short(struct survey *survey, const struct trial *trial)
@@ -41,13 +41,15 @@ static bool ask(struct survey *survey, const struct survey_flow *flows, size_t c
 	return survey_add(survey, SURVEY_FLOWS, flows, count, "what else is shared") > 0;
 }
 
-/* A random set: nobody sends twice or receives twice, and no known segment is overfull. */
+/* A random set: nobody twice, and no known segment is overfull. Few
+ * hosts do both, or there would hardly be a set. */
 static bool hunt(struct survey *survey)
 {
 	struct search *search = &survey->search;
 	size_t senders, receivers, count = 0;
 	int *from = survey_alive_hosts(survey, &senders),
 	    *to = survey_alive_hosts(survey, &receivers);
+	bool *busy = xcalloc(survey->hosts, sizeof(*busy));
 
 	search->phase = SEARCH_HUNT;
 	search->again = false;
@@ -55,13 +57,17 @@ static bool hunt(struct survey *survey)
 	for (size_t i = 0; i < senders && count < survey->at_once; i++)
 		for (size_t j = 0; j < receivers; j++) {
 			search->flows[count] = (struct survey_flow){ from[i], to[j] };
+			if (survey->hosts >= APART && (busy[from[i]] || busy[to[j]]))
+				continue;
 			if (!survey_works(survey, from[i], to[j]) ||
 			    survey_crowded(survey, search->flows, count + 1, count, SURVEY_NONE))
 				continue;
+			busy[from[i]] = busy[to[j]] = true;
 			count++;
 			break;
 		}
 	search->count = count;
+	free(busy);
 	free(from);
 	free(to);
 	return count > 1 && ask(survey, search->flows, count);
@@ -69,7 +75,7 @@ static bool hunt(struct survey *survey)
 
 static unsigned hunts_needed(const struct survey *survey)
 {
-	size_t needed = 3 * survey->hosts / survey->at_once;
+	size_t needed = 5 * survey->hosts / survey->at_once;
 
 	return needed < 4 ? 4 : needed > 12 ? 12 : (unsigned)needed;
 }
@@ -584,7 +590,8 @@ bool survey_search(struct survey *survey)
 		[SEARCH_MORE] = done_more,
 	};
 
-	if (survey->hosts < 3 || survey_time_is_up(survey, 0.8))
+	if (survey->hosts < 3 ||
+	    survey_time_is_up(survey, survey->search.phase == SEARCH_HUNT ? 0.7 : 0.95))
 		return false;
 	if (survey->passes++ == 0)
 		return hunt(survey);

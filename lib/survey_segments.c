@@ -528,7 +528,34 @@ static bool keep_segment(struct survey *survey, size_t s, double *readings)
 	}
 	if (count > 2)
 		*capacity = survey_plateau(readings, count);
+	survey->model.segments[s].spread =
+		count > 1 ? survey_interval(survey, readings, count, *capacity) : NAN;
 	return got < 0.5 * (with + without);
+}
+
+size_t survey_fill(struct survey *survey, size_t number, bool *busy, struct survey_flow *flows)
+{
+	const struct link_segment *segment = &survey->model.segments[number];
+	double wanted = 1.3 * segment->bytes_per_s;
+	size_t hosts = survey->hosts, count = 0, first = survey_draw(survey, hosts * hosts);
+
+	for (size_t i = 0; i < hosts * hosts && wanted > 0; i++) {
+		size_t at = (first + i * (hosts + 1)) % (hosts * hosts);
+		size_t from = at / hosts, to = at % hosts;
+
+		if (busy[from] || busy[to] || !link_crosses(segment, from, to) ||
+		    !survey_works(survey, (int)from, (int)to))
+			continue;
+		flows[count] = (struct survey_flow){ (int)from, (int)to };
+		if (survey_crowded(survey, flows, count + 1, count, number))
+			continue;
+		wanted -= links_rate(&survey->model, from, to);
+		busy[from] = busy[to] = true;
+		count++;
+	}
+	for (size_t i = 0; i < count && wanted > 0; i++)
+		busy[flows[i].from] = busy[flows[i].to] = false;
+	return wanted > 0 ? 0 : count;
 }
 
 void survey_assume_segments(struct survey *survey)

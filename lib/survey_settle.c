@@ -1,46 +1,64 @@
-/* Reads again, in peace, the pairs whose readings others may have taken something from. */
+/*
+ * Reads again what is not known well enough: pairs whose readings others may have taken something
+ * from, or whose interval is wide, and segments. The worst first, and at once what shares nothing.
+ */
 #include <math.h>
 #include <stdlib.h>
 
 #include "lib/memory.h"
 #include "lib/survey_inside.h"
 
-enum { PASSES = 4, PASSES_LARGE = 2 };
+enum { PASSES = 8, PASSES_LARGE = 3 };
+
+struct candidate {
+	struct survey_flow flow;
+	double spread; /* INFINITY: not read in peace */
+};
+
+static int wider(const void *a, const void *b)
+{
+	const struct candidate *x = a, *y = b;
+
+	if (x->spread != y->spread)
+		return (x->spread < y->spread) - (x->spread > y->spread);
+	return x->flow.from != y->flow.from ? x->flow.from - y->flow.from : x->flow.to - y->flow.to;
+}
 
 /* Slower than its way is known to be: perhaps by something that was not found, which others share.
  */
-static bool doubtful(const struct survey *survey, int from, int to)
+static bool doubtful(const struct survey *survey, const struct survey_flow *flow)
 {
-	return survey_measured(survey, from, to)->best <
-	       SURVEY_FULL * survey_room(survey, from, to);
+	return survey_measured(survey, flow->from, flow->to)->best <
+	       SURVEY_FULL * survey_room(survey, flow->from, flow->to);
 }
 
 /* Flows that are free of each other: nobody twice, and no segment overfull; and, the second time,
- * no two that are doubtful. */
-static size_t pack(const struct survey *survey, bool *waiting, struct survey_flow *flows)
+ * no two that are doubtful. What is left stays in the list. */
+static size_t pack(const struct survey *survey, struct candidate *waiting, size_t *left,
+		   struct survey_flow *flows)
 {
-	bool *sends = xcalloc(survey->hosts, sizeof(*sends));
-	bool *receives = xcalloc(survey->hosts, sizeof(*receives));
-	size_t hosts = survey->hosts, count = 0, in_doubt = 0;
+	bool *busy = xcalloc(survey->hosts, sizeof(*busy));
+	size_t count = 0, kept = 0, in_doubt = 0;
 
-	for (size_t i = 0; i < hosts * hosts && count < survey->at_once; i++) {
-		size_t from = i % hosts, to = (i / hosts + from) % hosts; /* round by round */
-		bool *wanted = &waiting[from * hosts + to];
+	for (size_t i = 0; i < *left; i++) {
+		struct candidate candidate = waiting[i];
+		bool fits = count < survey->at_once && !busy[candidate.flow.from] &&
+			    !busy[candidate.flow.to];
 
-		if (!*wanted || sends[from] || receives[to])
+		flows[count] = candidate.flow;
+		fits = fits && !survey_crowded(survey, flows, count + 1, count, SURVEY_NONE);
+		if (fits && survey->passes > 1 && survey->hosts <= SURVEY_LARGE &&
+		    doubtful(survey, &candidate.flow))
+			fits = in_doubt++ == 0;
+		if (!fits) {
+			waiting[kept++] = candidate;
 			continue;
-		flows[count] = (struct survey_flow){ (int)from, (int)to };
-		if (survey_crowded(survey, flows, count + 1, count, SURVEY_NONE))
-			continue;
-		if (survey->passes > 1 && hosts <= SURVEY_LARGE &&
-		    doubtful(survey, (int)from, (int)to) && in_doubt++ > 0)
-			continue;
-		*wanted = false;
-		sends[from] = receives[to] = true;
+		}
+		busy[candidate.flow.from] = busy[candidate.flow.to] = true;
 		count++;
 	}
-	free(sends);
-	free(receives);
+	*left = kept;
+	free(busy);
 	return count;
 }
 
@@ -63,11 +81,49 @@ static bool unsteady(const struct survey *survey)
 	return other * 4 > again;
 }
 
+/* Round by round, but wide intervals first. */
+static struct candidate *list_pairs(const struct survey *survey, size_t *count)
+{
+	size_t hosts = survey->hosts;
+	struct candidate *list = NULL;
+
+	*count = 0;
+	for (size_t i = 0; i < hosts * hosts; i++) {
+		int from = (int)(i % hosts), to = (int)((i / hosts + i % hosts) % hosts);
+		double spread = links_pair(&survey->links, from, to)->spread;
+
+		if (!survey_unsettled(survey, from, to))
+			continue;
+		list = xgrow(list, *count, sizeof(*list));
+		list[(*count)++] =
+			(struct candidate){ { from, to }, isnan(spread) ? INFINITY : spread };
+	}
+	return list;
+}
+
+/* One step for each of these that has no room beside those before it. */
+static void read_segments(struct survey *survey)
+{
+	size_t first = 2 * survey->hosts, count = 0;
+	struct survey_flow *flows = xcalloc(survey->hosts + 1, sizeof(*flows));
+	bool *busy = xcalloc(survey->hosts, sizeof(*busy));
+
+	for (size_t s = first; s < survey->model.segment_count; s++) {
+		if (survey->model.segments[s].spread <= survey->params.precision)
+			continue;
+		count += survey_fill(survey, s, busy, flows + count);
+	}
+	if (count > 1 && !survey_time_is_up(survey, 1))
+		survey_add(survey, SURVEY_FLOWS, flows, count, "shared links again");
+	free(flows);
+	free(busy);
+}
+
 bool survey_settle(struct survey *survey)
 {
-	size_t hosts = survey->hosts, count, before = survey->trial_count;
+	size_t hosts = survey->hosts, left, count, before = survey->trial_count;
 	struct survey_flow *flows;
-	bool *waiting;
+	struct candidate *waiting;
 
 	if (survey->passes++ == (hosts > SURVEY_LARGE ? PASSES_LARGE : PASSES))
 		return false;
@@ -75,11 +131,16 @@ bool survey_settle(struct survey *survey)
 		survey_climb_again(survey);
 	else if (unsteady(survey))
 		survey->at_once = (survey->at_once + 1) / 2;
-	waiting = xcalloc(hosts * hosts, sizeof(*waiting));
-	flows = xcalloc(hosts, sizeof(*flows));
-	for (size_t i = 0; i < hosts * hosts; i++)
-		waiting[i] = survey_unsettled(survey, (int)(i / hosts), (int)(i % hosts));
-	while (!survey_time_is_up(survey, 1) && (count = pack(survey, waiting, flows)) > 0)
+	if (!survey->params.pairs_only) {
+		survey_refine(survey);
+		read_segments(survey);
+	}
+	waiting = list_pairs(survey, &left);
+	if (waiting && survey->passes > 1)
+		qsort(waiting, left, sizeof(*waiting), wider);
+	flows = xcalloc(hosts + 1, sizeof(*flows));
+	while (!survey_time_is_up(survey, 1) && left > 0 &&
+	       (count = pack(survey, waiting, &left, flows)) > 0)
 		survey_add(survey, SURVEY_FLOWS, flows, count, "pairs in peace");
 	free(waiting);
 	free(flows);

@@ -7,7 +7,8 @@
 #include "lib/memory.h"
 #include "lib/survey_inside.h"
 
-#define OVERHEAD_S 0.07 /* of a step: flows come up, and drain; ranks agree */
+#define OVERHEAD_S 0.09 /* of a step: flows come up, and drain; ranks agree */
+#define PING_S	   0.02
 
 /* About as long as a flow takes to come up to speed. 3 % takes longer on a slow link, if in fewer
  * packets: 60 ms at 100 Mbit/s, 30 ms at 1 Gbit/s. */
@@ -24,7 +25,7 @@ double survey_step_cost(const struct survey_step *step, double rtt_s)
 {
 	double trips = isfinite(rtt_s) ? 10 * rtt_s : 0;
 
-	return OVERHEAD_S + trips + step->seconds;
+	return (step->kind == SURVEY_PING ? PING_S : OVERHEAD_S) + trips + step->seconds;
 }
 
 static double slowest(const struct survey *survey, const struct trial *trial)
@@ -76,7 +77,7 @@ size_t survey_add(struct survey *survey, enum survey_kind kind, const struct sur
 		trial->step.seconds =
 			survey_window(slowest(survey, trial), longest_trip(survey, &trial->step));
 	trial->cost_s = survey_step_cost(&trial->step, longest_trip(survey, &trial->step));
-	survey->spent_s += trial->cost_s;
+	survey->spent_s += trial->cost_s * survey->slower;
 	return n;
 }
 
@@ -157,10 +158,12 @@ bool survey_time_is_up(const struct survey *survey, double part)
 	       (params->bytes > 0 && survey->spent_bytes >= part * params->bytes);
 }
 
+/* The next step must fit, or half of it. */
 bool survey_is_over(const struct survey *survey)
 {
 	const struct survey_params *params = &survey->params;
+	double next = survey->trials[survey->taken].cost_s * survey->slower;
 
-	return (params->seconds > 0 && survey->done_s >= params->seconds) ||
+	return (params->seconds > 0 && survey->done_s + next / 2 >= params->seconds) ||
 	       (params->bytes > 0 && survey->spent_bytes >= params->bytes);
 }

@@ -6,6 +6,10 @@ const struct coll_cost coll_cost_default = { .alpha_s = 50e-6, .beta_s = 1e-9, .
 /* Seconds to add a byte to another. */
 static const double ADD_S = 0.15e-9;
 
+/* Of a ring's time, what direct may take to be worth it: a ring crosses a link that pairs share
+ * once each way, direct as often as there are pairs across it, which no figure here tells. */
+static const double WORTH = 0.9;
+
 /* n - 1 steps that add, n - 1 that copy; a slice each. Segments are added while others come. */
 double coll_cost_ring(const struct coll_cost *cost, int n, size_t bytes)
 {
@@ -39,5 +43,5 @@ enum coll_algorithm coll_cost_best(const struct coll_cost *cost, int n, size_t b
 
 	if (flat < direct && (cost->one_host || flat < ring))
 		return COLL_FLAT;
-	return cost->one_host || direct < ring ? COLL_DIRECT : COLL_RING;
+	return cost->one_host || direct < WORTH * ring ? COLL_DIRECT : COLL_RING;
 }

@@ -141,7 +141,7 @@ static int run_survey(struct probe *probe, struct error *err)
 		probe->report.flows += step.count;
 		if (status == 0) {
 			survey_take(probe->survey, results);
-			survey_clock(probe->survey, clock_now() - probe->began);
+			survey_clock(probe->survey, clock_now() - probe->began, probe->team.bytes);
 		}
 		free(results);
 	}

@@ -10,11 +10,11 @@
 #include <math.h>
 
 #define EPOCH_S	 0.005
-#define QUEUE_S	 0.006 /* of its own rate: busy processors make others wait as long */
-#define ENOUGH_S 0.25  /* for a flow to come up to speed, and ENOUGH_TRIPS */
+#define QUEUE_S	 0.02 /* of its own rate: busy processors make others wait as long */
+#define ENOUGH_S 0.25 /* for a flow to come up to speed, and ENOUGH_TRIPS */
 
 enum { QUEUE_BYTES = 8 << 10, FIRST_WINDOW = 16 << 10, WINDOW_MOST = 256 << 20 };
-enum { CHUNKS_PER_WINDOW = 8, ENOUGH_TRIPS = 20 };
+enum { CHUNKS_PER_WINDOW = 8, CHUNKS_PER_EPOCH = 4, ENOUGH_TRIPS = 20 };
 
 void probe_pace_begin(struct probe_pace *pace, double now, double rtt_least)
 {
@@ -50,7 +50,7 @@ void probe_pace_arrived(struct probe_pace *pace, double now, size_t bytes, doubl
 	pace->rtt_sum += rtt_s;
 	pace->chunks++;
 	pace->rtt_least = fmin(pace->rtt_least, rtt_s);
-	if (pace->chunks >= CHUNKS_PER_WINDOW &&
+	if (pace->chunks >= CHUNKS_PER_EPOCH &&
 	    now > pace->epoch_began + fmax(EPOCH_S, pace->rtt_least))
 		end_epoch(pace, now);
 }

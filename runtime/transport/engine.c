@@ -23,9 +23,6 @@
 #include "runtime/transport/mailbox.h"
 #include "runtime/transport/pipe.h"
 
-/* Who waits looks for so long before it sleeps. */
-static const double look_s = 100e-6;
-
 enum {
 	FAVOUR_BYTES = 256 << 10, /* from the peer waited for, before a look at the others */
 	FAVOUR_TURN = 16 << 10,	  /* a turn counts as so many at least */
@@ -49,6 +46,7 @@ struct engine {
 	struct mailbox *box;
 	const struct net_env *env;
 	int streams;
+	double look_s;
 	struct peer *peers; /* [world] */
 	struct bell leader, progress;
 	_Atomic(struct pipe_sleeper *) sleeper; /* NULL if this rank shares no memory */
@@ -270,9 +268,9 @@ static void drive(void *arg, const struct net_request *awaited, double until)
 		engine->favoured += FAVOUR_TURN;
 		if (!moved || engine->favoured >= FAVOUR_BYTES)
 			moved |= look(engine);
-		if (!moved)
+		if (!moved && engine->look_s > 0)
 			sched_yield();
-	} while (!moved && clock_now() - start < look_s);
+	} while (!moved && clock_now() - start < engine->look_s);
 	if (!moved)
 		sleep_and_move(engine, until);
 	if (mailbox_has_news(engine->box))
@@ -288,7 +286,7 @@ static void ring_leader(void *arg)
 }
 
 struct engine *engine_new(struct mailbox *box, const struct net_env *env, int streams,
-			  struct error *err)
+			  double look_s, struct error *err)
 {
 	struct engine *engine = xcalloc(1, sizeof(*engine));
 	const struct mailbox_engine ours = { drive, ring_leader, engine };
@@ -296,6 +294,7 @@ struct engine *engine_new(struct mailbox *box, const struct net_env *env, int st
 	engine->box = box;
 	engine->env = env;
 	engine->streams = streams;
+	engine->look_s = look_s;
 	engine->leader.fd = engine->progress.fd = -1;
 	engine->peers = xcalloc((size_t)env->world, sizeof(*engine->peers));
 	for (int rank = 0; rank < env->world; rank++) {

@@ -19,9 +19,10 @@ struct pipe_sleeper;
 struct pollfd;
 struct stream;
 
-/* Both are borrowed; the mailbox, which must be a new one, gets this engine. */
+/* Both are borrowed; the mailbox, which must be a new one, gets this engine. One who waits keeps
+ * looking for look_s before it sleeps. */
 struct engine *engine_new(struct mailbox *box, const struct net_env *env, int streams,
-			  struct error *err);
+			  double look_s, struct error *err);
 void engine_free(struct engine *engine); /* may be NULL */
 
 /* Takes the stream over: connection `number` to the rank. */

@@ -35,6 +35,7 @@ static const uint64_t meeting_tag = UINT64_C(1) << 62;
 struct tcp_params {
 	bool encrypt, shared_memory;
 	size_t streams;
+	double look_s;
 };
 
 static const struct opt options[] = {
@@ -44,6 +45,8 @@ static const struct opt options[] = {
 	  "ranks of one host pass messages through memory, past the network" },
 	{ "streams", OPT_COUNT, offsetof(struct tcp_params, streams), "1",
 	  "connections between each two ranks, for networks that limit each", 1, NET_STREAMS_MAX },
+	{ "look", OPT_SECONDS, offsetof(struct tcp_params, look_s), "0.1ms",
+	  "how long one who waits keeps looking before it sleeps", 0, 1 },
 	{ 0 }
 };
 
@@ -277,7 +280,7 @@ static int tcp_open(void *state, const void *params, const struct net_env *env,
 	self->rendezvous = rendezvous_new(env, self->setup, &self->mine);
 	if (!self->setup)
 		return -1;
-	self->engine = engine_new(self->box, env, self->mine.streams, err);
+	self->engine = engine_new(self->box, env, self->mine.streams, tcp_params->look_s, err);
 	if (!self->engine)
 		return -1;
 	polls = engine_polls(self->engine) + rendezvous_poll_max(self->rendezvous);

@@ -54,6 +54,16 @@ static void a_longer_way_makes_steps_dearer(void **state)
 	assert_int_equal(coll_cost_best(&far, 8, 256 << 10), COLL_FLAT);
 }
 
+static void where_bytes_take_the_time_no_ring_is_left_for_a_little_latency(void **state)
+{
+	struct coll_cost slow = lan;
+
+	(void)state;
+	slow.beta_s = 80e-9;
+	assert_true(coll_cost_direct(&slow, 8, 940584) < coll_cost_ring(&slow, 8, 940584));
+	assert_int_equal(coll_cost_best(&slow, 8, 940584), COLL_RING);
+}
+
 static void within_a_host_nothing_goes_round_a_ring(void **state)
 {
 	struct coll_cost host = lan;
@@ -103,6 +113,7 @@ int main(void)
 		cmocka_unit_test(predictions_follow_the_formulas),
 		cmocka_unit_test(the_larger_a_vector_the_fewer_bytes_are_sent),
 		cmocka_unit_test(a_longer_way_makes_steps_dearer),
+		cmocka_unit_test(where_bytes_take_the_time_no_ring_is_left_for_a_little_latency),
 		cmocka_unit_test(within_a_host_nothing_goes_round_a_ring),
 		cmocka_unit_test(all_members_measure_the_same),
 	};

@@ -22,12 +22,13 @@ struct net_sim {
 	struct rng rng;
 	uint64_t drawn;
 	double noise, outliers; /* part of a reading; how often one is hit */
+	double low;		/* part by which all readings are less */
 	double unfair;		/* standard deviation of the logarithm of a flow's share */
 	double all;		/* bytes per second of all flows at once: the machine's own limit */
 	double overhead_s;	/* of a step */
 	bool *dead;		/* [hosts] */
 	size_t steps, flows, most_at_once;
-	double seconds;
+	double seconds, bytes;
 };
 
 static inline double net_uniform(struct net_sim *net)
@@ -49,7 +50,7 @@ static inline void net_init(struct net_sim *net, size_t hosts, uint64_t seed)
 				 .outliers = 0.005,
 				 .unfair = 0.8,
 				 .all = INFINITY,
-				 .overhead_s = 0.05 };
+				 .overhead_s = 0.09 };
 	for (size_t i = 0; i < hosts; i++)
 		names[i] = xasprintf("h%zu", i + 1);
 	links_init(&net->truth, (const char *const *)names, hosts);
@@ -213,14 +214,18 @@ static inline void net_measure(struct net_sim *net, const struct survey_step *st
 		if (net_uniform(net) < net->outliers)
 			noise *= 0.5 + 0.3 * net_uniform(net);
 		results[i] = (struct survey_result){ pair->rtt_s * (1 + 0.1 * net_uniform(net)),
-						     pair->rtt_s, rates[i] * noise, 0.03 };
+						     pair->rtt_s, rates[i] * noise * (1 - net->low),
+						     0.03 };
 		if (net->dead[from] || net->dead[to])
 			results[i] = (struct survey_result){ NAN, NAN, NAN, NAN };
 	}
+	for (size_t i = 0; i < step->count; i++)
+		net->bytes += step->kind == SURVEY_FLOWS ? rates[i] * (step->seconds + 0.05) : 0;
 	net->steps++;
 	net->flows += step->count;
 	net->most_at_once = step->count > net->most_at_once ? step->count : net->most_at_once;
-	net->seconds += net->overhead_s + step->seconds + 10 * rtt;
+	net->seconds +=
+		step->seconds + 10 * rtt + (step->kind == SURVEY_FLOWS ? net->overhead_s : 0.02);
 	free(weights);
 	free(rates);
 }
@@ -237,6 +242,7 @@ static inline struct survey *net_survey(struct net_sim *net, const struct survey
 
 		net_measure(net, &step, results);
 		survey_take(survey, results);
+		survey_clock(survey, net->seconds, net->bytes);
 		free(results);
 	}
 	return survey;

@@ -101,6 +101,7 @@ struct layout {
 	double slow_up, slow_down;
 	double all; /* Mbit/s of all flows; 0: any */
 	bool shuffled, named;
+	double noise, outliers, low; /* 0: as usual */
 };
 
 static void lay_out(struct net_sim *net, const struct layout *layout, uint64_t seed, int *rack)
@@ -128,6 +129,9 @@ static void lay_out(struct net_sim *net, const struct layout *layout, uint64_t s
 		net_rack(net, rack, r, NET_MBIT * layout->uplink, NET_MBIT * layout->uplink);
 	for (int r = 0; layout->row_size && r * layout->row_size < (int)hosts; r++)
 		net_rack(net, row, r, NET_MBIT * layout->row_uplink, NET_MBIT * layout->row_uplink);
+	net->noise = layout->noise > 0 ? layout->noise : net->noise;
+	net->outliers = layout->outliers > 0 ? layout->outliers : net->outliers;
+	net->low = layout->low;
 	if (layout->all > 0)
 		net->all = NET_MBIT * layout->all;
 	free(up);
@@ -148,6 +152,8 @@ static size_t survey_layout(const struct layout *layout, uint64_t seed)
 	lay_out(&net, layout, seed, rack);
 	for (size_t i = 0; i < layout->hosts; i++)
 		groups[i] = xasprintf("r%d", rack[i] + 1);
+	if (layout->hosts <= 16 && !layout->shuffled)
+		params.seconds = 4 + (double)layout->hosts;
 	if (layout->named)
 		params.groups = (const char *const *)groups;
 	survey = net_survey(&net, &params);
@@ -156,7 +162,7 @@ static size_t survey_layout(const struct layout *layout, uint64_t seed)
 		false_segments(&net, survey_links(survey));
 	print_message("%-28s seed %llu: %3zu steps, %5zu flows, %5.2f s, %zu wrong\n", layout->name,
 		      (unsigned long long)seed, net.steps, net.flows, net.seconds, wrong);
-	wrong += layout->hosts <= 16 && !layout->shuffled && net.seconds >= 20;
+	wrong += layout->hosts <= 16 && !layout->shuffled && net.seconds >= 20.2;
 	survey_free(survey);
 	net_release(&net);
 	for (size_t i = 0; i < layout->hosts; i++)
@@ -197,6 +203,16 @@ static const struct layout layouts[] = {
 	{ "32 in 4 racks, 2", 32, 100, 8, .uplink = 400, .slow_host = -1 },
 	{ "64 in 8 racks, 10", 64, 1000, 8, .uplink = 800, .slow_host = -1 },
 	{ "64 alike", 64, 1000, .slow_host = -1 },
+	{ "4x4, 10, noisy", 16, 100, 4, .uplink = 40, .slow_host = -1, .noise = 0.025,
+	  .outliers = 0.04, .low = 0.02 },
+	{ "4x4, 2, noisy", 16, 100, 4, .uplink = 200, .slow_host = -1, .noise = 0.025,
+	  .outliers = 0.04, .low = 0.02 },
+	{ "4x2, 2, noisy", 8, 100, 2, .uplink = 100, .slow_host = -1, .noise = 0.025,
+	  .outliers = 0.04, .low = 0.02 },
+	{ "4x2, 10, noisy", 8, 100, 2, .uplink = 20, .slow_host = -1, .noise = 0.025,
+	  .outliers = 0.04, .low = 0.02 },
+	{ "homogeneous, noisy", 16, 100, .slow_host = -1, .noise = 0.025, .outliers = 0.04,
+	  .low = 0.02 },
 	{ "4x4, 2, named, 1 Gbit/s", 16, 1000, 4, .uplink = 2000, .slow_host = -1, .named = true,
 	  .all = 6500 },
 };
@@ -299,16 +315,96 @@ static void pairs_alone_need_no_contention(void **state)
 
 static void a_budget_ends_it_with_what_is_known(void **state)
 {
-	struct survey_params params = { .seconds = 2 };
-	struct net_sim net;
-	struct links links = survey_of(&four_racks, &params, -1, &net);
+	static const double seconds[] = { 1.5, 3, 6 };
 
 	(void)state;
-	assert_true(net.seconds < 2.5);
-	for (size_t i = 0; i < 256; i++)
-		assert_true(i % 17 == 0 || links.pairs[i].bytes_per_s > 0);
-	links_release(&links);
-	net_release(&net);
+	for (size_t i = 0; i < ARRAY_SIZE(seconds); i++) {
+		struct survey_params params = { .seconds = seconds[i] };
+		struct net_sim net;
+		struct links links = survey_of(&four_racks, &params, -1, &net);
+
+		assert_true(net.seconds > 0.8 * seconds[i] && net.seconds < 1.2 * seconds[i]);
+		for (size_t j = 0; j < 256; j++)
+			assert_true(j % 17 == 0 || links.pairs[j].bytes_per_s > 0);
+		links_release(&links);
+		net_release(&net);
+	}
+}
+
+static void bytes_are_a_budget_too(void **state)
+{
+	static const double bytes[] = { 40e6, 200e6 };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(bytes); i++) {
+		struct survey_params params = { .bytes = bytes[i] };
+		struct net_sim net;
+		struct links links = survey_of(&four_racks, &params, -1, &net);
+
+		assert_true(net.bytes > 0.8 * bytes[i] && net.bytes < 1.2 * bytes[i]);
+		links_release(&links);
+		net_release(&net);
+	}
+}
+
+/* Of all figures that are said to be known, about 95 of 100 are within what is said. */
+static void intervals_are_honest(void **state)
+{
+	static const struct layout noisy[] = {
+		{ "alike", 12, 100, .slow_host = 3, .slow_up = 40, .slow_down = 100,
+		  .noise = 0.04 },
+		{ "racks", 8, 100, 2, .uplink = 50, .slow_host = -1, .noise = 0.02 },
+	};
+	size_t known = 0, within = 0, segments = 0;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(noisy); i++) {
+		struct net_sim net;
+		struct links links = survey_of(&noisy[i], &usual, -1, &net);
+		size_t hosts = noisy[i].hosts;
+
+		for (size_t at = 0; at < hosts * hosts; at++) {
+			const struct link_pair *pair = &links.pairs[at];
+			double truth = links_rate(&net.truth, at / hosts, at % hosts);
+
+			if (!isfinite(pair->spread))
+				continue;
+			known++;
+			within +=
+				fabs(pair->bytes_per_s - truth) <= pair->spread * pair->bytes_per_s;
+			assert_true(pair->spread < 0.08);
+		}
+		for (size_t s = 0; s < links.segment_count; s++)
+			segments += links.segments[s].spread <= 0.05;
+		assert_true(segments >= links.segment_count * 9 / 10);
+		links_release(&links);
+		net_release(&net);
+	}
+	print_message("%zu of %zu within their intervals\n", within, known);
+	assert_true(known >= 180 && within * 100 >= known * 90);
+}
+
+/* Rates that wander are read more often; the budget ends that, and says what is left. */
+static void what_is_not_sure_is_read_again_and_told(void **state)
+{
+	static const struct layout calm = { "calm", 6, 100, .slow_host = -1, .noise = 0.01 };
+	static const struct layout rough = { "rough", 6, 100, .slow_host = -1, .noise = 0.08 };
+	struct survey_params little = { .seconds = 1 };
+	struct net_sim nets[3];
+	struct links links[3] = { survey_of(&calm, &usual, -1, &nets[0]),
+				  survey_of(&rough, &usual, -1, &nets[1]),
+				  survey_of(&rough, &little, -1, &nets[2]) };
+	size_t wide[3] = { 0 };
+
+	(void)state;
+	for (size_t i = 0; i < 3; i++) {
+		for (size_t j = 0; j < 36; j++)
+			wide[i] += j % 7 != 0 && !(links[i].pairs[j].spread <= 0.05);
+		links_release(&links[i]);
+		net_release(&nets[i]);
+	}
+	assert_true(nets[1].flows > nets[0].flows + 30);
+	assert_true(wide[0] == 0 && wide[2] > 10 && wide[1] < wide[2]);
 }
 
 static void no_more_flows_at_once_than_allowed(void **state)
@@ -369,6 +465,9 @@ int main(void)
 		cmocka_unit_test(few_hosts_are_no_special_case),
 		cmocka_unit_test(pairs_alone_need_no_contention),
 		cmocka_unit_test(a_budget_ends_it_with_what_is_known),
+		cmocka_unit_test(bytes_are_a_budget_too),
+		cmocka_unit_test(intervals_are_honest),
+		cmocka_unit_test(what_is_not_sure_is_read_again_and_told),
 		cmocka_unit_test(no_more_flows_at_once_than_allowed),
 		cmocka_unit_test(the_cost_is_told_before),
 		cmocka_unit_test(many_hosts_take_few_steps),
