@@ -93,6 +93,12 @@ struct sgd_step;
 	X(void, lamb, (const struct lamb_step *step, float *w, const float *mean, \
 		       const float *square, size_t count))
 
+/* What goes on the wire: the same bytes and sums on all sets. Codes are 16 bits each, of which the
+ * lower ones count; groups are of eight codes. */
+#define BITS_KERNELS(X) /* writes and reads 8 bytes too many */ \
+	X(void, bits_pack, (unsigned char *out, const uint16_t *codes, size_t groups, unsigned width)) \
+	X(void, bits_unpack, (uint16_t *codes, const unsigned char *bytes, size_t groups, unsigned width))
+
 #define GEMM_KERNELS(X) \
 	X(void, gemm, (const struct gemm_part *part)) /* runtime/device/gemm.h */ \
 	X(void, dots, (const struct gemm_part *part)) /* the same, where s_k and v_k are 1 */
@@ -107,6 +113,7 @@ struct sgd_step;
 	PLANE_KERNELS(X) \
 	OPTIM_KERNELS(X) \
 	BYTE_KERNELS(X) \
+	BITS_KERNELS(X) \
 	GEMM_KERNELS(X)
 /* clang-format on */
 
