@@ -6,7 +6,7 @@
 
 #include "runtime/device/kernels.h"
 
-enum { GROUP = 8, BLOCK = 512, SLACK = 8 };
+enum { GROUP = 8, BLOCK = 640, SLACK = 8 };
 
 size_t bits_size(size_t count, unsigned width)
 {

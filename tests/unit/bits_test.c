@@ -11,7 +11,7 @@
 
 enum { MOST = 1301 };
 
-static const size_t counts[] = { 0, 1, 2, 3, 7, 8, 9, 63, 64, 65, 511, 512, 513, 1024, MOST };
+static const size_t counts[] = { 0, 1, 2, 3, 7, 8, 9, 63, 64, 65, 511, 639, 640, 641, 1280, MOST };
 
 static uint16_t *codes_of(size_t count, unsigned width)
 {

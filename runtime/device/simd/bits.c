@@ -6,7 +6,7 @@
 
 #include "runtime/device/simd/simd.h"
 
-enum { GROUP = 8, GROUPS = 64, BYTES = sizeof(uint64_t) };
+enum { GROUP = 8, GROUPS = 80, BYTES = sizeof(uint64_t) };
 
 static const uint64_t pairs = UINT64_C(0x0000ffff0000ffff);
 
