@@ -46,12 +46,12 @@ void bits_unpack(uint16_t *codes, const unsigned char *bytes, size_t count, unsi
 	assert(width >= 1 && width <= BITS_MOST);
 	for (size_t at = 0; at < count; at += BLOCK) {
 		size_t length = less(count - at, BLOCK), groups = (length + GROUP - 1) / GROUP;
-		bool whole = length % GROUP == 0;
+		uint16_t *to = length % GROUP ? block : codes + at;
 
 		memcpy(from, bytes + at / GROUP * width, bits_size(length, width));
-		kernels()->bits_unpack(whole ? codes + at : block, from, groups, width);
-		if (!whole)
-			memcpy(codes + at, block, length * sizeof(*codes));
+		kernels()->bits_unpack(to, from, groups, width);
+		if (to == block)
+			memcpy(codes + at, to, length * sizeof(*codes));
 	}
 }
 

@@ -113,7 +113,7 @@ static double largest_error(const void *params, const struct compress_input *inp
 
 const struct compressor compress_int8 = {
 	.entry = { .name = "int8",
-		   .summary = "8 bits: the nearest of 256 values between the ends of a block",
+		   .summary = "the nearest of 256 values between the ends of a block: 8 bits",
 		   .options = options,
 		   .params_size = sizeof(struct int8_params) },
 	.payload = PAYLOAD_OPAQUE,

@@ -139,7 +139,7 @@ static double largest_error(const void *params, const struct compress_input *inp
 
 const struct compressor compress_qsgd = {
 	.entry = { .name = "qsgd",
-		   .summary = "2 to 8 bits: levels of a norm, rounded at random",
+		   .summary = "levels of a norm, rounded at random: 2 to 8 bits",
 		   .options = options,
 		   .params_size = sizeof(struct qsgd_params) },
 	.payload = PAYLOAD_OPAQUE,

@@ -69,7 +69,7 @@ static double largest_error(const void *params, const struct compress_input *inp
 }
 
 const struct compressor compress_sign = {
-	.entry = { .name = "sign", .summary = "signs, times the mean of |x|: 1 bit" },
+	.entry = { .name = "sign", .summary = "signs, times the mean size: 1 bit" },
 	.payload = PAYLOAD_OPAQUE,
 	.biased = true,
 	.bound = bound,

@@ -106,7 +106,7 @@ static double largest_error(const void *params, const struct compress_input *inp
 
 const struct compressor compress_terngrad = {
 	.entry = { .name = "terngrad",
-		   .summary = "0 or plus or minus the largest |x|, at random: 1.6 bits" },
+		   .summary = "zero or plus or minus the largest size, at random: 1.6 bits" },
 	.payload = PAYLOAD_OPAQUE,
 	.bound = bound,
 	.encode = encode,

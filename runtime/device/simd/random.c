@@ -44,7 +44,7 @@ INLINE void draw(const struct rng *rng, lanes counter, lanes *first, lanes *seco
 
 void KERNEL(random_words)(const struct rng *rng, uint64_t chunk, uint32_t *words, size_t chunks)
 {
-	lanes place;
+	lanes place = { 0 };
 
 	for (size_t i = 0; i < LANES; i++)
 		place[i] = chunk * DRAWS + i;
