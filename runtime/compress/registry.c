@@ -3,7 +3,16 @@
 
 #define COMPRESSORS(X) \
 	X(none)        \
-	X(fp16)
+	X(fp16)        \
+	X(bf16)        \
+	X(int8)        \
+	X(natural)     \
+	X(qsgd)        \
+	X(terngrad)    \
+	X(sign)        \
+	X(onebit)      \
+	X(sto_sign)    \
+	X(dp_sign)
 
 #define DECLARE(name) extern const struct compressor compress_##name;
 #define ENTRY(name)   &compress_##name.entry,

@@ -1,51 +1,21 @@
 /* Times steps of one optimizer: optim NAME PARAMETERS THREADS [KEY VALUE]... prints the best step's
  * seconds, and the seconds of a copy of as many floats. */
-#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "lib/clock.h"
-#include "lib/error.h"
 #include "lib/memory.h"
-#include "lib/units.h"
-#include "lib/setting.h"
 #include "runtime/device/team.h"
 #include "runtime/model/model.h"
 #include "runtime/optim/optim.h"
+#include "tests/bench/part.h"
 
 #define TIME_S 0.5
-
-static struct part make_part(const struct registry *registry, const char *name, char **options)
-{
-	struct part part = { .entry = registry_find(registry, name) };
-	struct settings given = { 0 }, resolved = { 0 };
-	struct problems problems = { 0 };
-
-	assert(part.entry);
-	part.params = xcalloc(1, part.entry->params_size);
-	for (; *options; options += 2)
-		settings_set(&given, options[0], options[1], (struct place){ .file = "optim" });
-	opt_read(part.entry->options, &given, "", part.params, &resolved, &problems);
-	fputs(buf_text(&problems.text), stderr);
-	settings_release(&given);
-	settings_release(&resolved);
-	problems_release(&problems);
-	return part;
-}
 
 static double less(double a, double b)
 {
 	return a < b ? a : b;
-}
-
-/* 0: is none. */
-static size_t number(const char *text)
-{
-	struct error ignored;
-	uint64_t value;
-
-	return units_count(&value, text, &ignored) == 0 ? (size_t)value : 0;
 }
 
 int main(int argc, char **argv)

@@ -54,6 +54,11 @@ static bool is_opaque(const struct part *part)
 	return ((const struct compressor *)part->entry)->payload == PAYLOAD_OPAQUE;
 }
 
+static bool is_biased(const struct part *compressor)
+{
+	return PART_AS(compressor, struct compressor)->biased;
+}
+
 static uint64_t mix(uint64_t digest, const float *x, size_t count)
 {
 	for (size_t i = 0; i < count; i++) {
@@ -118,7 +123,7 @@ static void sums_body(int rank, struct net *net, void *arg)
 	uint64_t digest = 14695981039346656037u;
 
 	world.cost = trial->cost;
-	assert(!exchange_residual(exchange) == !is_opaque(trial->compressor));
+	assert(!exchange_residual(exchange) == !is_biased(trial->compressor));
 	for (size_t step = 0; step < STEPS; step++) {
 		exchange_step(exchange, &world, step, x);
 		digest = mix(digest, x, BLOCK);
@@ -126,13 +131,14 @@ static void sums_body(int rank, struct net *net, void *arg)
 			totals[i] += x[i];
 	}
 	must_agree(trial, digest);
-	check_totals(net, &world, totals, exchange);
+	if (exchange_residual(exchange) || !is_opaque(trial->compressor))
+		check_totals(net, &world, totals, exchange);
 	exchange_free(exchange);
 	free(totals);
 	free(x);
 }
 
-static void every_scheme_sums_alike_on_all_ranks_and_loses_nothing(void **state)
+static void every_scheme_sums_alike_on_all_ranks_and_biased_ones_lose_nothing(void **state)
 {
 	static const int worlds[] = { 1, 2, 3, 5 };
 
@@ -144,11 +150,12 @@ static void every_scheme_sums_alike_on_all_ranks_and_loses_nothing(void **state)
 			struct trial by_all = { .compressor = &part, .cost = &slow_messages };
 			struct trial by_owners = { .compressor = &part, .cost = &slow_bytes };
 
-			by_all.params.feedback = by_owners.params.feedback = FEEDBACK_CLASSIC;
-			cluster_run_every(worlds[k], 0, sums_body, &by_all);
 			cluster_run("inproc", worlds[k], sums_body, &by_all);
-			cluster_run_every(worlds[k], 0, sums_body, &by_owners);
 			cluster_run("inproc", worlds[k], sums_body, &by_owners);
+			if (worlds[k] != 3)
+				continue;
+			cluster_run_every(worlds[k], 0, sums_body, &by_all);
+			cluster_run_every(worlds[k], 0, sums_body, &by_owners);
 		}
 		part_release(&part);
 	}
@@ -452,7 +459,7 @@ static void a_malformed_payload_names_the_rank(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(every_scheme_sums_alike_on_all_ranks_and_loses_nothing),
+		cmocka_unit_test(every_scheme_sums_alike_on_all_ranks_and_biased_ones_lose_nothing),
 		cmocka_unit_test(a_mean_is_the_sum_divided_by_the_ranks),
 		cmocka_unit_test(averages_by_differences_come_together_at_the_mean),
 		cmocka_unit_test(a_value_that_overflows_spoils_no_later_step),
