@@ -3,7 +3,10 @@
 
 #define COMPRESSORS(X) \
 	X(none)        \
-	X(fp16)
+	X(fp16)        \
+	X(topk)        \
+	X(randk)       \
+	X(threshold)
 
 #define DECLARE(name) extern const struct compressor compress_##name;
 #define ENTRY(name)   &compress_##name.entry,
