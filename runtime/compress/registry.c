@@ -6,7 +6,8 @@
 	X(fp16)        \
 	X(topk)        \
 	X(randk)       \
-	X(threshold)
+	X(threshold)   \
+	X(cat)
 
 #define DECLARE(name) extern const struct compressor compress_##name;
 #define ENTRY(name)   &compress_##name.entry,
