@@ -7,6 +7,8 @@
 enum {
 	FIRST_BITS = 11, /* exponent and three bits of the mantissa */
 	LATER_BITS = 10,
+	FIRST_SHIFT = 31 - FIRST_BITS,
+	SAMPLE_EVERY = 67,
 	BINS = 1 << FIRST_BITS,
 	BLOCK = 16, /* as many are passed over at once */
 	INF_SIZE = 0x7f800000,
@@ -22,22 +24,59 @@ static uint32_t find_bin(const size_t *bins, size_t count, size_t *wanted)
 	return bin;
 }
 
-/* Two tables, since one would wait for itself when neighbours are alike. */
+static bool any_reaches(const float *x, int32_t size)
+{
+	int32_t any = 0;
+
+	for (size_t i = 0; i < BLOCK; i++)
+		any |= (int32_t)select_size(x[i]) >= size;
+	return any;
+}
+
+/* Those whose size is at least `least`. */
+static size_t count_bins(const float *x, size_t count, int32_t least, size_t *bins)
+{
+	size_t counted = 0;
+
+	for (size_t start = 0; start < count; start += BLOCK) {
+		size_t end = start + BLOCK < count ? start + BLOCK : count;
+
+		if (end - start == BLOCK && !any_reaches(x + start, least))
+			continue;
+		for (size_t i = start; i < end; i++) {
+			uint32_t size = select_size(x[i]);
+
+			if ((int32_t)size < least)
+				continue;
+			bins[size >> FIRST_SHIFT]++;
+			counted++;
+		}
+	}
+	return counted;
+}
+
+/* What the chosen will hardly be smaller than, by a sample. */
+static int32_t guess_least(const float *x, size_t count, size_t chosen)
+{
+	size_t bins[BINS] = { 0 }, samples = count / SAMPLE_EVERY;
+	size_t wanted = 2 * (chosen / SAMPLE_EVERY) + 32;
+
+	if (samples < 4 * wanted)
+		return 0;
+	for (size_t i = 0; i < samples; i++)
+		bins[select_size(x[i * SAMPLE_EVERY]) >> FIRST_SHIFT]++;
+	return (int32_t)(find_bin(bins, BINS, &wanted) << FIRST_SHIFT);
+}
+
 static uint32_t first_round(const float *x, size_t count, size_t *wanted)
 {
-	const unsigned shift = 31 - FIRST_BITS;
 	size_t bins[BINS] = { 0 };
-	uint32_t even[BINS] = { 0 }, odd[BINS] = { 0 };
-	size_t i = 0;
+	int32_t least = guess_least(x, count, *wanted);
 
-	for (; i + 2 <= count; i += 2) {
-		even[select_size(x[i]) >> shift]++;
-		odd[select_size(x[i + 1]) >> shift]++;
+	if (count_bins(x, count, least, bins) < *wanted) {
+		memset(bins, 0, sizeof(bins));
+		count_bins(x, count, 0, bins);
 	}
-	for (; i < count; i++)
-		even[select_size(x[i]) >> shift]++;
-	for (size_t k = 0; k < BINS; k++)
-		bins[k] = (size_t)even[k] + odd[k];
 	return find_bin(bins, BINS, wanted);
 }
 
@@ -83,15 +122,6 @@ struct selection select_largest(const float *x, size_t count, size_t chosen)
 	size = later_round(x, count, LATER_BITS, size, &wanted);
 	size = later_round(x, count, 0, size, &wanted);
 	return (struct selection){ .size = size, .equal = wanted };
-}
-
-static bool any_reaches(const float *x, int32_t size)
-{
-	int32_t any = 0;
-
-	for (size_t i = 0; i < BLOCK; i++)
-		any |= (int32_t)select_size(x[i]) >= size;
-	return any;
 }
 
 size_t select_next(struct selection *selection, const float *x, size_t count, size_t from)

@@ -98,6 +98,29 @@ static void selection_is_what_sorting_gives(void **state)
 	free(in);
 }
 
+/* Long enough for a sample, which finds none, or only, of the large ones. */
+static void samples_that_mislead_do_no_harm(void **state)
+{
+	enum { COUNT = 40003, EVERY = 67 };
+	float *x = xcalloc(COUNT, sizeof(*x));
+	bool *in = xcalloc(COUNT, sizeof(*in));
+
+	(void)state;
+	for (int kind = 0; kind < 4; kind++) {
+		fill(x, COUNT, 0);
+		for (size_t i = 0; i < COUNT; i++)
+			if (kind < 2 && (i % EVERY == 0) == kind)
+				x[i] *= 1e-6f;
+			else if (kind == 2)
+				x[i] = i % EVERY ? 1 : -3;
+		check_selection(x, COUNT, 1, in);
+		check_selection(x, COUNT, 400, in);
+		check_selection(x, COUNT, 20000, in);
+	}
+	free(x);
+	free(in);
+}
+
 /* A scheme with default options but for the share of topk or randk, its payload, and back. */
 struct trip {
 	struct part part;
@@ -279,6 +302,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(selection_is_what_sorting_gives),
+		cmocka_unit_test(samples_that_mislead_do_no_harm),
 		cmocka_unit_test(topk_sends_copies_of_exactly_the_largest),
 		cmocka_unit_test(threshold_sends_copies_of_what_reaches_it),
 		cmocka_unit_test(randk_sends_one_coordinate_of_each_interval),
