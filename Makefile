@@ -44,6 +44,8 @@ plain   :=
 avx2    := -mavx2 -mfma
 avx512  := $(avx2) $(addprefix -mavx512,f dq bw vl) -mprefer-vector-width=512
 KERNELS := $(wildcard runtime/device/simd/*.c)
+# What is put on the wire is the same from every processor: no fused multiply-add there.
+ALIKE   := %/codec %/half
 OBJECTS := $(SOURCES:%.c=$(OUT)/%.o) $(foreach isa,$(ISAS),$(KERNELS:%.c=$(OUT)/%.$(isa).o))
 LIBRARY := $(OUT)/libdstrain.a
 UNITS   := $(patsubst %.c,$(OUT)/%,$(wildcard tests/unit/*_test.c))
@@ -79,7 +81,7 @@ define kernels
 $(OUT)/%.$(1).o: %.c
 	$$(call say,CC)
 	$$(Q)mkdir -p $$(@D)
-	$$(Q)$$(CC) $$(if $$(filter fuzz,$$(SAN)),$$(filter-out -fsanitize%,$$(ALL_CFLAGS)),$$(ALL_CFLAGS)) -O3 -fno-math-errno -ffp-contract=fast $$($(1)) -DISA=$(1) -c -o $$@ $$<
+	$$(Q)$$(CC) $$(if $$(filter fuzz,$$(SAN)),$$(filter-out -fsanitize%,$$(ALL_CFLAGS)),$$(ALL_CFLAGS)) -O3 -fno-math-errno -ffp-contract=$$(if $$(filter $$(ALIKE),$$*),off,fast) $$($(1)) -DISA=$(1) -c -o $$@ $$<
 endef
 $(foreach isa,$(ISAS),$(eval $(call kernels,$(isa))))
 

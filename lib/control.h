@@ -109,6 +109,7 @@ struct control_step {
 	uint64_t correct, count;
 	double data_s, compute_s, comm_s, exposed_comm_s, step_s;
 	uint64_t bytes_sent, payload_sent; /* on the wire; without headers; of this step */
+	double bits, level; /* of a compressor: a coordinate takes, its level; 0: none */
 };
 
 /* What was measured of one size. */

@@ -163,6 +163,8 @@ static struct control_step merge(const struct progress *progress, const struct r
 		sum.step_s += part->step_s / n;
 		sum.bytes_sent += part->bytes_sent;
 		sum.payload_sent += part->payload_sent;
+		sum.bits += part->bits / n;
+		sum.level += part->level / n;
 	}
 	return sum;
 }
@@ -184,6 +186,10 @@ static int write_step(struct progress *progress, const struct control_step *sum,
 	json_add_real(json, "exposed_comm_s", sum->exposed_comm_s);
 	json_add_count(json, "bytes_sent", sum->bytes_sent);
 	json_add_count(json, "payload_sent", sum->payload_sent);
+	if (sum->bits > 0)
+		json_add_real(json, "bits_per_coordinate", sum->bits);
+	if (sum->level > 0)
+		json_add_real(json, "compress_level", sum->level);
 	json_add_real(json, "elapsed_s", progress_elapsed(progress));
 	return write_line(progress, json, err);
 }

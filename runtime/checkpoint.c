@@ -91,11 +91,15 @@ static void add_own(struct arrays *arrays, const struct checkpoint_parts *parts)
 	struct sync_array state[SYNC_ARRAYS];
 	size_t states = sync_state(parts->sync, state);
 	const float *residual = exchange_residual(parts->exchange);
+	size_t learnt;
+	const float *scheme = exchange_state(parts->exchange, &learnt);
 
 	for (size_t i = 0; i < states; i++)
 		add_flat(arrays, "sync.", state[i].name, state[i].x, state[i].count);
 	if (residual)
 		add_flat(arrays, "", "residual", residual, model_count(parts->model));
+	if (scheme)
+		add_flat(arrays, "", "compress", scheme, learnt);
 	if (!parts->replicated) {
 		add_block(arrays, "weight.", parts->model, parts->weight);
 		add_slots(arrays, parts);

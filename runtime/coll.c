@@ -6,12 +6,9 @@
 
 #include <stdbool.h>
 #include <stdlib.h>
-#include <string.h>
 
-#include "lib/buf.h"
 #include "lib/error.h"
 #include "lib/memory.h"
-#include "lib/wire.h"
 #include "runtime/coll_channel.h"
 #include "runtime/coll_cost.h"
 #include "runtime/coll_direct.h"
@@ -33,6 +30,11 @@ struct group group_world(int *ranks, int world, int rank)
 	return (struct group){ .ranks = ranks, .count = world, .index = rank };
 }
 
+int group_neighbour(const struct group *group, int distance)
+{
+	return group->ranks[(group->index + distance + group->count) % group->count];
+}
+
 int group_index(const struct group *group, int rank)
 {
 	int index = 0;
@@ -40,12 +42,6 @@ int group_index(const struct group *group, int rank)
 	while (group->ranks[index] != rank)
 		index++;
 	return index;
-}
-
-/* The rank `distance` places after this one. */
-static int neighbour(const struct group *group, int distance)
-{
-	return group->ranks[(group->index + distance + group->count) % group->count];
 }
 
 /* Dissemination: after round k each rank has heard, directly or not, of 2^(k+1) - 1 others. */
@@ -58,9 +54,9 @@ int coll_barrier(struct net *net, const struct group *group, struct error *err)
 	for (int distance = 1; distance < group->count; distance *= 2) {
 		struct net_request requests[2];
 
-		net_post_recv(net, neighbour(group, -distance), coll_tag(&call), NULL, 0,
+		net_post_recv(net, group_neighbour(group, -distance), coll_tag(&call), NULL, 0,
 			      &requests[0]);
-		net_post_send(net, neighbour(group, distance), coll_tag(&call), NULL, 0,
+		net_post_send(net, group_neighbour(group, distance), coll_tag(&call), NULL, 0,
 			      &requests[1]);
 		if (coll_wait(net, requests, 2, err) < 0)
 			return -1;
@@ -92,8 +88,8 @@ static int ring_steps(const struct coll_call *call, float *x, size_t count, int 
 		      struct error *err)
 {
 	const struct group *group = call->group;
-	struct coll_flow flow = { .to = neighbour(group, 1),
-				  .from = neighbour(group, -1),
+	struct coll_flow flow = { .to = group_neighbour(group, 1),
+				  .from = group_neighbour(group, -1),
 				  .x = x,
 				  .count = count,
 				  .slices = group->count,
@@ -189,14 +185,14 @@ static int broadcast(const struct coll_call *call, int root, void *bytes, size_t
 	while (bit < group->count && !(place & bit))
 		bit *= 2;
 	if (place != 0) {
-		net_post_recv(call->net, neighbour(group, -bit), coll_tag(call), bytes, length,
-			      requests);
+		net_post_recv(call->net, group_neighbour(group, -bit), coll_tag(call), bytes,
+			      length, requests);
 		if (coll_wait(call->net, requests, 1, err) < 0)
 			return -1;
 	}
 	for (bit /= 2; bit > 0; bit /= 2)
 		if (place + bit < group->count)
-			net_post_send(call->net, neighbour(group, bit), coll_tag(call), bytes,
+			net_post_send(call->net, group_neighbour(group, bit), coll_tag(call), bytes,
 				      length, &requests[children++]);
 	return coll_wait(call->net, requests, children, err);
 }
@@ -209,10 +205,10 @@ static int tree(const struct coll_call *call, float *x, size_t count, struct err
 
 	for (; bit < group->count && !(group->index & bit); bit *= 2)
 		if (group->index + bit < group->count &&
-		    pass(call, COLL_NOBODY, neighbour(group, bit), 1, x, count, err) < 0)
+		    pass(call, COLL_NOBODY, group_neighbour(group, bit), 1, x, count, err) < 0)
 			return -1;
 	if (group->index != 0 &&
-	    pass(call, neighbour(group, -bit), COLL_NOBODY, 0, x, count, err) < 0)
+	    pass(call, group_neighbour(group, -bit), COLL_NOBODY, 0, x, count, err) < 0)
 		return -1;
 	return broadcast(call, 0, x, count * sizeof(float), err);
 }
@@ -291,92 +287,4 @@ int coll_broadcast(struct net *net, const struct group *group, int root_index, v
 	if (coll_channel_serves(net, group))
 		return coll_shared_broadcast(net, group, root_index, bytes, length, err);
 	return broadcast(&call, root_index, bytes, length, err);
-}
-
-/* Each length goes to everybody directly: small messages, one round. */
-static int gather_lengths(struct net *net, const struct group *group, size_t mine, size_t *lengths,
-			  struct net_request *requests, struct error *err)
-{
-	struct coll_call call = { .group = group, .kind = COLL_LENGTHS };
-	size_t width = sizeof(uint64_t), posted = 0;
-	unsigned char *theirs = xcalloc((size_t)group->count, width);
-	struct buf ours = { 0 };
-	struct wire wire;
-	int status;
-
-	wire_put_u64(&ours, mine);
-	for (int i = 0; i < group->count; i++)
-		if (i != group->index)
-			net_post_recv(net, group->ranks[i], coll_tag(&call),
-				      theirs + (size_t)i * width, width, &requests[posted++]);
-	for (int i = 0; i < group->count; i++)
-		if (i != group->index)
-			net_post_send(net, group->ranks[i], coll_tag(&call), ours.data, width,
-				      &requests[posted++]);
-	status = coll_wait(net, requests, posted, err);
-	wire = wire_reader(theirs, (size_t)group->count * width);
-	for (int i = 0; i < group->count; i++)
-		lengths[i] = (size_t)wire_get_u64(&wire);
-	lengths[group->index] = mine;
-	buf_release(&ours);
-	free(theirs);
-	return status;
-}
-
-/* Blocks travel round the ring: every rank passes on what it got. */
-static int gather_blocks(struct net *net, const struct group *group, unsigned char *all,
-			 const size_t *starts, const size_t *lengths, struct net_request *requests,
-			 struct error *err)
-{
-	struct coll_call call = { .group = group, .kind = COLL_BYTES };
-	int n = group->count, rounds = n - 1, status = 0, got = 0, block;
-	struct net_request *sends = requests + rounds;
-	struct error ignored;
-
-	for (int i = 0; i < rounds; i++) {
-		block = (group->index - 1 - i + n) % n;
-		net_post_recv(net, neighbour(group, -1), coll_tag(&call), all + starts[block],
-			      lengths[block], &requests[i]);
-	}
-	for (; got < rounds && status == 0; got++) {
-		block = (group->index - got + n) % n;
-		net_post_send(net, neighbour(group, 1), coll_tag(&call), all + starts[block],
-			      lengths[block], &sends[got]);
-		status = net_wait(net, &requests[got], err);
-	}
-	if (status == 0)
-		return coll_wait(net, sends, (size_t)rounds, err);
-	net_abort(net, err->text); /* as in coll_wait(); the receives left, then the sends so far */
-	net_wait_all(net, requests + got, (size_t)rounds, &ignored);
-	return -1;
-}
-
-int coll_allgather_bytes(struct net *net, const struct group *group, const void *mine,
-			 size_t length, unsigned char **all, size_t *starts, size_t *lengths,
-			 struct error *err)
-{
-	struct net_request *requests = xcalloc(2 * (size_t)group->count, sizeof(*requests));
-	int status = gather_lengths(net, group, length, lengths, requests, err);
-	unsigned char *blocks = NULL;
-	size_t total = 0;
-
-	for (int i = 0; i < group->count && status == 0; i++) {
-		starts[i] = total;
-		total += lengths[i];
-		if (lengths[i] > SIZE_MAX / 2 || total > SIZE_MAX / 2)
-			status = error_set(err, "rank %d sent an impossible length",
-					   group->ranks[i]);
-	}
-	if (status == 0) {
-		blocks = xmalloc(total);
-		if (length)
-			memcpy(blocks + starts[group->index], mine, length);
-		status = gather_blocks(net, group, blocks, starts, lengths, requests, err);
-	}
-	free(requests);
-	if (status < 0)
-		free(blocks);
-	else
-		*all = blocks;
-	return status;
 }

@@ -8,6 +8,7 @@
 #include "lib/opt.h"
 #include "lib/registry.h"
 #include "runtime/data/data.h"
+#include "runtime/exchange.h"
 #include "runtime/feed.h"
 #include "runtime/model/list.h"
 #include "runtime/model/model.h"
@@ -53,6 +54,7 @@ struct job {
 	struct job_params params;
 	struct job_plan plan;
 	struct part data, model, optimizer, schedule, sync, compressor, transport;
+	struct exchange_params exchange_params;
 	struct layer_list layers; /* of the model instead of a preset */
 	struct model_params model_params;
 	struct shard_params shard;

@@ -4,6 +4,7 @@
 #include "lib/buf.h"
 #include "lib/clock.h"
 #include "lib/control.h"
+#include "runtime/exchange.h"
 #include "runtime/outbox.h"
 #include "runtime/sync/sync.h"
 #include "runtime/transport/transport.h"
@@ -42,6 +43,7 @@ void metrics_step(struct metrics *metrics, size_t step, const struct score *scor
 {
 	struct sync_times times = sync_times(metrics->sync);
 	struct net_bytes sent = net_bytes(metrics->net);
+	struct exchange_report coded = exchange_report(metrics->exchange);
 	struct control_step record = {
 		.step = step,
 		.loss_sum = score->loss_sum,
@@ -56,6 +58,8 @@ void metrics_step(struct metrics *metrics, size_t step, const struct score *scor
 		.step_s = clock_now() - metrics->begun,
 		.bytes_sent = sent.payload_sent + sent.header_sent - metrics->bytes,
 		.payload_sent = sent.payload_sent - metrics->payload,
+		.bits = coded.bits,
+		.level = coded.level,
 	};
 	struct buf frame = { 0 };
 

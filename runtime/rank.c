@@ -26,6 +26,7 @@ struct parts {
 	struct loop loop;
 	struct net *net;
 	struct exchange *exchange;
+	struct exchange_span *spans; /* the model's tensors */
 	struct group world; /* all ranks as sync has them; loop.world has them as numbered */
 	struct coll_cost cost;
 	int *ranks;
@@ -119,6 +120,18 @@ static void build_groups(struct rank *rank, struct parts *parts)
 	parts->world.parts = parts->by_part;
 }
 
+/* A span for each tensor; caller frees. */
+static struct exchange_span *spans_of(const struct model *model, size_t *count)
+{
+	const struct tensor *tensors = model_tensors(model, count);
+	struct exchange_span *spans = xcalloc(*count, sizeof(*spans));
+
+	for (size_t i = 0; i < *count; i++)
+		spans[i] = (struct exchange_span){ tensors[i].name, tensors[i].offset,
+						   tensors[i].count };
+	return spans;
+}
+
 static int build_sync(struct rank *rank, struct parts *parts, struct error *err)
 {
 	const struct job *job = rank->env->job;
@@ -126,10 +139,12 @@ static int build_sync(struct rank *rank, struct parts *parts, struct error *err)
 	struct loop *loop = &parts->loop;
 	struct exchange_env exchange = { .net = parts->net,
 					 .compressor = &job->compressor,
+					 .params = job->exchange_params,
 					 .algorithm =
 						 (enum coll_algorithm)job->sync_params.allreduce,
 					 .seed = job->params.seed,
-					 .count = model_count(loop->model) };
+					 .count = model_count(loop->model),
+					 .steps = loop->steps };
 	struct sync_env env = { .net = parts->net,
 				.world = &parts->world,
 				.plan = roster ? &roster->plan : NULL,
@@ -145,6 +160,7 @@ static int build_sync(struct rank *rank, struct parts *parts, struct error *err)
 	build_groups(rank, parts);
 	while ((slot = optim_slot(loop->optim, env.slot_count, &name)))
 		parts->slots[env.slot_count++] = slot;
+	exchange.spans = parts->spans = spans_of(loop->model, &exchange.span_count);
 	env.exchange = parts->exchange = exchange_new(&exchange);
 	if (sync_new(&loop->sync, &job->sync, &job->sync_params, &env, err) < 0)
 		return -1;
@@ -159,6 +175,7 @@ static int build_sync(struct rank *rank, struct parts *parts, struct error *err)
 	loop->metrics = (struct metrics){ .outbox = rank->env->outbox,
 					  .net = parts->net,
 					  .sync = loop->sync,
+					  .exchange = parts->exchange,
 					  .rank = rank->rank };
 	return 0;
 }
@@ -212,6 +229,7 @@ static void parts_release(struct parts *parts)
 
 	sync_free(loop->sync);
 	exchange_free(parts->exchange);
+	free(parts->spans);
 	net_close(parts->net);
 	outfit_release(&parts->outfit);
 	coll_parts_free(parts->by_part);

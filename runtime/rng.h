@@ -30,6 +30,10 @@ uint64_t rng_u64(const struct rng *rng, uint64_t counter);
 double rng_uniform(const struct rng *rng, uint64_t counter); /* [0, 1) */
 double rng_normal(const struct rng *rng, uint64_t counter);  /* mean 0, variance 1 */
 uint64_t rng_below(const struct rng *rng, uint64_t counter, uint64_t bound); /* 0 .. bound-1 */
-void rng_shuffle(const struct rng *rng, uint32_t *items, size_t count);	     /* Fisher-Yates */
+/* Many at once, 32 bits each: chunk n, [RNG_CHUNK], holds the 16 bytes of each of the draws 16n to
+ * 16n + 15, first the halves that are rng_u64's, then the others. The kernel random_words does it.
+ */
+enum { RNG_CHUNK = 64 };
+void rng_shuffle(const struct rng *rng, uint32_t *items, size_t count); /* Fisher-Yates */
 
 #endif

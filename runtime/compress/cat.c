@@ -12,6 +12,7 @@
 #include "runtime/compress/level.h"
 #include "runtime/compress/indices.h"
 #include "runtime/compress/sparse.h"
+#include "runtime/device/codec.h"
 #include "runtime/device/kernels.h"
 
 enum variant { SPARSIFY, SPARSIFY_QUANTISE };
@@ -180,11 +181,17 @@ static int decode_add(const void *params, const unsigned char *bytes, size_t len
 				 err);
 }
 
-/* Of the squares, something is taken away and nothing added. */
+/* The largest coordinate at least is taken off the squares; with signs, which promise the square
+ * of a sum over a number, a part of it. */
 static double largest_error(const void *params, const struct compress_input *input)
 {
+	struct code_measure measure;
+	double squares = kernels()->sum_squares(input->x, input->count), gain;
+
 	(void)params;
-	return sqrt(kernels()->sum_squares(input->x, input->count));
+	kernels()->code_measure(input->x, input->count, &measure);
+	gain = (double)measure.largest * (double)measure.largest / (double)(input->count + 1);
+	return sqrt(fmax(squares - gain, 0));
 }
 
 const struct compressor compress_cat = {

@@ -4,10 +4,22 @@
 #define COMPRESSORS(X) \
 	X(none)        \
 	X(fp16)        \
+	X(bf16)        \
+	X(int8)        \
+	X(natural)     \
+	X(qsgd)        \
+	X(terngrad)    \
+	X(sign)        \
+	X(onebit)      \
+	X(sto_sign)    \
+	X(dp_sign)     \
 	X(topk)        \
 	X(randk)       \
 	X(threshold)   \
-	X(cat)
+	X(cat)         \
+	X(dq_sgd)      \
+	X(adaqs)       \
+	X(adaptive_rms)
 
 #define DECLARE(name) extern const struct compressor compress_##name;
 #define ENTRY(name)   &compress_##name.entry,

@@ -2,19 +2,25 @@
 #include "runtime/compress/select.h"
 
 #include <assert.h>
-#include <stdbool.h>
+
+#include "runtime/device/kernels.h"
 
 enum {
 	FIRST_BITS = 11, /* exponent and three bits of the mantissa */
 	LATER_BITS = 10,
 	FIRST_SHIFT = 31 - FIRST_BITS,
-	SAMPLE_EVERY = 67,
 	BINS = 1 << FIRST_BITS,
-	BLOCK = 16, /* as many are passed over at once */
+	SAMPLE_EVERY = 67,
 	INF_SIZE = 0x7f800000,
 };
 
-/* Which of size >> shift is the one with the wanted element, counted from the largest. */
+/* The first from `from` on whose size is at least `least`, or `count`. */
+static size_t find(const float *x, size_t count, size_t from, uint32_t least)
+{
+	return from + kernels()->find_size(x + from, count - from, least);
+}
+
+/* The bin with the wanted element, counted from the largest; what is left to count in it. */
 static uint32_t find_bin(const size_t *bins, size_t count, size_t *wanted)
 {
 	uint32_t bin = (uint32_t)count - 1;
@@ -24,39 +30,8 @@ static uint32_t find_bin(const size_t *bins, size_t count, size_t *wanted)
 	return bin;
 }
 
-static bool any_reaches(const float *x, int32_t size)
-{
-	int32_t any = 0;
-
-	for (size_t i = 0; i < BLOCK; i++)
-		any |= (int32_t)select_size(x[i]) >= size;
-	return any;
-}
-
-/* Those whose size is at least `least`. */
-static size_t count_bins(const float *x, size_t count, int32_t least, size_t *bins)
-{
-	size_t counted = 0;
-
-	for (size_t start = 0; start < count; start += BLOCK) {
-		size_t end = start + BLOCK < count ? start + BLOCK : count;
-
-		if (end - start == BLOCK && !any_reaches(x + start, least))
-			continue;
-		for (size_t i = start; i < end; i++) {
-			uint32_t size = select_size(x[i]);
-
-			if ((int32_t)size < least)
-				continue;
-			bins[size >> FIRST_SHIFT]++;
-			counted++;
-		}
-	}
-	return counted;
-}
-
 /* What the chosen will hardly be smaller than, by a sample. */
-static int32_t guess_least(const float *x, size_t count, size_t chosen)
+static uint32_t guess_least(const float *x, size_t count, size_t chosen)
 {
 	size_t bins[BINS] = { 0 }, samples = count / SAMPLE_EVERY;
 	size_t wanted = 2 * (chosen / SAMPLE_EVERY) + 32;
@@ -65,47 +40,41 @@ static int32_t guess_least(const float *x, size_t count, size_t chosen)
 		return 0;
 	for (size_t i = 0; i < samples; i++)
 		bins[select_size(x[i * SAMPLE_EVERY]) >> FIRST_SHIFT]++;
-	return (int32_t)(find_bin(bins, BINS, &wanted) << FIRST_SHIFT);
+	return find_bin(bins, BINS, &wanted) << FIRST_SHIFT;
 }
 
+/* Returns the first bits of the wanted size. */
 static uint32_t first_round(const float *x, size_t count, size_t *wanted)
 {
-	size_t bins[BINS] = { 0 };
-	int32_t least = guess_least(x, count, *wanted);
+	size_t bins[BINS] = { 0 }, counted = 0;
+	uint32_t least = guess_least(x, count, *wanted);
 
-	if (count_bins(x, count, least, bins) < *wanted) {
+	if (least > 0)
+		for (size_t i = find(x, count, 0, least); i < count;
+		     i = find(x, count, i + 1, least)) {
+			bins[select_size(x[i]) >> FIRST_SHIFT]++;
+			counted++;
+		}
+	if (counted < *wanted) {
 		memset(bins, 0, sizeof(bins));
-		count_bins(x, count, 0, bins);
+		for (size_t i = 0; i < count; i++)
+			bins[select_size(x[i]) >> FIRST_SHIFT]++;
 	}
 	return find_bin(bins, BINS, wanted);
 }
 
-static bool any_begins(const float *x, unsigned shift, uint32_t begin)
-{
-	uint32_t any = 0;
-
-	for (size_t i = 0; i < BLOCK; i++)
-		any |= select_size(x[i]) >> shift == begin;
-	return any;
-}
-
-/* Among the sizes that begin with `begin`: the next bits of the one that is wanted. */
+/* Among the sizes that begin with `begin`: those bits and the next of the wanted one. */
 static uint32_t later_round(const float *x, size_t count, unsigned shift, uint32_t begin,
 			    size_t *wanted)
 {
 	size_t bins[1 << LATER_BITS] = { 0 };
+	uint32_t least = begin << (shift + LATER_BITS);
 
-	for (size_t start = 0; start < count; start += BLOCK) {
-		size_t end = start + BLOCK < count ? start + BLOCK : count;
+	for (size_t i = find(x, count, 0, least); i < count; i = find(x, count, i + 1, least)) {
+		uint32_t size = select_size(x[i]) >> shift;
 
-		if (end - start == BLOCK && !any_begins(x + start, shift + LATER_BITS, begin))
-			continue;
-		for (size_t i = start; i < end; i++) {
-			uint32_t size = select_size(x[i]) >> shift;
-
-			if (size >> LATER_BITS == begin)
-				bins[size & ((1 << LATER_BITS) - 1)]++;
-		}
+		if (size >> LATER_BITS == begin)
+			bins[size & ((1 << LATER_BITS) - 1)]++;
 	}
 	return begin << LATER_BITS | find_bin(bins, 1 << LATER_BITS, wanted);
 }
@@ -126,23 +95,9 @@ struct selection select_largest(const float *x, size_t count, size_t chosen)
 
 size_t select_next(struct selection *selection, const float *x, size_t count, size_t from)
 {
-	int32_t least = (int32_t)selection->size + (selection->equal == 0);
-	size_t i = from;
+	size_t i = find(x, count, from, selection->size + (selection->equal == 0));
 
-	while (i < count) {
-		size_t end = i + BLOCK < count ? i + BLOCK : count;
-
-		if (end - i == BLOCK && !any_reaches(x + i, least)) {
-			i = end;
-			continue;
-		}
-		for (; i < end; i++)
-			if ((int32_t)select_size(x[i]) >= least)
-				break;
-		if (i == end)
-			continue;
+	if (i < count)
 		selection->equal -= select_size(x[i]) == selection->size;
-		return i;
-	}
-	return count;
+	return i;
 }

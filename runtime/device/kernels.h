@@ -11,6 +11,8 @@
 #include <stdint.h>
 
 struct attention;
+struct code_measure;
+struct code_rule;
 struct cross_entropy;
 struct error;
 struct norm_rows;
@@ -24,6 +26,7 @@ struct conv_view;
 struct lamb_step;
 struct plane_norm;
 struct pool;
+struct rng;
 struct sgd_step;
 
 /* clang-format off */
@@ -93,6 +96,35 @@ struct sgd_step;
 	X(void, lamb, (const struct lamb_step *step, float *w, const float *mean, \
 		       const float *square, size_t count))
 
+/* What goes on the wire: the same bytes and sums on all sets. A code has 16 bits, of which the lower
+ * ones count; see codec.h. Floats of 16 bits are rounded to the nearest even. */
+#define CODE_ARGUMENTS \
+	(const struct code_rule *rule, const float *x, const uint32_t *words, uint16_t *codes, size_t count)
+#define CODEC_KERNELS(X) \
+	X(void, random_words, (const struct rng *rng, uint64_t chunk, uint32_t *words, size_t chunks)) /* as in rng.h */ \
+	/* of groups of 8 codes; writes and reads 8 bytes too many */ \
+	X(void, bits_pack, (unsigned char *out, const uint16_t *codes, size_t groups, unsigned width)) \
+	X(void, bits_unpack, (uint16_t *codes, const unsigned char *bytes, size_t groups, unsigned width)) \
+	/* five codes of 2 bits a byte, codes[j + k * bytes] in its place k */ \
+	X(void, trits_pack, (unsigned char *out, const uint16_t *codes, size_t bytes)) \
+	X(void, trits_unpack, (uint16_t *codes, const unsigned char *in, size_t bytes)) \
+	X(void, code_measure, (const float *x, size_t count, struct code_measure *measure)) \
+	X(void, code_levels, CODE_ARGUMENTS) \
+	X(void, code_powers, CODE_ARGUMENTS) \
+	X(void, code_signs, CODE_ARGUMENTS) \
+	X(void, code_votes, CODE_ARGUMENTS) \
+	X(void, code_normal_votes, CODE_ARGUMENTS) \
+	X(void, code_add, (float *y, const uint16_t *codes, const float *table, size_t entries, size_t count)) \
+	X(void, half_pack, (unsigned char *out, const float *x, size_t count)) \
+	X(void, half_add, (float *y, const unsigned char *bytes, float scale, size_t count)) \
+	X(void, bfloat_pack, (unsigned char *out, const float *x, size_t count)) \
+	X(void, bfloat_add, (float *y, const unsigned char *bytes, float scale, size_t count)) \
+	/* the first i where the bits of |x[i]| are at least `least`, at most infinity's; or count */ \
+	X(size_t, find_size, (const float *x, size_t count, uint32_t least)) \
+	X(void, range, (const float *x, size_t count, float *low, float *high)) /* count > 0 */ \
+	X(void, range_pack, (unsigned char *out, const float *x, size_t count, float low, float inverse)) /* (x - low) * inverse */ \
+	X(void, range_add, (float *y, const unsigned char *bytes, size_t count, float low, float step))
+
 #define GEMM_KERNELS(X) \
 	X(void, gemm, (const struct gemm_part *part)) /* runtime/device/gemm.h */ \
 	X(void, dots, (const struct gemm_part *part)) /* the same, where s_k and v_k are 1 */
@@ -107,6 +139,7 @@ struct sgd_step;
 	PLANE_KERNELS(X) \
 	OPTIM_KERNELS(X) \
 	BYTE_KERNELS(X) \
+	CODEC_KERNELS(X) \
 	GEMM_KERNELS(X)
 /* clang-format on */
 

@@ -118,7 +118,11 @@ static void train_body(int rank, struct net *net, void *arg)
 	struct run *run = arg;
 	int ranks[CLUSTER_MAX];
 	struct group world = group_world(ranks, net_world(net), rank);
-	struct exchange_env exchange_env = { net, run->compressor, run->algorithm, 42, COUNT };
+	struct exchange_env exchange_env = { .net = net,
+					     .compressor = run->compressor,
+					     .algorithm = run->algorithm,
+					     .seed = 42,
+					     .count = COUNT };
 	struct exchange *exchange = exchange_new(&exchange_env);
 	struct sync_env env = {
 		.exchange = exchange, .net = net, .world = &world, .count = COUNT, .seed = 42

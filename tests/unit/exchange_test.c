@@ -4,6 +4,7 @@
 #include <math.h>
 #include <stdatomic.h>
 
+#include "runtime/coll_cost.h"
 #include "runtime/compress/compress.h"
 #include "runtime/exchange.h"
 #include "tests/unit/cluster.h"
@@ -13,8 +14,18 @@ enum { BLOCK = 3000, STEPS = 20 };
 /* What the ranks of all runs share. */
 struct trial {
 	const struct part *compressor;
+	const struct coll_cost *cost; /* of the group */
+	struct exchange_params params;
 	_Atomic uint64_t digest; /* of the results; the first rank says what it must be */
 };
+
+/* Of these, one makes slices go to owners, the other everything to everybody. */
+static const struct coll_cost slow_bytes = { .alpha_s = 1e-9, .beta_s = 1e-6 };
+static const struct coll_cost slow_messages = { .alpha_s = 1, .beta_s = 1e-12 };
+
+static const struct exchange_span spans[] = { { "first", 0, 700 },
+					      { "second", 700, 1 },
+					      { "third", 701, BLOCK - 701 } };
 
 static float element(int rank, size_t step, size_t i)
 {
@@ -24,11 +35,16 @@ static float element(int rank, size_t step, size_t i)
 	return (float)(mixed >> 8) * 0x1p-24f - 0.5f;
 }
 
-static struct exchange *open_exchange(const struct part *compressor, struct net *net)
+static struct exchange *open_exchange(const struct trial *trial, struct net *net)
 {
-	struct exchange_env env = {
-		.net = net, .compressor = compressor, .seed = 42, .count = BLOCK
-	};
+	struct exchange_env env = { .net = net,
+				    .compressor = trial->compressor,
+				    .params = trial->params,
+				    .seed = 42,
+				    .count = BLOCK,
+				    .steps = STEPS,
+				    .spans = spans,
+				    .span_count = ARRAY_SIZE(spans) };
 
 	return exchange_new(&env);
 }
@@ -94,13 +110,14 @@ static void check_totals(struct net *net, const struct group *world, const doubl
 static void sums_body(int rank, struct net *net, void *arg)
 {
 	struct trial *trial = arg;
-	struct exchange *exchange = open_exchange(trial->compressor, net);
+	struct exchange *exchange = open_exchange(trial, net);
 	int ranks[CLUSTER_MAX];
 	struct group world = group_world(ranks, net_world(net), rank);
 	double *totals = xcalloc(BLOCK, sizeof(*totals));
 	float *x = xmalloc(BLOCK * sizeof(*x));
 	uint64_t digest = 14695981039346656037u;
 
+	world.cost = trial->cost;
 	assert(!exchange_residual(exchange) == !is_opaque(trial->compressor));
 	for (size_t step = 0; step < STEPS; step++) {
 		exchange_step(exchange, &world, step, x);
@@ -124,10 +141,14 @@ static void every_scheme_sums_alike_on_all_ranks_and_loses_nothing(void **state)
 		struct part part = part_default(&compressors, compressors.entries[i]->name);
 
 		for (size_t k = 0; k < ARRAY_SIZE(worlds); k++) {
-			struct trial trial = { .compressor = &part };
+			struct trial by_all = { .compressor = &part, .cost = &slow_messages };
+			struct trial by_owners = { .compressor = &part, .cost = &slow_bytes };
 
-			cluster_run_every(worlds[k], 0, sums_body, &trial);
-			cluster_run("inproc", worlds[k], sums_body, &trial);
+			by_all.params.feedback = by_owners.params.feedback = FEEDBACK_CLASSIC;
+			cluster_run_every(worlds[k], 0, sums_body, &by_all);
+			cluster_run("inproc", worlds[k], sums_body, &by_all);
+			cluster_run_every(worlds[k], 0, sums_body, &by_owners);
+			cluster_run("inproc", worlds[k], sums_body, &by_owners);
 		}
 		part_release(&part);
 	}
@@ -136,7 +157,7 @@ static void every_scheme_sums_alike_on_all_ranks_and_loses_nothing(void **state)
 static void mean_body(int rank, struct net *net, void *arg)
 {
 	struct trial *trial = arg;
-	struct exchange *exchange = open_exchange(trial->compressor, net);
+	struct exchange *exchange = open_exchange(trial, net);
 	int ranks[CLUSTER_MAX];
 	struct group world = group_world(ranks, net_world(net), rank);
 	float x[4] = { (float)rank, 1, (float)(rank * rank), -8 };
@@ -164,7 +185,7 @@ static void a_mean_is_the_sum_divided_by_the_ranks(void **state)
 static void overflow_body(int rank, struct net *net, void *arg)
 {
 	struct trial *trial = arg;
-	struct exchange *exchange = open_exchange(trial->compressor, net);
+	struct exchange *exchange = open_exchange(trial, net);
 	int ranks[CLUSTER_MAX];
 	struct group world = group_world(ranks, net_world(net), rank);
 	struct error err;
@@ -191,7 +212,7 @@ static void a_value_that_overflows_spoils_no_later_step(void **state)
 static void bytes_body(int rank, struct net *net, void *arg)
 {
 	struct trial *trial = arg;
-	struct exchange *exchange = open_exchange(trial->compressor, net);
+	struct exchange *exchange = open_exchange(trial, net);
 	int ranks[CLUSTER_MAX];
 	struct group world = group_world(ranks, net_world(net), rank);
 	float *x = xcalloc(BLOCK, sizeof(*x));
@@ -216,7 +237,116 @@ static void fp16_sends_half_the_bytes(void **state)
 {
 	(void)state;
 	assert_int_equal(bytes_of("none"), 4 * BLOCK);
-	assert_int_equal(bytes_of("fp16"), 2 * BLOCK + 2 * sizeof(uint64_t));
+	/* Two vectors, of which one has two tensors and a part, the other a part: lengths of both.
+	 */
+	assert_int_equal(bytes_of("fp16"), 2 * BLOCK + 2 * sizeof(uint64_t) + 4 * sizeof(uint32_t));
+}
+
+static void infinite_body(int rank, struct net *net, void *arg)
+{
+	struct exchange *exchange = open_exchange(arg, net);
+	int ranks[CLUSTER_MAX];
+	struct group world = group_world(ranks, net_world(net), rank);
+	float x[9] = { 0 };
+	struct error err;
+
+	x[5] = rank == 1 ? NAN : 0; /* 700 of the block */
+	assert(exchange_sum(exchange, &world, 12, 695, x, 9, &err) < 0);
+	if (rank == 1)
+		assert(strstr(err.text, "step 12: 'second' has a number that is not finite"));
+	net_abort(net, err.text);
+	exchange_free(exchange);
+}
+
+static void what_is_not_finite_is_refused_by_name(void **state)
+{
+	struct part part = part_default(&compressors, "fp16");
+	struct trial trial = { .compressor = &part };
+
+	(void)state;
+	cluster_run_every(3, 0, infinite_body, &trial);
+	part_release(&part);
+}
+
+/* A scheme that counts steps, and sees what the step before was like. */
+static void adapt(const void *params, const struct compress_step *step, float *state)
+{
+	(void)params;
+	state[0] += 1;
+	state[1] = (float)step->norm_inf;
+	assert(step->steps == STEPS);
+	assert(step->count == (step->step == 3 ? 0 : 8));
+}
+
+static void adapting_body(int rank, struct net *net, void *arg)
+{
+	struct exchange *exchange = open_exchange(arg, net), *resumed = open_exchange(arg, net);
+	int ranks[CLUSTER_MAX];
+	struct group world = group_world(ranks, net_world(net), rank);
+	struct error err;
+	float *state, *again;
+	size_t count;
+
+	for (size_t step = 3; step < 6; step++)
+		for (size_t half = 0; half < 2; half++) {
+			float x[4] = { 0, half ? -(float)step : 1 };
+
+			cluster_must(exchange_sum(exchange, &world, step, 4 * half, x, 4, &err),
+				     &err);
+		}
+	assert(exchange_report(exchange).level == 3);
+	assert(exchange_report(exchange).bits == 8 * (8 * 2 + 2 * 4) / 8.0);
+	state = exchange_state(exchange, &count);
+	assert(state[0] == 3 && state[1] == 4);
+	again = exchange_state(resumed, &count);
+	memcpy(again, state, count * sizeof(*state));
+	for (size_t which = 0; which < 2; which++) {
+		float x[8] = { 1 };
+
+		cluster_must(exchange_sum(which ? resumed : exchange, &world, 6, 0, x, 8, &err),
+			     &err);
+	}
+	assert(state[1] == 5 && again[1] == 5);
+	assert(memcmp(exchange_state(exchange, &count), exchange_state(resumed, &count),
+		      count * sizeof(*state)) == 0);
+	exchange_free(exchange);
+	exchange_free(resumed);
+}
+
+static void what_a_scheme_has_learnt_survives_a_resume(void **state)
+{
+	struct compressor learning =
+		*(const struct compressor *)registry_find(&compressors, "fp16");
+	struct part part = { .entry = &learning.entry };
+	struct trial trial = { .compressor = &part };
+
+	(void)state;
+	learning.state_count = 2;
+	learning.adapt = adapt;
+	cluster_run_every(2, 0, adapting_body, &trial);
+}
+
+static void no_feedback_body(int rank, struct net *net, void *arg)
+{
+	struct exchange *exchange = open_exchange(arg, net);
+	int ranks[CLUSTER_MAX];
+	struct group world = group_world(ranks, net_world(net), rank);
+	float x = 1 + 0x1p-12f; /* rounded to 1 */
+	struct error err;
+
+	cluster_must(exchange_sum(exchange, &world, 0, 0, &x, 1, &err), &err);
+	assert(x == 3 && !exchange_residual(exchange));
+	exchange_free(exchange);
+}
+
+static void without_feedback_nothing_is_kept(void **state)
+{
+	struct part part = part_default(&compressors, "fp16");
+	struct trial trial = { .compressor = &part, .params = { FEEDBACK_NONE } };
+
+	(void)state;
+	cluster_run_every(3, 0, no_feedback_body, &trial);
+	part_release(&part);
 }
 
 /* A scheme whose rank 1 sends one byte too few, as a broken peer would. */
@@ -243,7 +373,7 @@ static int broken_decode(const void *params, const unsigned char *bytes, size_t 
 static void broken_body(int rank, struct net *net, void *arg)
 {
 	struct trial *trial = arg;
-	struct exchange *exchange = open_exchange(trial->compressor, net);
+	struct exchange *exchange = open_exchange(trial, net);
 	int ranks[CLUSTER_MAX];
 	struct group world = group_world(ranks, net_world(net), rank);
 	float x[8] = { (float)rank };
@@ -273,6 +403,9 @@ int main(void)
 		cmocka_unit_test(a_mean_is_the_sum_divided_by_the_ranks),
 		cmocka_unit_test(a_value_that_overflows_spoils_no_later_step),
 		cmocka_unit_test(fp16_sends_half_the_bytes),
+		cmocka_unit_test(what_is_not_finite_is_refused_by_name),
+		cmocka_unit_test(what_a_scheme_has_learnt_survives_a_resume),
+		cmocka_unit_test(without_feedback_nothing_is_kept),
 		cmocka_unit_test(a_malformed_payload_names_the_rank),
 	};
 

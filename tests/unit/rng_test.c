@@ -4,6 +4,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "lib/memory.h"
+#include "runtime/device/kernels.h"
 #include "runtime/rng.h"
 
 /* Random123's tests/kat_vectors, "philox4x32 10": counter, key, the first two words of the answer.
@@ -145,6 +147,45 @@ static void every_order_is_equally_likely(void **state)
 	assert_int_equal(kinds, 24);
 }
 
+/* Every kernel makes rng_u64's numbers, and the other halves of the same draws. */
+static void many_words_are_those_of_single_draws(void **state)
+{
+	enum { CHUNKS = 5, DRAWS = RNG_CHUNK / 4 };
+	static const uint64_t firsts[] = { 0, 7,
+					   (UINT64_C(1) << 28) - 2 }; /* 2^32 draws on the way */
+	struct rng rng = rng_make(7, RNG_COMPRESS, 3, 9);
+	uint32_t words[CHUNKS * RNG_CHUNK], plain[CHUNKS * RNG_CHUNK];
+
+	(void)state;
+	for (const struct kernels *const *set = kernels_all(); *set; set++)
+		for (size_t k = 0; k < ARRAY_SIZE(firsts); k++) {
+			(*set)->random_words(&rng, firsts[k], words, CHUNKS);
+			kernels_all()[0]->random_words(&rng, firsts[k], plain, CHUNKS);
+			assert_memory_equal(words, plain, sizeof(words));
+			for (size_t i = 0; i < CHUNKS * DRAWS; i++) {
+				const uint32_t *at = words + i / DRAWS * RNG_CHUNK + i % DRAWS * 2;
+				uint64_t both;
+
+				memcpy(&both, at, sizeof(both));
+				assert_int_equal(both, rng_u64(&rng, firsts[k] * DRAWS + i));
+			}
+		}
+}
+
+/* Of the vector that is all zeros: its third and fourth word lie in the second half of a chunk. */
+static void second_halves_are_those_published(void **state)
+{
+	struct rng zero = { 0 };
+	uint32_t words[RNG_CHUNK];
+
+	(void)state;
+	kernels()->random_words(&zero, 0, words, 1);
+	assert_int_equal(words[0], 0x6627e8d5);
+	assert_int_equal(words[1], 0xe169c58d);
+	assert_int_equal(words[RNG_CHUNK / 2], 0xbc57ac4c);
+	assert_int_equal(words[RNG_CHUNK / 2 + 1], 0x9b00dbd8);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -155,6 +196,8 @@ int main(void)
 		cmocka_unit_test(below_reaches_every_number_and_no_other),
 		cmocka_unit_test(a_shuffle_keeps_all_items_and_depends_on_the_stream_alone),
 		cmocka_unit_test(every_order_is_equally_likely),
+		cmocka_unit_test(many_words_are_those_of_single_draws),
+		cmocka_unit_test(second_halves_are_those_published),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -6,6 +6,7 @@
 #define DSTRAIN_RUNTIME_SIMD_H
 
 #include <stddef.h>
+#include <string.h>
 #ifdef __AVX2__
 #include <immintrin.h>
 #endif
@@ -27,6 +28,30 @@
 #else
 #define UNROLLED(i, count) _Pragma("GCC unroll 16") for (size_t i = 0; i < (count); i++)
 #endif
+
+INLINE uint32_t bits_of(float value)
+{
+	uint32_t bits;
+
+	memcpy(&bits, &value, sizeof(bits));
+	return bits;
+}
+
+INLINE float float_of(uint32_t bits)
+{
+	float value;
+
+	memcpy(&value, &bits, sizeof(value));
+	return value;
+}
+
+/* With masks: of `yes ? a : b` compilers make a branch. */
+INLINE uint32_t pick(bool yes, uint32_t a, uint32_t b)
+{
+	uint32_t mask = -(uint32_t)yes;
+
+	return (a & mask) | (b & ~mask);
+}
 
 typedef float vec __attribute__((vector_size(4 * WIDTH)));
 typedef float vec_anywhere __attribute__((vector_size(4 * WIDTH), aligned(4), may_alias));

@@ -1,0 +1,54 @@
+/* The upper half of a float32, rounded to the nearest even. */
+#include "runtime/compress/compress.h"
+
+#include <math.h>
+
+#include "runtime/compress/codes.h"
+
+enum { WIDTH = 2 /* bytes */ };
+
+static size_t bound(const void *params, size_t count)
+{
+	(void)params;
+	return count * WIDTH;
+}
+
+static size_t encode(const void *params, const struct compress_input *input, unsigned char *out)
+{
+	kernels()->bfloat_pack(out, input->x, input->count);
+	return bound(params, input->count);
+}
+
+static int decode_add(const void *params, const unsigned char *bytes, size_t length, float scale,
+		      float *y, size_t count, struct error *err)
+{
+	if (codes_check_length(length, bound(params, count), err) < 0)
+		return -1;
+	kernels()->bfloat_add(y, bytes, scale, count);
+	return 0;
+}
+
+/* Half a unit of the last place: of eight bits, or of the subnormals. */
+static double largest_error(const void *params, const struct compress_input *input)
+{
+	double sum = 0;
+
+	(void)params;
+	for (size_t i = 0; i < input->count; i++) {
+		double size = fabs((double)input->x[i]);
+		double most = fmax(size * 0x1p-8, 0x1p-134);
+
+		sum += size < 0x1.ffp127 ? most * most : INFINITY;
+	}
+	return sqrt(sum);
+}
+
+const struct compressor compress_bf16 = {
+	.entry = { .name = "bf16",
+		   .summary = "float32 with 8 bits of its mantissa, the hidden one included" },
+	.payload = PAYLOAD_OPAQUE,
+	.bound = bound,
+	.encode = encode,
+	.decode_add = decode_add,
+	.error = largest_error,
+};

@@ -1,0 +1,95 @@
+/*
+ * A sign at random: plus with probability (b + x) / 2b, so that b times its mean is x. Jin et al.,
+ * "Stochastic-sign SGD for federated learning with theoretical guarantees".
+ */
+#include "runtime/compress/compress.h"
+
+#include <math.h>
+
+#include "lib/opt.h"
+#include "runtime/compress/bits.h"
+#include "runtime/compress/votes.h"
+
+enum { SCALE = 4 /* bytes */ };
+
+struct sto_sign_params {
+	double b;
+};
+
+static const struct opt options[] = {
+	{ "b", OPT_REAL, offsetof(struct sto_sign_params, b), "0",
+	  "what |x| is cut to; 0: the largest of a message, which is sent", .min = 0, .max = 1e30 },
+	{ 0 }
+};
+
+static size_t header(const struct sto_sign_params *params)
+{
+	return params->b > 0 ? 0 : SCALE;
+}
+
+static size_t bound(const void *params, size_t count)
+{
+	return count ? header(params) + bits_size(count, 1) : 0;
+}
+
+static float size_of(const struct sto_sign_params *params, const struct compress_input *input)
+{
+	struct code_measure measure;
+
+	if (params->b > 0)
+		return (float)params->b;
+	kernels()->code_measure(input->x, input->count, &measure);
+	return measure.largest;
+}
+
+static size_t encode(const void *params, const struct compress_input *input, unsigned char *out)
+{
+	struct codes_plan plan = { .kernel = kernels()->code_votes, .rng = &input->rng };
+	float size;
+
+	if (input->count == 0)
+		return 0;
+	size = size_of(params, input);
+	if (header(params) > 0)
+		codes_put_scale(out, size);
+	plan.rule.scale = size > 0 ? size : 1;
+	codes_encode(&plan, input->x, input->count, 1, out + header(params));
+	return bound(params, input->count);
+}
+
+static int decode_add(const void *params, const unsigned char *bytes, size_t length, float scale,
+		      float *y, size_t count, struct error *err)
+{
+	const struct sto_sign_params *sto_sign = params;
+	float size = (float)sto_sign->b;
+
+	if (codes_check_length(length, bound(params, count), err) < 0)
+		return -1;
+	if (count == 0)
+		return 0;
+	if (header(params) > 0) {
+		size = codes_get_scale(bytes);
+		if (codes_check_scale(size, err) < 0)
+			return -1;
+	}
+	return votes_add(bytes + header(params), size, scale, y, count, err);
+}
+
+static double largest_error(const void *params, const struct compress_input *input)
+{
+	if (input->count == 0)
+		return 0;
+	return votes_error(input->x, input->count, (double)size_of(params, input));
+}
+
+const struct compressor compress_sto_sign = {
+	.entry = { .name = "sto_sign",
+		   .summary = "a sign at random that is right on average: 1 bit",
+		   .options = options,
+		   .params_size = sizeof(struct sto_sign_params) },
+	.payload = PAYLOAD_OPAQUE,
+	.bound = bound,
+	.encode = encode,
+	.decode_add = decode_add,
+	.error = largest_error,
+};

@@ -1,0 +1,16 @@
+/* Schemes of one bit an element that is set at random, and means the same size for all elements. */
+#ifndef DSTRAIN_RUNTIME_VOTES_H
+#define DSTRAIN_RUNTIME_VOTES_H
+
+#include <stddef.h>
+
+#include "runtime/compress/codes.h"
+
+/* Adds scale * size where the bit is 0, takes it off where it is 1; bits_size(count, 1) bytes. */
+int votes_add(const unsigned char *bytes, float size, float scale, float *y, size_t count,
+	      struct error *err);
+
+/* The most by which votes of this size may be off from x in the Euclidean norm. */
+double votes_error(const float *x, size_t count, double size);
+
+#endif
