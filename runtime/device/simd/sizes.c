@@ -3,15 +3,21 @@
 
 enum { ROWS = 4 };
 
-INLINE bool any(vec_mask mask)
+/* A bit for each lane, the first one lowest. */
+INLINE unsigned lanes_of(vec_mask mask)
 {
 #if WIDTH == 16
-	return _mm512_test_epi32_mask((__m512i)mask, (__m512i)mask) != 0;
+	return _mm512_movepi32_mask((__m512i)mask);
 #elif WIDTH == 8
-	return !_mm256_testz_si256((__m256i)mask, (__m256i)mask);
+	return (unsigned)_mm256_movemask_ps((__m256)mask);
 #else
-	return (mask[0] | mask[1] | mask[2] | mask[3]) != 0;
+	return (unsigned)((mask[0] & 1) | (mask[1] & 2) | (mask[2] & 4) | (mask[3] & 8));
 #endif
+}
+
+INLINE vec_mask reaches(const float *x, uint32_t least)
+{
+	return ((vec_mask)vec_load(x) & 0x7fffffff) >= (int)least;
 }
 
 size_t KERNEL(find_size)(const float *x, size_t count, uint32_t least)
@@ -19,15 +25,15 @@ size_t KERNEL(find_size)(const float *x, size_t count, uint32_t least)
 	size_t i = 0;
 
 	for (; i + ROWS * WIDTH <= count; i += ROWS * WIDTH) {
-		vec_mask found = { 0 };
+		vec_mask row[ROWS], any = { 0 };
 
-		for (size_t k = 0; k < ROWS; k++) {
-			vec_mask size = (vec_mask)vec_load(x + i + k * WIDTH) & 0x7fffffff;
-
-			found |= size >= (int)least;
-		}
-		if (any(found))
-			break;
+		UNROLLED (k, ROWS)
+			any |= row[k] = reaches(x + i + k * WIDTH, least);
+		if (!lanes_of(any))
+			continue;
+		for (size_t k = 0; k < ROWS; k++)
+			if (lanes_of(row[k]))
+				return i + k * WIDTH + (size_t)__builtin_ctz(lanes_of(row[k]));
 	}
 	for (; i < count; i++)
 		if ((bits_of(x[i]) & 0x7fffffff) >= least)
