@@ -2,6 +2,7 @@
 #include "runtime/compress/select.h"
 
 #include <assert.h>
+#include <math.h>
 
 #include "runtime/device/kernels.h"
 
@@ -10,7 +11,7 @@ enum {
 	LATER_BITS = 10,
 	FIRST_SHIFT = 31 - FIRST_BITS,
 	BINS = 1 << FIRST_BITS,
-	SAMPLE_EVERY = 67,
+	SAMPLES = 8192,
 	INF_SIZE = 0x7f800000,
 };
 
@@ -30,36 +31,13 @@ static uint32_t find_bin(const size_t *bins, size_t count, size_t *wanted)
 	return bin;
 }
 
-/* What the chosen will hardly be smaller than, by a sample. */
-static uint32_t guess_least(const float *x, size_t count, size_t chosen)
-{
-	size_t bins[BINS] = { 0 }, samples = count / SAMPLE_EVERY;
-	size_t wanted = 2 * (chosen / SAMPLE_EVERY) + 32;
-
-	if (samples < 4 * wanted)
-		return 0;
-	for (size_t i = 0; i < samples; i++)
-		bins[select_size(x[i * SAMPLE_EVERY]) >> FIRST_SHIFT]++;
-	return find_bin(bins, BINS, &wanted) << FIRST_SHIFT;
-}
-
 /* Returns the first bits of the wanted size. */
 static uint32_t first_round(const float *x, size_t count, size_t *wanted)
 {
-	size_t bins[BINS] = { 0 }, counted = 0;
-	uint32_t least = guess_least(x, count, *wanted);
+	size_t bins[BINS] = { 0 };
 
-	if (least > 0)
-		for (size_t i = find(x, count, 0, least); i < count;
-		     i = find(x, count, i + 1, least)) {
-			bins[select_size(x[i]) >> FIRST_SHIFT]++;
-			counted++;
-		}
-	if (counted < *wanted) {
-		memset(bins, 0, sizeof(bins));
-		for (size_t i = 0; i < count; i++)
-			bins[select_size(x[i]) >> FIRST_SHIFT]++;
-	}
+	for (size_t i = 0; i < count; i++)
+		bins[select_size(x[i]) >> FIRST_SHIFT]++;
 	return find_bin(bins, BINS, wanted);
 }
 
@@ -79,16 +57,57 @@ static uint32_t later_round(const float *x, size_t count, unsigned shift, uint32
 	return begin << LATER_BITS | find_bin(bins, 1 << LATER_BITS, wanted);
 }
 
+/* The size that, of a sample, so many reach that it is hardly above the wanted one; 0: unknown. */
+static uint32_t guess_least(const float *x, size_t count, size_t wanted)
+{
+	float sample[SAMPLES];
+	size_t step = count / SAMPLES, mean = wanted / (step + 1);
+	size_t most = mean + mean / 8 + 3 * (size_t)sqrt((double)mean) + 4;
+	uint32_t size;
+
+	if (step < 16 || most > SAMPLES / 8)
+		return 0;
+	for (size_t i = 0; i < SAMPLES; i++)
+		sample[i] = x[i * step];
+	size = first_round(sample, SAMPLES, &most);
+	return later_round(sample, SAMPLES, LATER_BITS, size, &most) << LATER_BITS;
+}
+
+/* All but the last bits of the wanted size if it is at least `least` and not far above; or 0. */
+static uint32_t round_above(const float *x, size_t count, uint32_t least, size_t *wanted)
+{
+	size_t bins[BINS] = { 0 }, left = *wanted, counted = 0;
+	uint32_t first = least >> LATER_BITS, bin;
+
+	for (size_t i = find(x, count, 0, least); i < count; i = find(x, count, i + 1, least)) {
+		bin = (select_size(x[i]) >> LATER_BITS) - first;
+		bins[bin < BINS - 1 ? bin : BINS - 1]++;
+		counted++;
+	}
+	if (counted < left)
+		return 0;
+	bin = find_bin(bins, BINS, &left);
+	if (bin == BINS - 1)
+		return 0;
+	*wanted = left;
+	return first + bin;
+}
+
 struct selection select_largest(const float *x, size_t count, size_t chosen)
 {
 	size_t wanted = chosen;
-	uint32_t size;
+	uint32_t least, size = 0;
 
 	assert(chosen <= count && count <= UINT32_MAX);
 	if (chosen == 0)
 		return (struct selection){ .size = INF_SIZE };
-	size = first_round(x, count, &wanted);
-	size = later_round(x, count, LATER_BITS, size, &wanted);
+	least = guess_least(x, count, chosen);
+	if (least > 0)
+		size = round_above(x, count, least, &wanted);
+	if (size == 0) {
+		size = first_round(x, count, &wanted);
+		size = later_round(x, count, LATER_BITS, size, &wanted);
+	}
 	size = later_round(x, count, 0, size, &wanted);
 	return (struct selection){ .size = size, .equal = wanted };
 }

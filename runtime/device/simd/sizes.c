@@ -26,14 +26,15 @@ size_t KERNEL(find_size)(const float *x, size_t count, uint32_t least)
 
 	for (; i + ROWS * WIDTH <= count; i += ROWS * WIDTH) {
 		vec_mask row[ROWS], any = { 0 };
+		uint64_t lanes = 0;
 
 		UNROLLED (k, ROWS)
 			any |= row[k] = reaches(x + i + k * WIDTH, least);
 		if (!lanes_of(any))
 			continue;
-		for (size_t k = 0; k < ROWS; k++)
-			if (lanes_of(row[k]))
-				return i + k * WIDTH + (size_t)__builtin_ctz(lanes_of(row[k]));
+		UNROLLED (k, ROWS)
+			lanes |= (uint64_t)lanes_of(row[k]) << (k * WIDTH);
+		return i + (size_t)__builtin_ctzll(lanes);
 	}
 	for (; i < count; i++)
 		if ((bits_of(x[i]) & 0x7fffffff) >= least)
