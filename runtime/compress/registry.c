@@ -12,7 +12,14 @@
 	X(sign)        \
 	X(onebit)      \
 	X(sto_sign)    \
-	X(dp_sign)
+	X(dp_sign)     \
+	X(topk)        \
+	X(randk)       \
+	X(threshold)   \
+	X(cat)         \
+	X(dq_sgd)      \
+	X(adaqs)       \
+	X(adaptive_rms)
 
 #define DECLARE(name) extern const struct compressor compress_##name;
 #define ENTRY(name)   &compress_##name.entry,

@@ -119,6 +119,8 @@ struct sgd_step;
 	X(void, half_add, (float *y, const unsigned char *bytes, float scale, size_t count)) \
 	X(void, bfloat_pack, (unsigned char *out, const float *x, size_t count)) \
 	X(void, bfloat_add, (float *y, const unsigned char *bytes, float scale, size_t count)) \
+	/* the first i where the bits of |x[i]| are at least `least`, at most infinity's; or count */ \
+	X(size_t, find_size, (const float *x, size_t count, uint32_t least)) \
 	X(void, range, (const float *x, size_t count, float *low, float *high)) /* count > 0 */ \
 	X(void, range_pack, (unsigned char *out, const float *x, size_t count, float low, float inverse)) /* (x - low) * inverse */ \
 	X(void, range_add, (float *y, const unsigned char *bytes, size_t count, float low, float step))

@@ -1,0 +1,80 @@
+/*
+ * Levels of the largest magnitude, a bit more whenever the gradient's mean magnitude in relation to
+ * its deviation has halved: after Guo et al., "Accelerating distributed deep learning by adaptive
+ * gradient quantization", ICASSP 2020.
+ */
+#include "runtime/compress/compress.h"
+
+#include "lib/opt.h"
+#include "runtime/compress/width.h"
+
+struct adaqs_params {
+	double first, factor;
+};
+
+static const struct opt options[] = {
+	{ "first_bits", OPT_REAL, offsetof(struct adaqs_params, first), "4",
+	  "of a coordinate, in the first steps", .min = WIDTH_LEAST, .max = WIDTH_MOST },
+	{ "factor", OPT_REAL, offsetof(struct adaqs_params, factor), "0.5",
+	  "what is left of mean / deviation when a bit is added", .min = 0.01, .max = 0.99 },
+	{ 0 }
+};
+
+/* Mean / deviation: its moving mean, and what that was when a bit was added last. */
+enum state { LEVEL, MEAN, AT_CHANGE, STATE };
+
+static void adapt(const void *params, const struct compress_step *step, float *state)
+{
+	const struct adaqs_params *adaqs = params;
+
+	if (state[LEVEL] == 0)
+		state[LEVEL] = width_clip(adaqs->first);
+	if (step->count == 0 || !(step->deviation > 0) || !(step->mean_abs > 0))
+		return;
+	if (state[MEAN] == 0)
+		state[MEAN] = state[AT_CHANGE] = (float)(step->mean_abs / step->deviation);
+	state[MEAN] += 0.1f * ((float)(step->mean_abs / step->deviation) - state[MEAN]);
+	if ((double)state[MEAN] >= adaqs->factor * (double)state[AT_CHANGE])
+		return;
+	state[LEVEL] = width_clip((double)state[LEVEL] + 1);
+	state[AT_CHANGE] = state[MEAN];
+}
+
+static size_t bound(const void *params, size_t count)
+{
+	(void)params;
+	return width_bound(count);
+}
+
+static size_t encode(const void *params, const struct compress_input *input, unsigned char *out)
+{
+	(void)params;
+	return width_encode(false, input, out);
+}
+
+static int decode_add(const void *params, const unsigned char *bytes, size_t length, float scale,
+		      float *y, size_t count, struct error *err)
+{
+	(void)params;
+	return width_decode_add(bytes, length, scale, y, count, err);
+}
+
+static double largest_error(const void *params, const struct compress_input *input)
+{
+	(void)params;
+	return width_error(false, input);
+}
+
+const struct compressor compress_adaqs = {
+	.entry = { .name = "adaqs",
+		   .summary = "2 to 8 bits, more as the gradient's mean falls below its deviation",
+		   .options = options,
+		   .params_size = sizeof(struct adaqs_params) },
+	.payload = PAYLOAD_OPAQUE,
+	.bound = bound,
+	.encode = encode,
+	.decode_add = decode_add,
+	.error = largest_error,
+	.state_count = STATE,
+	.adapt = adapt,
+};

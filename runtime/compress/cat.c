@@ -1,0 +1,208 @@
+/*
+ * As many of the largest coordinates as improve most for what they cost: communication-aware
+ * adaptive tuning, see runtime/compress/level.h. What a message costs says a model of the network.
+ */
+#include "runtime/compress/compress.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "lib/error.h"
+#include "lib/opt.h"
+#include "runtime/compress/level.h"
+#include "runtime/compress/indices.h"
+#include "runtime/compress/sparse.h"
+#include "runtime/device/codec.h"
+#include "runtime/device/kernels.h"
+
+enum variant { SPARSIFY, SPARSIFY_QUANTISE };
+enum cost { BITS, AFFINE, PACKETS, MEASURED, ETHERNET, PAPER, IOT };
+
+struct cat_params {
+	int variant, cost;
+	size_t fixed_cost, packet, packet_cost; /* bytes */
+	double latency_s, bandwidth;		/* of a link, bytes/s */
+};
+
+static const char *const variants[] = { "sparsify", "sparsify_quantise", NULL };
+static const char *const costs[] = { "bits",	 "affine", "packets", "measured",
+				     "ethernet", "paper",  "iot",     NULL };
+
+static const struct opt options[] = {
+	{ "variant", OPT_CHOICE, offsetof(struct cat_params, variant), "sparsify",
+	  "send values, or signs and one magnitude", 0, 0, variants },
+	{ "cost", OPT_CHOICE, offsetof(struct cat_params, cost), "ethernet", "what a message costs",
+	  0, 0, costs },
+	{ "fixed_cost", OPT_BYTES, offsetof(struct cat_params, fixed_cost), "64",
+	  "cost of any message, with affine and packets", 0, 1e15 },
+	{ "packet", OPT_BYTES, offsetof(struct cat_params, packet), "512",
+	  "payload of a packet, with packets", 16, 1e9 },
+	{ "packet_cost", OPT_BYTES, offsetof(struct cat_params, packet_cost), "576",
+	  "cost of a packet, with packets", 1, 1e9 },
+	{ "latency", OPT_SECONDS, offsetof(struct cat_params, latency_s), "1ms",
+	  "of a message, with measured", 0, 1e6 },
+	{ "bandwidth", OPT_REAL, offsetof(struct cat_params, bandwidth), "1.25e7",
+	  "bytes per second of a link, with measured", 1, 1e15 },
+	{ 0 },
+};
+
+static const uint32_t dense = UINT32_MAX; /* in the place of the number of coordinates */
+
+/* In bytes, as if each took a second of a link with `measured`. */
+static struct level_cost cost_of(const struct cat_params *cat)
+{
+	const double bit = 1.0 / 8;
+
+	switch ((enum cost)cat->cost) {
+	case BITS: break;
+	case AFFINE: return (struct level_cost){ (double)cat->fixed_cost, bit, 0 };
+	case PACKETS:
+		return (struct level_cost){ (double)cat->fixed_cost, (double)cat->packet_cost,
+					    8 * (double)cat->packet };
+	case MEASURED: return (struct level_cost){ cat->latency_s * cat->bandwidth, bit, 0 };
+	case ETHERNET: return (struct level_cost){ 0, 1518, 8 * 1460 };
+	case PAPER: return (struct level_cost){ 64, 576, 8 * 512 };
+	case IOT: /* waking the radio up costs ten packets */
+		return (struct level_cost){ 1270, 127, 8 * 100 };
+	}
+	return (struct level_cost){ 0, bit, 0 };
+}
+
+static struct level_rule rule_of(const struct cat_params *cat, size_t count)
+{
+	struct level_rule rule = { .cost = cost_of(cat), .dense = 32 * (double)count };
+	double index = count > 1 ? ceil(log2((double)count)) : 0;
+
+	rule.signs = cat->variant == SPARSIFY_QUANTISE;
+	rule.header = rule.signs ? 32 : 0;
+	rule.each = index + (rule.signs ? 1 : 32);
+	return rule;
+}
+
+/* Also what the search for the level needs, which happens where the payload will be. */
+static size_t bound(const void *params, size_t count)
+{
+	(void)params;
+	return SPARSE_HEADER + sizeof(float) + sparse_bound_any(count);
+}
+
+static struct level choose(const void *params, const struct compress_input *input,
+			   unsigned char *out)
+{
+	struct level_rule rule = rule_of(params, input->count);
+	uint32_t *scratch = (void *)(out + -(uintptr_t)out % sizeof(*scratch));
+
+	return level_choose(&rule, input->x, input->count, scratch);
+}
+
+static size_t signs_bytes(size_t chosen)
+{
+	return (chosen + 7) / 8;
+}
+
+/* One magnitude, the mean, which makes the step as long as it should be; signs; indices. */
+static size_t encode_signs(const struct compress_input *input, const struct level *level,
+			   unsigned char *out)
+{
+	size_t chosen = level->chosen, at = 0;
+	unsigned char *signs = out + sizeof(float);
+	struct index_writer writer =
+		indices_write(signs + signs_bytes(chosen), chosen, input->count);
+	struct selection selection = level->selection;
+	float size = (float)(level->sum / (double)chosen);
+
+	memcpy(out, &size, sizeof(size));
+	memset(signs, 0, signs_bytes(chosen));
+	for (size_t k = 0; k < chosen; k++, at++) {
+		at = select_next(&selection, input->x, input->count, at);
+		signs[k / 8] |= (unsigned char)((input->x[at] < 0) << k % 8);
+		indices_put(&writer, at);
+	}
+	return (size_t)(indices_end(&writer) - out);
+}
+
+static size_t encode(const void *params, const struct compress_input *input, unsigned char *out)
+{
+	const struct cat_params *cat = params;
+	struct level level = choose(params, input, out);
+	unsigned char *body = out + SPARSE_HEADER;
+
+	sparse_put_header(out, level.dense ? dense : level.chosen);
+	if (level.chosen == 0)
+		return SPARSE_HEADER;
+	if (level.dense) {
+		memcpy(body, input->x, input->count * sizeof(float));
+		return SPARSE_HEADER + input->count * sizeof(float);
+	}
+	if (cat->variant == SPARSIFY_QUANTISE)
+		return SPARSE_HEADER + encode_signs(input, &level, body);
+	return SPARSE_HEADER +
+	       sparse_encode(input->x, input->count, level.selection, level.chosen, body);
+}
+
+static int decode_signs(const unsigned char *bytes, size_t length, size_t chosen, float scale,
+			float *y, size_t count, struct error *err)
+{
+	const unsigned char *signs = bytes + sizeof(float);
+	size_t start = sizeof(float) + signs_bytes(chosen), at;
+	struct index_reader reader;
+	float size;
+
+	if (chosen > count || length < start)
+		return error_set(err, "a payload of %zu bytes cannot hold %zu of %zu signs", length,
+				 chosen, count);
+	memcpy(&size, bytes, sizeof(size));
+	reader = indices_read(bytes + start, length - start, chosen, count);
+	for (size_t k = 0; k < chosen; k++) {
+		if (!indices_next(&reader, &at))
+			return error_set(err, "a payload of %zu bytes with damaged indices",
+					 length);
+		y[at] += scale * (signs[k / 8] >> k % 8 & 1 ? -size : size);
+	}
+	if (!indices_ended(&reader))
+		return error_set(err, "a payload of %zu bytes has more than its %zu signs", length,
+				 chosen);
+	return 0;
+}
+
+static int decode_add(const void *params, const unsigned char *bytes, size_t length, float scale,
+		      float *y, size_t count, struct error *err)
+{
+	const struct cat_params *cat = params;
+	const unsigned char *body = bytes + SPARSE_HEADER;
+	size_t chosen;
+
+	if (sparse_get_header(bytes, length, &chosen, err) < 0)
+		return -1;
+	length -= SPARSE_HEADER;
+	if (cat->variant == SPARSIFY_QUANTISE && chosen != dense && chosen > 0)
+		return decode_signs(body, length, chosen, scale, y, count, err);
+	return sparse_decode_add(body, length, chosen == dense ? count : chosen, scale, y, count,
+				 err);
+}
+
+/* The largest coordinate at least is taken off the squares; with signs, which promise the square
+ * of a sum over a number, a part of it. */
+static double largest_error(const void *params, const struct compress_input *input)
+{
+	struct code_measure measure;
+	double squares = kernels()->sum_squares(input->x, input->count), gain;
+
+	(void)params;
+	kernels()->code_measure(input->x, input->count, &measure);
+	gain = (double)measure.largest * (double)measure.largest / (double)(input->count + 1);
+	return sqrt(fmax(squares - gain, 0));
+}
+
+const struct compressor compress_cat = {
+	.entry = { .name = "cat",
+		   .summary = "as many large coordinates as pay, with error feedback",
+		   .options = options,
+		   .params_size = sizeof(struct cat_params) },
+	.payload = PAYLOAD_OPAQUE,
+	.biased = true,
+	.bound = bound,
+	.encode = encode,
+	.decode_add = decode_add,
+	.error = largest_error,
+};

@@ -1,0 +1,92 @@
+/* Some coordinates of a span: what the schemes that choose coordinates have in common. */
+#include "runtime/compress/sparse.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "lib/error.h"
+#include "runtime/compress/indices.h"
+
+size_t sparse_bound(size_t chosen, size_t count)
+{
+	return chosen * sizeof(float) + indices_bound(chosen, count);
+}
+
+/* Values decide: as many indices as coordinates take a bit each, fewer less than the values that
+ * are left out with them. */
+size_t sparse_bound_any(size_t count)
+{
+	return count * sizeof(float) + (count + 7) / 8;
+}
+
+size_t sparse_encode(const float *x, size_t count, struct selection selection, size_t chosen,
+		     unsigned char *out)
+{
+	unsigned char *values = out, *end = out + chosen * sizeof(float);
+	struct index_writer writer = indices_write(end, chosen, count);
+
+	for (size_t i = 0; values < end; i++) {
+		i = select_next(&selection, x, count, i);
+		memcpy(values, &x[i], sizeof(x[i]));
+		values += sizeof(x[i]);
+		indices_put(&writer, i);
+	}
+	return (size_t)(indices_end(&writer) - out);
+}
+
+int sparse_decode_add(const unsigned char *bytes, size_t length, size_t chosen, float scale,
+		      float *y, size_t count, struct error *err)
+{
+	struct index_reader reader;
+	size_t values = chosen * sizeof(float), i;
+
+	if (chosen > count || length < values)
+		return error_set(err, "a payload of %zu bytes cannot hold %zu of %zu coordinates",
+				 length, chosen, count);
+	reader = indices_read(bytes + values, length - values, chosen, count);
+	for (size_t k = 0; k < chosen; k++) {
+		float value;
+
+		if (!indices_next(&reader, &i))
+			return error_set(err, "a payload of %zu bytes with damaged indices",
+					 length);
+		memcpy(&value, bytes + k * sizeof(value), sizeof(value));
+		y[i] += scale * value;
+	}
+	if (!indices_ended(&reader))
+		return error_set(err, "a payload of %zu bytes has more than its %zu coordinates",
+				 length, chosen);
+	return 0;
+}
+
+double sparse_error(const float *x, size_t count, struct selection selection)
+{
+	size_t next = select_next(&selection, x, count, 0);
+	double sum = 0;
+
+	for (size_t i = 0; i < count; i++) {
+		if (i == next)
+			next = select_next(&selection, x, count, i + 1);
+		else
+			sum += (double)x[i] * x[i];
+	}
+	return sqrt(sum);
+}
+
+void sparse_put_header(unsigned char *out, size_t chosen)
+{
+	uint32_t word = (uint32_t)chosen;
+
+	memcpy(out, &word, SPARSE_HEADER);
+}
+
+int sparse_get_header(const unsigned char *bytes, size_t length, size_t *chosen, struct error *err)
+{
+	uint32_t word;
+
+	if (length < SPARSE_HEADER)
+		return error_set(err, "a payload of %zu bytes is shorter than its header", length);
+	memcpy(&word, bytes, SPARSE_HEADER);
+	*chosen = word;
+	return 0;
+}

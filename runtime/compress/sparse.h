@@ -1,0 +1,28 @@
+/* Some coordinates of a span: their values as float32, then their indices. */
+#ifndef DSTRAIN_RUNTIME_COMPRESS_SPARSE_H
+#define DSTRAIN_RUNTIME_COMPRESS_SPARSE_H
+
+#include <stddef.h>
+
+#include "runtime/compress/select.h"
+
+struct error;
+
+/* The most bytes, of `chosen` of them or of any number. */
+size_t sparse_bound(size_t chosen, size_t count);
+size_t sparse_bound_any(size_t count);
+
+/* Exactly `chosen` of x are in `selection`. Returns how many bytes it wrote. */
+size_t sparse_encode(const float *x, size_t count, struct selection selection, size_t chosen,
+		     unsigned char *out);
+int sparse_decode_add(const unsigned char *bytes, size_t length, size_t chosen, float scale,
+		      float *y, size_t count, struct error *err);
+/* The Euclidean norm of what is not chosen. */
+double sparse_error(const float *x, size_t count, struct selection selection);
+
+/* The number in front of payloads that hold any number of coordinates. */
+enum { SPARSE_HEADER = 4 };
+void sparse_put_header(unsigned char *out, size_t chosen);
+int sparse_get_header(const unsigned char *bytes, size_t length, size_t *chosen, struct error *err);
+
+#endif
