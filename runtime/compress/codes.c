@@ -24,6 +24,16 @@ void codes_make(const struct codes_plan *plan, const float *x, size_t at, size_t
 	plan->kernel(&plan->rule, x + at, words, codes, count);
 }
 
+float codes_largest(const float *x, size_t count)
+{
+	float low, high;
+
+	if (count == 0)
+		return 0;
+	kernels()->range(x, count, &low, &high);
+	return fmaxf(-low, high);
+}
+
 void codes_encode(const struct codes_plan *plan, const float *x, size_t count, unsigned width,
 		  unsigned char *out)
 {

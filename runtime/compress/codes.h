@@ -31,6 +31,8 @@ struct codes_plan {
 void codes_make(const struct codes_plan *plan, const float *x, size_t at, size_t count,
 		uint16_t *codes);
 
+float codes_largest(const float *x, size_t count); /* of |x|; 0 of none */
+
 /* Fields of `width` bits, as runtime/compress/bits.h. */
 void codes_encode(const struct codes_plan *plan, const float *x, size_t count, unsigned width,
 		  unsigned char *out);

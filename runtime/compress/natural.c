@@ -25,11 +25,10 @@ static size_t bound(const void *params, size_t count)
  * is more than floats hold. */
 static unsigned lowest_of(const struct compress_input *input)
 {
-	struct code_measure measure;
+	float largest = codes_largest(input->x, input->count);
 	uint32_t bits, most;
 
-	kernels()->code_measure(input->x, input->count, &measure);
-	memcpy(&bits, &measure.largest, sizeof(bits));
+	memcpy(&bits, &largest, sizeof(bits));
 	most = (bits >> 23) + 1;
 	most = most < EXPONENT_MOST ? most : EXPONENT_MOST;
 	return most >= CODE_MOST ? most - CODE_MOST + 1 : 1;

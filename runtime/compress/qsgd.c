@@ -59,13 +59,12 @@ static size_t bound(const void *params, size_t count)
 /* At least the largest |x|, and finite, whatever is rounded. */
 static float norm_of(const struct qsgd_params *qsgd, const float *x, size_t count)
 {
-	struct code_measure measure;
+	float largest = codes_largest(x, count);
 	double norm = 0;
 
-	kernels()->code_measure(x, count, &measure);
 	if (qsgd->norm == NORM_2)
 		norm = fmin(sqrt(cpu_sum_squares(x, count)), (double)FLT_MAX);
-	return fmaxf((float)norm, measure.largest);
+	return fmaxf((float)norm, largest);
 }
 
 static size_t encode(const void *params, const struct compress_input *input, unsigned char *out)

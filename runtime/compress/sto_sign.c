@@ -34,12 +34,9 @@ static size_t bound(const void *params, size_t count)
 
 static float size_of(const struct sto_sign_params *params, const struct compress_input *input)
 {
-	struct code_measure measure;
-
 	if (params->b > 0)
 		return (float)params->b;
-	kernels()->code_measure(input->x, input->count, &measure);
-	return measure.largest;
+	return codes_largest(input->x, input->count);
 }
 
 static size_t encode(const void *params, const struct compress_input *input, unsigned char *out)

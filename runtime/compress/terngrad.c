@@ -23,14 +23,6 @@ static size_t bound(const void *params, size_t count)
 	return count ? SCALE + bytes_of(count) : 0;
 }
 
-static float largest(const struct compress_input *input)
-{
-	struct code_measure measure;
-
-	kernels()->code_measure(input->x, input->count, &measure);
-	return measure.largest;
-}
-
 static size_t less(size_t a, size_t b)
 {
 	return a < b ? a : b;
@@ -44,7 +36,7 @@ static size_t encode(const void *params, const struct compress_input *input, uns
 
 	if (input->count == 0)
 		return 0;
-	norm = largest(input);
+	norm = codes_largest(input->x, input->count);
 	plan.rule = levels_rule(norm, 1, SIGN);
 	codes_put_scale(out, norm);
 	out += SCALE;
@@ -101,7 +93,9 @@ static int decode_add(const void *params, const unsigned char *bytes, size_t len
 static double largest_error(const void *params, const struct compress_input *input)
 {
 	(void)params;
-	return input->count ? levels_error(largest(input), 1) * sqrt((double)input->count) : 0;
+	return input->count ? levels_error(codes_largest(input->x, input->count), 1) *
+				      sqrt((double)input->count)
+			    : 0;
 }
 
 const struct compressor compress_terngrad = {

@@ -5,9 +5,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* What is measured of a vector: |x| and sums in a fixed order; 0 of an empty one. */
+/* What is measured of a vector, in a fixed order; 0 of an empty one. */
 struct code_measure {
-	float largest;	     /* of |x| */
 	double below, above; /* sums of what is below 0, and of the rest */
 	size_t negative;     /* how many are below 0 */
 };

@@ -16,42 +16,37 @@ INLINE float uniform(uint32_t word) /* [0, 1) */
 	return (float)(int)(word >> 8) * 0x1p-24f;
 }
 
-static void measure_sizes(const float *x, size_t count, uint32_t *largest, size_t *negative)
+static size_t count_negative(const float *x, size_t count)
 {
-	uint32_t most = *largest, below = 0;
+	uint32_t below = 0;
 
-	for (size_t i = 0; i < count; i++) {
-		uint32_t size = bits_of(x[i]) & 0x7fffffff;
-
-		most = size > most ? size : most;
+	for (size_t i = 0; i < count; i++)
 		below += x[i] < 0;
-	}
-	*largest = most;
-	*negative += below;
+	return below;
+}
+
+/* Twice the sums of what is above 0 (side 1), or of what is below (side -1). */
+static void measure_side(const float *x, size_t count, double side, double *sums)
+{
+	double lane[LANES] = { 0 };
+
+	for (size_t i = 0; i < count; i += LANES)
+		for (size_t j = 0; j < LANES; j++)
+			lane[j] += (double)x[i + j] + side * fabs((double)x[i + j]);
+	for (size_t j = 0; j < LANES; j++)
+		sums[j] += lane[j];
 }
 
 static void measure_sums(const float *x, size_t count, double *below, double *above)
 {
-	double low[LANES] = { 0 }, high[LANES] = { 0 };
-
-	for (size_t i = 0; i < count; i += LANES)
-		for (size_t j = 0; j < LANES; j++) {
-			double value = (double)x[i + j], size = fabs(value);
-
-			low[j] += value - size;
-			high[j] += value + size;
-		}
-	for (size_t j = 0; j < LANES; j++) {
-		below[j] += low[j] / 2;
-		above[j] += high[j] / 2;
-	}
+	measure_side(x, count, -1, below);
+	measure_side(x, count, 1, above);
 }
 
 /* Sixteen sums over every sixteenth element, then those from first to last, as sum_squares does. */
 void KERNEL(code_measure)(const float *x, size_t count, struct code_measure *measure)
 {
 	double below[LANES] = { 0 }, above[LANES] = { 0 };
-	uint32_t largest = 0;
 
 	*measure = (struct code_measure){ 0 };
 	for (size_t at = 0; at < count; at += BLOCK) {
@@ -60,15 +55,14 @@ void KERNEL(code_measure)(const float *x, size_t count, struct code_measure *mea
 		float rest[LANES] = { 0 };
 
 		memcpy(rest, x + at + whole, (length - whole) * sizeof(float));
-		measure_sizes(x + at, length, &largest, &measure->negative);
+		measure->negative += count_negative(x + at, length);
 		measure_sums(x + at, whole, below, above);
 		measure_sums(rest, LANES, below, above);
 	}
 	for (size_t j = 0; j < LANES; j++) {
-		measure->below += below[j];
-		measure->above += above[j];
+		measure->below += below[j] / 2;
+		measure->above += above[j] / 2;
 	}
-	memcpy(&measure->largest, &largest, sizeof(largest));
 }
 
 /* QSGD: |x| in units of a level, up to the next one with the probability of what is left. */
@@ -220,28 +214,27 @@ void KERNEL(trits_unpack)(uint16_t *restrict codes, const unsigned char *restric
 	}
 }
 
+/* Zero is plus zero. */
 void KERNEL(range)(const float *x, size_t count, float *low, float *high)
 {
-	float lows[LANES], highs[LANES];
+	vec lows[2] = { vec_all(x[0]), vec_all(x[0]) }, highs[2] = { lows[0], lows[0] };
 	size_t i = 0;
 
-	for (size_t j = 0; j < LANES; j++)
-		lows[j] = highs[j] = x[0];
-	for (; i + LANES <= count; i += LANES)
-		for (size_t j = 0; j < LANES; j++) {
-			lows[j] = x[i + j] < lows[j] ? x[i + j] : lows[j];
-			highs[j] = x[i + j] > highs[j] ? x[i + j] : highs[j];
+	for (; i + 2 * WIDTH <= count; i += 2 * WIDTH)
+		UNROLLED (j, 2) {
+			vec next = vec_load(x + i + j * WIDTH);
+
+			lows[j] = vec_pick(next < lows[j], next, lows[j]);
+			highs[j] = vec_max(next, highs[j]);
 		}
+	*high = vec_largest(vec_max(highs[0], highs[1]));
+	*low = -vec_largest(vec_max(-lows[0], -lows[1]));
 	for (; i < count; i++) {
-		lows[0] = x[i] < lows[0] ? x[i] : lows[0];
-		highs[0] = x[i] > highs[0] ? x[i] : highs[0];
+		*low = x[i] < *low ? x[i] : *low;
+		*high = x[i] > *high ? x[i] : *high;
 	}
-	*low = lows[0];
-	*high = highs[0];
-	for (size_t j = 1; j < LANES; j++) {
-		*low = lows[j] < *low ? lows[j] : *low;
-		*high = highs[j] > *high ? highs[j] : *high;
-	}
+	*low += 0;
+	*high += 0;
 }
 
 /* The nearest of 0 to 255: 1.5 * 2^23 leaves no room for a fraction. */
