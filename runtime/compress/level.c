@@ -179,6 +179,8 @@ static double best_edge(const struct level_rule *rule, const struct histogram *b
 struct places {
 	uint32_t start[BINS];
 	bool wanted[BINS];
+	uint32_t least;	 /* the smallest size of a bin that may */
+	size_t reaching; /* how many are as large or larger */
 };
 
 static void place_bins(const struct search *search, const struct histogram *bins,
@@ -197,27 +199,43 @@ static void place_bins(const struct search *search, const struct histogram *bins
 		places->wanted[bin] =
 			count && best_of_run(rule, &taken, share_of(rule, largest), count,
 					     &number) >= search->best * (1 - tolerance);
-		next += places->wanted[bin] ? count : 0;
 		taken.number += count;
+		if (places->wanted[bin]) {
+			next += count;
+			places->least = (uint32_t)bin << BIN_SHIFT;
+			places->reaching = taken.number;
+		}
 		taken.sum += bins->sums[bin];
 	}
 }
 
-/* The elements of wanted bins; leaves in start where each ends. */
+static void gather_one(struct places *places, float x, uint32_t *scratch)
+{
+	uint32_t size = select_size(x), bin = size >> BIN_SHIFT;
+
+	if (places->wanted[bin])
+		scratch[places->start[bin]++] = size;
+}
+
+/* The elements of wanted bins; leaves in start where each ends. Few are looked for, many met. */
 static void gather(struct places *places, const float *x, size_t count, uint32_t *scratch)
 {
+	if (places->reaching > count / 16) {
+		for (size_t i = 0; i < count; i++)
+			gather_one(places, x[i], scratch);
+		return;
+	}
 	for (size_t i = 0; i < count; i++) {
-		uint32_t size = select_size(x[i]), bin = size >> BIN_SHIFT;
-
-		if (places->wanted[bin])
-			scratch[places->start[bin]++] = size;
+		i += kernels()->find_size(x + i, count - i, places->least);
+		if (i < count)
+			gather_one(places, x[i], scratch);
 	}
 }
 
 static void search_bins(struct search *search, const struct histogram *bins, const float *x,
 			size_t count, uint32_t *scratch)
 {
-	struct places places;
+	struct places places = { 0 };
 	struct taken taken = { 0 };
 
 	search->best = best_edge(search->rule, bins);
@@ -238,11 +256,16 @@ struct level level_choose(const struct level_rule *rule, const float *x, size_t 
 {
 	struct histogram bins = { 0 };
 	struct search search = { .rule = rule };
-	double squares = kernels()->sum_squares(x, count);
+	double squares = 0;
 
+	count_bins(&bins, rule->signs, x, count);
+	if (rule->signs)
+		squares = kernels()->sum_squares(x, count);
+	else
+		for (size_t bin = 0; bin < BINS; bin++)
+			squares += bins.sums[bin];
 	if (!(squares > 0))
 		return (struct level){ 0 };
-	count_bins(&bins, rule->signs, x, count);
 	search_bins(&search, &bins, x, count, scratch);
 	if (rule->dense > 0 && squares / level_price(&rule->cost, rule->dense) > search.best) {
 		search.level.dense = true;
