@@ -67,7 +67,7 @@ static double largest_error(const void *params, const struct compress_input *inp
 
 const struct compressor compress_adaqs = {
 	.entry = { .name = "adaqs",
-		   .summary = "2 to 8 bits, more as the gradient's mean falls below its deviation",
+		   .summary = "levels of a norm: more bits as the mean falls below the deviation",
 		   .options = options,
 		   .params_size = sizeof(struct adaqs_params) },
 	.payload = PAYLOAD_OPAQUE,
