@@ -67,7 +67,7 @@ static double largest_error(const void *params, const struct compress_input *inp
 
 const struct compressor compress_adaqs = {
 	.entry = { .name = "adaqs",
-		   .summary = "2 to 8 bits, more as the gradient's mean falls below its deviation",
+		   .summary = "bits by the gradient's mean beside its deviation: 2 to 8",
 		   .options = options,
 		   .params_size = sizeof(struct adaqs_params) },
 	.payload = PAYLOAD_OPAQUE,

@@ -9,6 +9,7 @@
 
 #include "lib/error.h"
 #include "lib/opt.h"
+#include "runtime/compress/codes.h"
 #include "runtime/compress/level.h"
 #include "runtime/compress/indices.h"
 #include "runtime/compress/sparse.h"
@@ -185,12 +186,11 @@ static int decode_add(const void *params, const unsigned char *bytes, size_t len
  * of a sum over a number, a part of it. */
 static double largest_error(const void *params, const struct compress_input *input)
 {
-	struct code_measure measure;
-	double squares = kernels()->sum_squares(input->x, input->count), gain;
+	double squares = kernels()->sum_squares(input->x, input->count);
+	double largest = (double)codes_largest(input->x, input->count);
+	double gain = largest * largest / (double)(input->count + 1);
 
 	(void)params;
-	kernels()->code_measure(input->x, input->count, &measure);
-	gain = (double)measure.largest * (double)measure.largest / (double)(input->count + 1);
 	return sqrt(fmax(squares - gain, 0));
 }
 
