@@ -65,7 +65,7 @@ static double largest_error(const void *params, const struct compress_input *inp
 
 const struct compressor compress_adaptive_rms = {
 	.entry = { .name = "adaptive_rms",
-		   .summary = "levels of a norm: bits follow the gradient's root mean square",
+		   .summary = "bits by the gradient's root mean square: 2 to 8",
 		   .options = options,
 		   .params_size = sizeof(struct rms_params) },
 	.payload = PAYLOAD_OPAQUE,

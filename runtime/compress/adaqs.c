@@ -67,7 +67,7 @@ static double largest_error(const void *params, const struct compress_input *inp
 
 const struct compressor compress_adaqs = {
 	.entry = { .name = "adaqs",
-		   .summary = "levels of a norm: more bits as the mean falls below the deviation",
+		   .summary = "bits by the gradient's mean beside its deviation: 2 to 8",
 		   .options = options,
 		   .params_size = sizeof(struct adaqs_params) },
 	.payload = PAYLOAD_OPAQUE,

@@ -10,9 +10,10 @@
 #include "lib/error.h"
 #include "lib/opt.h"
 #include "runtime/compress/codes.h"
-#include "runtime/compress/indices.h"
 #include "runtime/compress/level.h"
+#include "runtime/compress/indices.h"
 #include "runtime/compress/sparse.h"
+#include "runtime/device/codec.h"
 #include "runtime/device/kernels.h"
 
 enum variant { SPARSIFY, SPARSIFY_QUANTISE };

@@ -202,7 +202,7 @@ static double largest_error(const void *params, const struct compress_input *inp
 
 const struct compressor compress_dq_sgd = {
 	.entry = { .name = "dq_sgd",
-		   .summary = "levels of a norm: as many bits as gradient and steps left demand",
+		   .summary = "bits by the gradient's norm and the steps left: 2 to 8",
 		   .options = options,
 		   .params_size = sizeof(struct dq_params) },
 	.payload = PAYLOAD_OPAQUE,

@@ -26,11 +26,12 @@ static unsigned width_of(const struct compress_input *input)
 /* At least the largest |x|, and finite, whatever is rounded. */
 static float norm_of(bool euclidean, const struct compress_input *input)
 {
+	float largest = codes_largest(input->x, input->count);
 	double norm = 0;
 
 	if (euclidean)
 		norm = fmin(sqrt(kernels()->sum_squares(input->x, input->count)), (double)FLT_MAX);
-	return fmaxf((float)norm, codes_largest(input->x, input->count));
+	return fmaxf((float)norm, largest);
 }
 
 static size_t length_of(size_t count, unsigned width)
