@@ -21,7 +21,7 @@ static const char *const feedbacks[] = { "auto", "none", "classic", NULL };
 
 const struct opt exchange_options[] = {
 	{ "feedback", OPT_CHOICE, offsetof(struct exchange_params, feedback), "auto",
-	  "what is left out is sent later: where the scheme is biased, never or always",
+	  "what is left out is sent later: where that suits the scheme, never or always",
 	  .choices = feedbacks },
 	{ 0 }
 };
@@ -56,7 +56,7 @@ static bool has_feedback(const struct exchange *exchange)
 
 	if (!exchange_is_lossy(exchange))
 		return false;
-	return feedback == FEEDBACK_AUTO ? exchange->compressor->biased
+	return feedback == FEEDBACK_AUTO ? exchange->compressor->feedback
 					 : feedback == FEEDBACK_CLASSIC;
 }
 

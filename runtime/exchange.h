@@ -32,7 +32,7 @@ enum exchange_feedback { FEEDBACK_AUTO, FEEDBACK_NONE, FEEDBACK_CLASSIC };
 
 /* Options common to all schemes: they stand beside the scheme's own in `compress:`. */
 struct exchange_params {
-	int feedback; /* enum exchange_feedback; AUTO: where the scheme is biased */
+	int feedback; /* enum exchange_feedback; AUTO: where it suits the scheme */
 };
 
 extern const struct opt exchange_options[];

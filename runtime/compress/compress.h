@@ -37,8 +37,7 @@ struct compress_step {
 struct compressor {
 	struct entry entry;
 	enum payload payload;
-	bool biased; /* leaves out on average, too: needs error feedback, which is then the default
-		      */
+	bool feedback; /* better with error feedback than without, which is then the default */
 	/* The most bytes that encode can write for `count` elements, whatever the state is. */
 	size_t (*bound)(const void *params, size_t count);
 	/* Writes at most bound() bytes to out; returns how many. No span of count 0. */

@@ -71,7 +71,8 @@ static double largest_error(const void *params, const struct compress_input *inp
 const struct compressor compress_sign = {
 	.entry = { .name = "sign", .summary = "signs, times the mean size: 1 bit" },
 	.payload = PAYLOAD_OPAQUE,
-	.biased = true,
+	/* No feedback: what large coordinates have to wait for makes the mean grow, and with
+	 * momentum that has no end (Fashion-MNIST: 10 % instead of 88). */
 	.bound = bound,
 	.encode = encode,
 	.decode_add = decode_add,

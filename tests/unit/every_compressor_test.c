@@ -166,7 +166,7 @@ static void check_feedback(const struct part *part, size_t count)
 	struct compress_input input = { .x = x, .count = count };
 	bool little = compressor->error(part->params, &input) <= norm(x, count);
 
-	assert_true(little || !compressor->biased);
+	assert_true(little || !compressor->feedback);
 	if (little)
 		feed_back(part, count);
 	free(x);

@@ -54,9 +54,9 @@ static bool is_opaque(const struct part *part)
 	return ((const struct compressor *)part->entry)->payload == PAYLOAD_OPAQUE;
 }
 
-static bool is_biased(const struct part *compressor)
+static bool has_feedback(const struct part *compressor)
 {
-	return PART_AS(compressor, struct compressor)->biased;
+	return PART_AS(compressor, struct compressor)->feedback;
 }
 
 static uint64_t mix(uint64_t digest, const float *x, size_t count)
@@ -123,7 +123,7 @@ static void sums_body(int rank, struct net *net, void *arg)
 	uint64_t digest = 14695981039346656037u;
 
 	world.cost = trial->cost;
-	assert(!exchange_residual(exchange) == !is_biased(trial->compressor));
+	assert(!exchange_residual(exchange) == !has_feedback(trial->compressor));
 	for (size_t step = 0; step < STEPS; step++) {
 		exchange_step(exchange, &world, step, x);
 		digest = mix(digest, x, BLOCK);
@@ -138,7 +138,7 @@ static void sums_body(int rank, struct net *net, void *arg)
 	free(x);
 }
 
-static void every_scheme_sums_alike_on_all_ranks_and_biased_ones_lose_nothing(void **state)
+static void every_scheme_sums_alike_on_all_ranks_and_with_feedback_loses_nothing(void **state)
 {
 	static const int worlds[] = { 1, 2, 3, 5 };
 
@@ -459,7 +459,8 @@ static void a_malformed_payload_names_the_rank(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(every_scheme_sums_alike_on_all_ranks_and_biased_ones_lose_nothing),
+		cmocka_unit_test(
+			every_scheme_sums_alike_on_all_ranks_and_with_feedback_loses_nothing),
 		cmocka_unit_test(a_mean_is_the_sum_divided_by_the_ranks),
 		cmocka_unit_test(averages_by_differences_come_together_at_the_mean),
 		cmocka_unit_test(a_value_that_overflows_spoils_no_later_step),
