@@ -1,6 +1,8 @@
 /* The framework that runs a strategy: averages of the weights that a step begins with. */
 #include "tests/unit/unit.h"
 
+#include "runtime/compress/compress.h"
+#include "runtime/exchange.h"
 #include "runtime/sync/sync.h"
 #include "tests/unit/cluster.h"
 
@@ -175,6 +177,8 @@ static void mean_body(int rank, struct net *net, void *arg)
 {
 	const char *name = arg;
 	struct part part = part_default(&sync_strategies, name);
+	struct part none = part_default(&compressors, "none");
+	struct exchange_env exchange = { .net = net, .compressor = &none, .count = COUNT };
 	struct sync_params params = { .bucket_bytes = 1024 };
 	int places[CLUSTER_MAX];
 	struct group all = group_world(places, net_world(net), rank);
@@ -184,6 +188,7 @@ static void mean_body(int rank, struct net *net, void *arg)
 	const float *mean;
 	struct error err;
 
+	env.exchange = exchange_new(&exchange);
 	weight[1] = (float)rank;
 	cluster_must(sync_new(&sync, &part, &params, &env, &err), &err);
 	cluster_must(sync_mean(sync, weight, &mean, &err), &err);
@@ -193,7 +198,9 @@ static void mean_body(int rank, struct net *net, void *arg)
 		assert(mean != weight && mean[0] == 0 && mean[1] == 1.5f);
 	assert(weight[1] == (float)rank);
 	sync_free(sync);
+	exchange_free(env.exchange);
 	part_release(&part);
+	part_release(&none);
 	free(weight);
 }
 
