@@ -145,12 +145,6 @@ static uint64_t wrong_broadcast(const struct bench_vectors *v, const struct grou
 	return differ(v->x, 0, v->count, group->ranks[0]);
 }
 
-/* The rank `distance` places further round the ring. */
-static int neighbour(const struct group *group, int distance)
-{
-	return group->ranks[(group->index + distance + group->count) % group->count];
-}
-
 /* Everybody to the next one, at the same time. */
 static int run_sendrecv(struct net *net, const struct group *group, enum coll_algorithm algorithm,
 			const struct bench_vectors *v, struct error *err)
@@ -159,8 +153,8 @@ static int run_sendrecv(struct net *net, const struct group *group, enum coll_al
 	size_t bytes = v->count * sizeof(float);
 
 	(void)algorithm;
-	net_post_recv(net, neighbour(group, -1), SENDRECV_TAG, v->other, bytes, &requests[0]);
-	net_post_send(net, neighbour(group, 1), SENDRECV_TAG, v->x, bytes, &requests[1]);
+	net_post_recv(net, group_neighbour(group, -1), SENDRECV_TAG, v->other, bytes, &requests[0]);
+	net_post_send(net, group_neighbour(group, 1), SENDRECV_TAG, v->x, bytes, &requests[1]);
 	return net_wait_all(net, requests, ARRAY_SIZE(requests), err);
 }
 
@@ -172,7 +166,7 @@ static void fill_sendrecv(const struct bench_vectors *v, const struct group *gro
 
 static uint64_t wrong_sendrecv(const struct bench_vectors *v, const struct group *group)
 {
-	return differ(v->other, 0, v->count, neighbour(group, -1));
+	return differ(v->other, 0, v->count, group_neighbour(group, -1));
 }
 
 static const struct bench_kind kinds[] = {

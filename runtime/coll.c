@@ -42,8 +42,7 @@ int group_index(const struct group *group, int rank)
 	return index;
 }
 
-/* The rank `distance` places after this one. */
-static int neighbour(const struct group *group, int distance)
+int group_neighbour(const struct group *group, int distance)
 {
 	return group->ranks[(group->index + distance + group->count) % group->count];
 }
@@ -58,9 +57,9 @@ int coll_barrier(struct net *net, const struct group *group, struct error *err)
 	for (int distance = 1; distance < group->count; distance *= 2) {
 		struct net_request requests[2];
 
-		net_post_recv(net, neighbour(group, -distance), coll_tag(&call), NULL, 0,
+		net_post_recv(net, group_neighbour(group, -distance), coll_tag(&call), NULL, 0,
 			      &requests[0]);
-		net_post_send(net, neighbour(group, distance), coll_tag(&call), NULL, 0,
+		net_post_send(net, group_neighbour(group, distance), coll_tag(&call), NULL, 0,
 			      &requests[1]);
 		if (coll_wait(net, requests, 2, err) < 0)
 			return -1;
@@ -92,8 +91,8 @@ static int ring_steps(const struct coll_call *call, float *x, size_t count, int 
 		      struct error *err)
 {
 	const struct group *group = call->group;
-	struct coll_flow flow = { .to = neighbour(group, 1),
-				  .from = neighbour(group, -1),
+	struct coll_flow flow = { .to = group_neighbour(group, 1),
+				  .from = group_neighbour(group, -1),
 				  .x = x,
 				  .count = count,
 				  .slices = group->count,
@@ -189,14 +188,14 @@ static int broadcast(const struct coll_call *call, int root, void *bytes, size_t
 	while (bit < group->count && !(place & bit))
 		bit *= 2;
 	if (place != 0) {
-		net_post_recv(call->net, neighbour(group, -bit), coll_tag(call), bytes, length,
-			      requests);
+		net_post_recv(call->net, group_neighbour(group, -bit), coll_tag(call), bytes,
+			      length, requests);
 		if (coll_wait(call->net, requests, 1, err) < 0)
 			return -1;
 	}
 	for (bit /= 2; bit > 0; bit /= 2)
 		if (place + bit < group->count)
-			net_post_send(call->net, neighbour(group, bit), coll_tag(call), bytes,
+			net_post_send(call->net, group_neighbour(group, bit), coll_tag(call), bytes,
 				      length, &requests[children++]);
 	return coll_wait(call->net, requests, children, err);
 }
@@ -209,10 +208,10 @@ static int tree(const struct coll_call *call, float *x, size_t count, struct err
 
 	for (; bit < group->count && !(group->index & bit); bit *= 2)
 		if (group->index + bit < group->count &&
-		    pass(call, COLL_NOBODY, neighbour(group, bit), 1, x, count, err) < 0)
+		    pass(call, COLL_NOBODY, group_neighbour(group, bit), 1, x, count, err) < 0)
 			return -1;
 	if (group->index != 0 &&
-	    pass(call, neighbour(group, -bit), COLL_NOBODY, 0, x, count, err) < 0)
+	    pass(call, group_neighbour(group, -bit), COLL_NOBODY, 0, x, count, err) < 0)
 		return -1;
 	return broadcast(call, 0, x, count * sizeof(float), err);
 }
@@ -335,12 +334,12 @@ static int gather_blocks(struct net *net, const struct group *group, unsigned ch
 
 	for (int i = 0; i < rounds; i++) {
 		block = (group->index - 1 - i + n) % n;
-		net_post_recv(net, neighbour(group, -1), coll_tag(&call), all + starts[block],
+		net_post_recv(net, group_neighbour(group, -1), coll_tag(&call), all + starts[block],
 			      lengths[block], &requests[i]);
 	}
 	for (; got < rounds && status == 0; got++) {
 		block = (group->index - got + n) % n;
-		net_post_send(net, neighbour(group, 1), coll_tag(&call), all + starts[block],
+		net_post_send(net, group_neighbour(group, 1), coll_tag(&call), all + starts[block],
 			      lengths[block], &sends[got]);
 		status = net_wait(net, &requests[got], err);
 	}

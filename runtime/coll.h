@@ -53,6 +53,8 @@ extern const char *const coll_algorithm_names[]; /* NULL-terminated, for option 
 /* The ranks 0 .. world-1 as group 0. `ranks` is the caller's array [world]. */
 struct group group_world(int *ranks, int world, int rank);
 int group_index(const struct group *group, int rank); /* of a member */
+/* The rank `distance` places after this one, or before it. */
+int group_neighbour(const struct group *group, int distance);
 /* For one group, with what its collectives keep; `partition` is borrowed. */
 struct coll_parts *coll_parts_new(const struct partition *partition);
 void coll_parts_free(struct coll_parts *parts); /* may be NULL */
