@@ -233,12 +233,7 @@ static void print_table(const struct planning *planning)
 /* A ring of the ranks as they are numbered, which others are compared with. */
 static bool is_reference(const struct plan *plan)
 {
-	if (plan->kind != PLAN_RING)
-		return false;
-	for (int i = 0; i < plan->schedule.world; i++)
-		if (plan->schedule.phase[0].ranks[i] != i)
-			return false;
-	return true;
+	return plan->kind == PLAN_RING && plan_is_in_given_order(plan);
 }
 
 /* How much sooner a step is done than with that ring. */

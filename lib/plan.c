@@ -83,6 +83,16 @@ int plan_from_json(struct plan *out, const struct json *json, struct error *err)
 	return 0;
 }
 
+bool plan_is_in_given_order(const struct plan *plan)
+{
+	const struct partition *all = &plan->schedule.phase[0];
+
+	for (int i = 0; i < plan->schedule.world; i++)
+		if (all->ranks[i] != i)
+			return false;
+	return true;
+}
+
 void plan_copy(struct plan *to, const struct plan *from)
 {
 	*to = *from;

@@ -72,6 +72,8 @@ char *plan_advice(const struct plan_env *env, const struct plan *chosen);
 const char *plan_kind_name(enum plan_kind kind);
 struct json *plan_json(const struct plan *plan);
 int plan_from_json(struct plan *out, const struct json *json, struct error *err);
+/* Whether the ranks of its first phase stand as they are numbered. */
+bool plan_is_in_given_order(const struct plan *plan);
 void plan_copy(struct plan *to, const struct plan *from);
 void plan_release(struct plan *plan);
 

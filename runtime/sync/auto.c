@@ -35,16 +35,6 @@ static const struct way *way_of(const struct plan *plan)
 	return NULL;
 }
 
-static bool is_in_given_order(const struct plan *plan)
-{
-	const struct partition *all = &plan->schedule.phase[0];
-
-	for (int i = 0; i < plan->schedule.world; i++)
-		if (all->ranks[i] != i)
-			return false;
-	return true;
-}
-
 static const struct sync_strategy *strategy_of(const struct way *way)
 {
 	struct part part = { .entry = way ? registry_find(&sync_strategies, way->strategy) : NULL };
@@ -68,7 +58,7 @@ static bool follows(const struct sync_wish *wish, const struct plan *plan)
 	if (named->wants_plan || needed->wants_plan)
 		return named == needed;
 	if (params->order == SYNC_ORDER_GIVEN && plan->kind != PLAN_HIERARCHICAL &&
-	    !is_in_given_order(plan))
+	    !plan_is_in_given_order(plan))
 		return false;
 	return (int)way->allreduce ==
 	       (params->allreduce == COLL_AUTO ? COLL_RING : params->allreduce);
