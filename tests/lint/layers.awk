@@ -8,6 +8,8 @@ BEGIN {
 	may["coder"] = "compress/compress"
 	may["exchange"] = "coder compress/compress coll coll_cost transport/transport device/"
 	may["coll"] = "transport/transport device/"
+	may["coll_sparse"] = may["coll_sparse_cost"] = "sparse_vector transport/transport"
+	may["sparse"] = "compress/sparse device/"
 	may["compress/"] = may["model/"] = may["transport/"] = "device/"
 	may["optim/"] = "device/ model/model"
 	may["data/"] = "model/batch device/"
