@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "lib/memory.h"
+#include "runtime/compress/compress.h"
 #include "runtime/compress/sparse.h"
 #include "runtime/device/cpu.h"
 
@@ -182,14 +183,15 @@ size_t sparse_vector_pack(const struct sparse_vector *vector, const struct spars
 int sparse_vector_unpack(struct sparse_vector *vector, const struct sparse_part *part, size_t count,
 			 const unsigned char *bytes, size_t length, struct error *err)
 {
+	struct compress_pairs pairs;
 	size_t at = vector->count;
 
 	assert(part->start + part->space <= vector->space);
-	if (count <= part->space)
-		sparse_vector_reserve(vector, at + count);
-	if (sparse_unpack(bytes, length, count, part->start, part->space, vector->indices + at,
-			  vector->values + at, err) < 0)
+	sparse_vector_reserve(vector, at + (count < part->space ? count : part->space));
+	pairs.indices = vector->indices + at;
+	pairs.values = vector->values + at;
+	if (sparse_unpack(bytes, length, count, part->start, part->space, &pairs, err) < 0)
 		return -1;
-	vector->count = at + count;
+	vector->count = at + pairs.count;
 	return 0;
 }

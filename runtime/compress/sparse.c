@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "lib/error.h"
+#include "runtime/compress/compress.h"
 #include "runtime/compress/indices.h"
 
 size_t sparse_bound(size_t chosen, size_t count)
@@ -94,7 +95,7 @@ size_t sparse_pack(const uint32_t *indices, const float *values, size_t chosen, 
 }
 
 int sparse_unpack(const unsigned char *bytes, size_t length, size_t chosen, size_t first,
-		  size_t count, uint32_t *indices, float *values, struct error *err)
+		  size_t count, struct compress_pairs *pairs, struct error *err)
 {
 	struct index_reader reader;
 	size_t i;
@@ -102,12 +103,13 @@ int sparse_unpack(const unsigned char *bytes, size_t length, size_t chosen, size
 	if (open_payload(&reader, bytes, length, chosen, count, err) < 0)
 		return -1;
 	if (chosen > 0)
-		memcpy(values, bytes, chosen * sizeof(*values));
+		memcpy(pairs->values, bytes, chosen * sizeof(*pairs->values));
 	for (size_t k = 0; k < chosen; k++) {
 		if (!indices_next(&reader, &i))
 			return refuse_indices(length, err);
-		indices[k] = (uint32_t)(first + i);
+		pairs->indices[k] = (uint32_t)(first + i);
 	}
+	pairs->count = chosen;
 	return close_payload(&reader, length, chosen, err);
 }
 
