@@ -103,7 +103,9 @@ static void assert_plan(const struct plan *plan, const struct plan_env *env)
 	if (schedule_check(&plan->schedule, &err) < 0)
 		fail_msg("%s: %s", plan->name, err.text);
 	assert_true(isfinite(plan->step_s) && plan->step_s >= plan->compute_s);
-	assert_true(plan->step_s <= (plan->compute_s + plan->comm_s) * (1 + 1e-9));
+	assert_true(plan->step_s <= (plan->compute_s + plan->codec_s + plan->comm_s) * (1 + 1e-9));
+	assert_int_equal(plan->compressed, plan->codec_s > 0);
+	assert_true(plan->compressed == (strstr(plan->name, ", compressed") != NULL));
 	if (plan->kind == PLAN_DS_SYNC) {
 		assert_int_equal(plan->exact_after, schedule_exact_after(&plan->schedule));
 		assert_in_range(plan->exact_after, 0, env->consensus_period);
@@ -116,6 +118,11 @@ static void assert_plan(const struct plan *plan, const struct plan_env *env)
 	assert_reads_back(plan);
 }
 
+static bool is_dense_ring(const struct plan *plan)
+{
+	return plan->kind == PLAN_RING && !plan->compressed;
+}
+
 static void assert_list(const struct plan_list *list, const struct plan_env *env)
 {
 	const struct plan *given = named(list, "ring, given order"), *chosen = &list->plans[0];
@@ -124,7 +131,7 @@ static void assert_list(const struct plan_list *list, const struct plan_env *env
 		assert_plan(&list->plans[i], env);
 		if (i >= 2)
 			assert_true(list->plans[i].step_s >= list->plans[i - 1].step_s);
-		if (chosen->kind != PLAN_RING && list->plans[i].kind == PLAN_RING)
+		if (!is_dense_ring(chosen) && is_dense_ring(&list->plans[i]))
 			assert_true(chosen->step_s * 1.04 <= list->plans[i].step_s);
 		else
 			assert_true(chosen->step_s <= list->plans[i].step_s * 1.0501);
@@ -135,6 +142,14 @@ static void assert_list(const struct plan_list *list, const struct plan_env *env
 static double pick(const struct draw *draw, uint64_t which, double least, double most)
 {
 	return least * pow(most / least, (double)draw_below(draw, which, 1001) / 1000);
+}
+
+/* An eighth of the bytes, encoded and decoded at so many bytes a second each. */
+static struct cost_codec codec_of(double bytes_per_s)
+{
+	return (struct cost_codec){ .ratio = 0.125,
+				    .encode_s = 1 / bytes_per_s,
+				    .decode_s = 1 / bytes_per_s };
 }
 
 /* Racks of any size, NICs and uplinks of any rate, pairs slower than those, trips of any length. */
@@ -172,6 +187,8 @@ static void plans_of_any_network_are_valid_and_no_worse_than_a_ring(void **state
 		env.momentum = seed % 5 == 0;
 		env.bsp_overlap = seed % 7 == 0 ? 0.7 : 0;
 		env.compute_s = seed % 4 ? 0.01 : NAN;
+		if (seed % 2)
+			env.codec = codec_of(pick(&(struct draw){ seed, 98 }, 0, 1e7, 1e10));
 		list = built(&env);
 		assert_list(&list, &env);
 		plan_list_release(&list);
@@ -431,6 +448,128 @@ static void a_network_that_nobody_measured_is_refused(void **state)
 	links_release(&links);
 }
 
+/* The seconds of the best plan with the codec, and of the best without. */
+static void assert_compressed(const struct plan_env *env, bool compressed, const char *name)
+{
+	struct plan_list list = built(env);
+	const struct plan *chosen = &list.plans[0];
+
+	assert_list(&list, env);
+	assert_non_null(plan_first(&list, true));
+	assert_non_null(plan_first(&list, false));
+	if (chosen->compressed != compressed || !strstr(chosen->name, name))
+		fail_msg("'%s' was chosen", chosen->name);
+	plan_list_release(&list);
+}
+
+static void what_a_slow_core_compresses_is_sent_as_it_is_over_fast_links(void **state)
+{
+	static const size_t sizes[] = { 8 };
+	struct links links = racks_of(sizes, 1, 1.25e9, 0);
+	struct plan_env env = env_of(&links);
+
+	(void)state;
+	env.bytes = 1e8;
+	env.search_s = 0;
+	env.codec = codec_of(1e9); /* all of it three times: 0.3 s, to save 0.12 */
+	assert_compressed(&env, false, "");
+	env.consensus_period = 1;
+	assert_compressed(&env, false, "");
+	env.codec = codec_of(1e11);
+	assert_compressed(&env, true, "ring, given order, compressed");
+	links_release(&links);
+}
+
+static void slow_links_are_worth_a_codec(void **state)
+{
+	static const size_t sizes[] = { 8 };
+	struct links links = racks_of(sizes, 1, 1.25e6, 0);
+	struct plan_env env = env_of(&links);
+
+	(void)state;
+	env.bytes = 1e7;
+	env.search_s = 0;
+	env.codec = codec_of(1e9);
+	assert_compressed(&env, true, "ds_sync 2x2x2");
+	env.momentum = true; /* which is no difference to anything */
+	assert_compressed(&env, true, "ring, given order");
+	links_release(&links);
+}
+
+/* Within a rack nothing is gained; across, the codec has but a rank's slice to do. */
+static void only_what_crosses_a_thin_uplink_is_compressed(void **state)
+{
+	static const size_t sizes[] = { 4, 4 };
+	struct links links = racks_of(sizes, 2, 1.25e9, 12.5e6);
+	struct plan_env env = env_of(&links);
+
+	(void)state;
+	env.bytes = 1e8;
+	env.search_s = 0;
+	env.consensus_period = 1;
+	env.codec = codec_of(1e9);
+	assert_compressed(&env, true, "hierarchical, 2 racks, compressed across");
+	links_release(&links);
+}
+
+static void the_slowest_host_paces_the_codec(void **state)
+{
+	static const size_t sizes[] = { 4 };
+	double compute[] = { 0.1, 0.3, 0.1, 0.1 };
+	struct links links = racks_of(sizes, 1, 1.25e6, 0);
+	struct plan_env env = env_of(&links);
+	struct plan_list list;
+	double codec_s;
+
+	(void)state;
+	env.search_s = 0;
+	env.codec = codec_of(1e9);
+	list = built(&env);
+	codec_s = named(&list, "ring, given order, compressed")->codec_s;
+	assert_near(codec_s, 2.75 * 1e6 / 1e9, 1e-9);
+	plan_list_release(&list);
+	links.compute_s = compute;
+	list = built(&env);
+	assert_near(named(&list, "ring, given order, compressed")->codec_s, 3 * codec_s, 1e-9);
+	plan_list_release(&list);
+	links.compute_s = NULL;
+	links_release(&links);
+}
+
+static void what_compression_costs_and_saves_is_said(void **state)
+{
+	struct plan dense = { .step_s = 0.030, .compute_s = 0.010, .comm_s = 0.025 };
+	struct plan slow = { .step_s = 0.0332,
+			     .compute_s = 0.010,
+			     .comm_s = 0.020,
+			     .codec_s = 0.0051,
+			     .compressed = true };
+	struct plan fast = {
+		.step_s = 0.014, .compute_s = 0.010, .codec_s = 0.001, .compressed = true
+	};
+	struct plan plans[] = { slow, dense, fast };
+	struct plan_list list = { plans, 3 };
+	char *text;
+
+	(void)state;
+	text = plan_compression("qsgd", &dense, &slow, false);
+	assert_string_equal(text, "compressing with qsgd would make a step 3.2 ms longer here "
+				  "(codec 5.1 ms, saves 1.9 ms on the wire)");
+	free(text);
+	text = plan_compression("topk", &dense, &fast, true);
+	assert_string_equal(text, "compressing with topk makes a step 16 ms shorter here "
+				  "(codec 1 ms, saves 17 ms on the wire)");
+	free(text);
+	text = plan_compression("topk", &fast, &slow, true);
+	assert_string_equal(text, "compressing with topk makes a step 19.2 ms longer here "
+				  "(codec 5.1 ms, and 15.1 ms more on the wire)");
+	free(text);
+	assert_ptr_equal(plan_first(&list, true), &plans[0]);
+	assert_ptr_equal(plan_first(&list, false), &plans[1]);
+	list.count = 1;
+	assert_null(plan_first(&list, false));
+}
+
 static void one_rank_needs_no_network(void **state)
 {
 	static const size_t sizes[] = { 1 };
@@ -486,6 +625,11 @@ int main(void)
 		cmocka_unit_test(the_same_seed_makes_the_same_plans),
 		cmocka_unit_test(one_slow_host_is_said_to_be_past_curing),
 		cmocka_unit_test(a_network_that_nobody_measured_is_refused),
+		cmocka_unit_test(what_a_slow_core_compresses_is_sent_as_it_is_over_fast_links),
+		cmocka_unit_test(slow_links_are_worth_a_codec),
+		cmocka_unit_test(only_what_crosses_a_thin_uplink_is_compressed),
+		cmocka_unit_test(the_slowest_host_paces_the_codec),
+		cmocka_unit_test(what_compression_costs_and_saves_is_said),
 		cmocka_unit_test(one_rank_needs_no_network),
 		cmocka_unit_test(broken_plans_are_refused),
 	};
