@@ -83,6 +83,9 @@ const struct plan *plan_first(const struct plan_list *list, bool compressed);
  * (codec 5.1 ms, saves 1.9 ms on the wire)", if `done` "makes" instead. Caller frees. */
 char *plan_compression(const char *scheme, const struct plan *dense, const struct plan *compressed,
 		       bool done);
+/* The same of the choice and the best of the others, and what was decided. NULL: there are none
+ * that are compressed. Caller frees. */
+char *plan_verdict(const char *scheme, const struct plan_list *list);
 
 const char *plan_kind_name(enum plan_kind kind);
 struct json *plan_json(const struct plan *plan);

@@ -120,18 +120,6 @@ static void build_groups(struct rank *rank, struct parts *parts)
 	parts->world.parts = parts->by_part;
 }
 
-/* A span for each tensor; caller frees. */
-static struct coder_span *spans_of(const struct model *model, size_t *count)
-{
-	const struct tensor *tensors = model_tensors(model, count);
-	struct coder_span *spans = xcalloc(*count, sizeof(*spans));
-
-	for (size_t i = 0; i < *count; i++)
-		spans[i] =
-			(struct coder_span){ tensors[i].name, tensors[i].offset, tensors[i].count };
-	return spans;
-}
-
 static int build_sync(struct rank *rank, struct parts *parts, struct error *err)
 {
 	const struct job *job = rank->env->job;
@@ -162,7 +150,7 @@ static int build_sync(struct rank *rank, struct parts *parts, struct error *err)
 		parts->slots[env.slot_count++] = slot;
 	if (PART_AS(&job->sync, struct sync_strategy)->differences)
 		exchange.params.feedback = FEEDBACK_NONE;
-	exchange.coder.spans = parts->spans = spans_of(loop->model, &exchange.coder.span_count);
+	exchange.coder.spans = parts->spans = job_spans(loop->model, &exchange.coder.span_count);
 	env.exchange = parts->exchange = exchange_new(&exchange);
 	if (sync_new(&loop->sync, &job->sync, &job->sync_params, &env, err) < 0)
 		return -1;
