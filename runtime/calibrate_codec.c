@@ -19,7 +19,7 @@
 #include "runtime/rng.h"
 
 /* The first round finds caches cold. More numbers than these are compressed no faster. */
-enum { WARM = 1, LEAST = 3, MOST = 64, COUNT_MOST = 1 << 21 };
+enum { WARM = 1, LEAST = 3, MOST = 64, COUNT_MOST = 1 << 19 };
 
 static const double MOMENT_S = 0.05;
 
