@@ -21,7 +21,8 @@ enum coll_kind {
 	COLL_SUMS,
 	COLL_BROADCAST,
 	COLL_BARRIER,
-	COLL_MEASURE
+	COLL_MEASURE,
+	COLL_PAIRS
 };
 
 /* A collective under way. */

@@ -5,8 +5,10 @@
 #include <stddef.h>
 
 #include "runtime/exchange.h"
+#include "runtime/sparse_vector.h"
 
 struct coll_round;
+struct coll_sparse;
 struct residual;
 
 /*
@@ -25,7 +27,9 @@ struct exchange {
 	float *difference;	/* [2 * env.count], of exchange_average, and what was sent of it */
 	unsigned char *message; /* as long as the longest so far needs */
 	size_t room;
-	size_t *numbers; /* [4 * world]: starts and lengths, out and in */
+	size_t *numbers;	    /* [4 * world]: starts and lengths, out and in */
+	struct coll_sparse *sparse; /* NULL until it is needed */
+	struct sparse_vector pairs;
 	struct coll_round *slices[EXCHANGE_DEPTH], *sums[EXCHANGE_DEPTH];
 };
 
@@ -66,13 +70,20 @@ int exchange_gather_by(struct exchange *exchange, const struct exchange_codec *c
 		       const struct vector *due, float *sums, struct error *err);
 
 /* vector->x becomes the sum. */
-int exchange_messages(struct exchange *exchange, const struct vector *vector,
-		      struct error *err); /* the cheapest way in which all members send messages */
+int exchange_messages(
+	struct exchange *exchange, const struct vector *vector,
+	struct error *err); /* whichever of the following costs least, or was asked for */
 int exchange_across(struct exchange *exchange, const struct vector *vector,
 		    struct error *err); /* messages across the group's parts alone */
 int exchange_gather(struct exchange *exchange, const struct vector *vector,
 		    struct error *err); /* everybody's vector to everybody */
 int exchange_owners(struct exchange *exchange, const struct vector *vector,
 		    struct error *err); /* slices to their owners, sums to everybody */
+int exchange_sparse(struct exchange *exchange, const struct vector *vector,
+		    struct error *err); /* pairs, added up on their way */
+
+/* The cheapest of these for the group's messages: the same on all members. */
+enum exchange_collective exchange_choose(const struct exchange *exchange,
+					 const struct vector *vector);
 
 #endif

@@ -2,8 +2,8 @@
 #include "tests/unit/unit.h"
 
 #include "lib/groups.h"
-#include "runtime/coll_cost.h"
 #include "runtime/compress/compress.h"
+#include "runtime/exchange_way.h"
 #include "tests/unit/exchange.h"
 
 enum { BLOCK = 3000, STEPS = 10, MOST_PARTS = 3 };
@@ -21,14 +21,11 @@ static const struct layout layouts[] = {
 };
 
 struct trial {
-	struct part compressor;
+	const struct part *compressor;
 	const struct layout *layout;
-	const struct coll_cost *cost;
+	struct exchange_params params;
 	_Atomic uint64_t digest;
 };
-
-static const struct coll_cost slow_bytes = { .alpha_s = 1e-9, .beta_s = 1e-6 };
-static const struct coll_cost slow_messages = { .alpha_s = 1, .beta_s = 1e-12 };
 
 static const struct coder_span spans[] = { { "first", 0, 700 },
 					   { "second", 700, 1 },
@@ -37,9 +34,10 @@ static const struct coder_span spans[] = { { "first", 0, 700 },
 static struct exchange *open_exchange(const struct trial *trial, struct net *net)
 {
 	struct exchange_env env = { .net = net,
+				    .params = trial->params,
 				    .algorithm = COLL_HIERARCHICAL,
 				    .count = BLOCK,
-				    .coder = { .compressor = &trial->compressor,
+				    .coder = { .compressor = trial->compressor,
 					       .seed = 42,
 					       .steps = STEPS,
 					       .spans = spans,
@@ -71,7 +69,6 @@ static void sums_body(int rank, struct net *net, void *arg)
 	uint64_t digest = DIGEST_START;
 	struct error err;
 
-	world.cost = trial->cost;
 	world.parts = coll_parts_new(&partition);
 	for (size_t step = 0; step < STEPS; step++) {
 		for (size_t i = 0; i < BLOCK; i++)
@@ -97,20 +94,21 @@ static void every_scheme_sums_alike_on_all_ranks_and_with_feedback_loses_nothing
 {
 	(void)state;
 	for (size_t i = 0; compressors.entries[i]; i++) {
-		for (size_t k = 0; k < ARRAY_SIZE(layouts); k++) {
-			const char *name = compressors.entries[i]->name;
-			struct trial by_all = { .compressor = part_default(&compressors, name),
-						.layout = &layouts[k],
-						.cost = &slow_messages };
-			struct trial by_owners = by_all;
+		const char *name = compressors.entries[i]->name;
+		struct part part = part_default(&compressors, name);
 
-			by_owners.cost = &slow_bytes;
-			cluster_run("inproc", layouts[k].world, sums_body, &by_all);
-			cluster_run("inproc", layouts[k].world, sums_body, &by_owners);
-			if (k == 1)
-				cluster_run("tcp", layouts[k].world, sums_body, &by_all);
-			part_release(&by_all.compressor);
-		}
+		for (size_t k = 0; k < ARRAY_SIZE(layouts); k++)
+			for (int way = EXCHANGE_GATHER; way <= EXCHANGE_SPARSE; way++) {
+				struct trial trial = { .compressor = &part,
+						       .layout = &layouts[k],
+						       .params.collective = way };
+
+				cluster_run(k == 1 ? "tcp" : "inproc", layouts[k].world, sums_body,
+					    &trial);
+				if (k == 1)
+					cluster_run("inproc", layouts[k].world, sums_body, &trial);
+			}
+		part_release(&part);
 	}
 }
 

@@ -3,22 +3,25 @@
 
 #include "runtime/coll_cost.h"
 #include "runtime/compress/compress.h"
+#include "runtime/exchange_way.h"
 #include "tests/unit/exchange.h"
 
 /* Slices of three ranks are of three segments, of which the last is shorter. */
 enum { BLOCK = 3 * 2 * 65536 + 1000, STEPS = 3 };
 
 struct trial {
-	struct part compressor;
-	struct coll_cost cost;
+	const struct part *compressor;
+	struct exchange_params params;
+	struct coll_cost cost;	 /* of the group's messages */
 	_Atomic uint64_t digest; /* the first rank says what it must be */
 };
 
 static struct exchange *open_exchange(struct trial *trial, struct net *net)
 {
 	struct exchange_env env = { .net = net,
+				    .params = trial->params,
 				    .count = BLOCK,
-				    .coder = { .compressor = &trial->compressor, .seed = 3 } };
+				    .coder = { .compressor = trial->compressor, .seed = 3 } };
 
 	return exchange_new(&env);
 }
@@ -51,28 +54,28 @@ static void sums_body(int rank, struct net *net, void *arg)
 	free(totals);
 }
 
-/* Of these costs, one lets all vectors go to all, and two slices to owners, from whom sums come
- * on a ring or straight. */
+/* Sums of owners come on a ring where bytes are all that counts, and straight within a host. */
 static void long_vectors_are_summed_alike_on_all_ranks_and_lose_nothing(void **state)
 {
-	static const struct coll_cost costs[] = {
-		{ .alpha_s = 1e6, .beta_s = 1e-9 },
-		{ .alpha_s = 1e-9, .beta_s = 1e-6 },
-		{ .alpha_s = 1e-9, .beta_s = 1e-6, .one_host = true },
-	};
 	static const char *const names[] = { "qsgd", "topk" };
+	static const struct coll_cost ring = { .alpha_s = 1e-9, .beta_s = 1e-6 };
+	static const struct coll_cost straight = { .beta_s = 1e-6, .one_host = true };
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
-		for (size_t k = 0; k < ARRAY_SIZE(costs); k++) {
-			struct trial trial = { .compressor = part_default(&compressors, names[i]),
-					       .cost = costs[k] };
+		struct part part = part_default(&compressors, names[i]);
+		struct trial trials[] = {
+			{ &part, { .collective = EXCHANGE_GATHER }, ring, 0 },
+			{ &part, { .collective = EXCHANGE_OWNERS }, ring, 0 },
+			{ &part, { .collective = EXCHANGE_OWNERS }, straight, 0 },
+		};
 
-			cluster_run("inproc", 3, sums_body, &trial);
+		for (size_t k = 0; k < ARRAY_SIZE(trials); k++) {
+			cluster_run("inproc", 3, sums_body, &trials[k]);
 			if (i == 0)
-				cluster_run("tcp", 3, sums_body, &trial);
-			part_release(&trial.compressor);
+				cluster_run("tcp", 3, sums_body, &trials[k]);
 		}
+		part_release(&part);
 	}
 }
 
@@ -105,11 +108,12 @@ static void average_body(int rank, struct net *net, void *arg)
 
 static void long_vectors_are_averaged_by_differences(void **state)
 {
-	struct trial trial = { .compressor = part_default(&compressors, "int8") };
+	struct part part = part_default(&compressors, "int8");
+	struct trial trial = { .compressor = &part };
 
 	(void)state;
 	cluster_run("inproc", 2, average_body, &trial);
-	part_release(&trial.compressor);
+	part_release(&part);
 }
 
 int main(void)
