@@ -49,6 +49,10 @@ struct coder_piece {
 	const void *params; /* of it */
 };
 
+/* -1 and err, with the tensor's name, if a number of the piece, which is at x, is not finite. */
+int coder_check(const struct coder *coder, const struct coder_piece *piece, const float *x,
+		struct error *err);
+
 /* The next piece of block[offset .. offset + count), from *span on, which is 0 at first; false:
  * there is none. */
 bool coder_next(const struct coder *coder, size_t offset, size_t count, size_t *span,
@@ -58,7 +62,11 @@ bool coder_next(const struct coder *coder, size_t offset, size_t count, size_t *
  * what the vectors of the step before were like. Steps never fall. */
 void coder_begin(struct coder *coder, size_t step, size_t offset, const float *x, size_t count);
 
-/* The most bytes that block[offset .. offset + count) can need: on all ranks the same. */
+/* So many bytes of the step are not messages of this coder's. */
+void coder_count(struct coder *coder, size_t bytes);
+
+/* The most bytes that block[offset .. offset + count) can need: on all ranks the same. There and
+ * below no piece is one of PAYLOAD_FACTORS. */
 size_t coder_bound(const struct coder *coder, size_t offset, size_t count);
 /* Encodes block[offset .. offset + count), which is at x, to `out`. The length, at most
  * coder_bound; 0 and err if a number is not finite, with the tensor's name. */
@@ -69,7 +77,7 @@ size_t coder_encode(struct coder *coder, size_t offset, const float *x, size_t c
 int coder_decode(const struct coder *coder, const unsigned char *message, size_t length,
 		 float scale, size_t offset, float *y, size_t count, struct error *err);
 
-/* What was encoded in the latest step: bits for a coordinate, all messages together, and the level
+/* What was sent in the latest step: bits for a coordinate, all messages together, and the level
  * of the first scheme that adapts; 0: nothing, and none. */
 struct coder_report {
 	double bits, level;

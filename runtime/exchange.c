@@ -52,6 +52,7 @@ struct exchange *exchange_new(const struct exchange_env *env)
 		env->differences ? FEEDBACK_NONE
 				 : exchange_feedback(&env->params, env->coder.compressor),
 		env->params.momentum, env->count);
+	exchange->factors = exchange_factors_new(exchange);
 	exchange->numbers = xcalloc(4 * (size_t)net_world(env->net), sizeof(size_t));
 	return exchange;
 }
@@ -60,6 +61,7 @@ void exchange_free(struct exchange *exchange)
 {
 	if (!exchange)
 		return;
+	exchange_factors_free(exchange->factors);
 	residual_free(exchange->residual);
 	coder_free(exchange->coder);
 	free(exchange->difference);
@@ -80,7 +82,7 @@ size_t exchange_state(struct exchange *exchange, struct state_array *arrays)
 
 	if (scheme)
 		arrays[count++] = (struct state_array){ "compress", scheme, learnt };
-	return count;
+	return count + exchange_factors_state(exchange->factors, arrays + count);
 }
 
 struct coder_report exchange_report(const struct exchange *exchange)
@@ -119,9 +121,22 @@ static bool has_owners(const struct exchange *exchange, const struct vector *vec
 
 static int sum_opaque(struct exchange *exchange, const struct vector *vector, struct error *err)
 {
-	coder_begin(exchange->coder, vector->step, vector->offset, vector->x, vector->count);
 	return has_owners(exchange, vector) ? exchange_owners(exchange, vector, err)
 					    : exchange_gather(exchange, vector, err);
+}
+
+static int sum_lossy(struct exchange *exchange, const struct vector *vector, struct error *err)
+{
+	struct vector run;
+	size_t span = 0;
+
+	coder_begin(exchange->coder, vector->step, vector->offset, vector->x, vector->count);
+	if (exchange->factors && exchange_factors(exchange, vector, NULL, err) < 0)
+		return -1;
+	while (exchange_next_opaque(exchange, vector, &span, &run))
+		if (sum_opaque(exchange, &run, err) < 0)
+			return -1;
+	return 0;
 }
 
 int exchange_sum(struct exchange *exchange, const struct group *group, size_t step, size_t offset,
@@ -137,7 +152,7 @@ int exchange_sum(struct exchange *exchange, const struct group *group, size_t st
 		return coll_allreduce(exchange->env.net, group, exchange->env.algorithm, x, count,
 				      err);
 	assert(offset <= exchange->env.count && count <= exchange->env.count - offset);
-	return sum_opaque(exchange, &vector, err);
+	return sum_lossy(exchange, &vector, err);
 }
 
 int exchange_mean(struct exchange *exchange, const struct group *group, size_t step, size_t offset,

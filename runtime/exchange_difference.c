@@ -27,21 +27,21 @@ static float nearest(const float *x, const float *sent, size_t count)
 static size_t send_off(struct exchange *exchange, const struct vector *difference, float *x,
 		       struct error *err)
 {
-	size_t count = difference->count, length;
-	float *sent = exchange->difference + count, factor;
+	size_t count = difference->count, offset = difference->offset, length;
+	float *sent = exchange->difference + exchange->env.count, factor;
 	unsigned char *message;
 
-	exchange_make_room(exchange, sizeof(factor) + coder_bound(exchange->coder, 0, count));
+	exchange_make_room(exchange, sizeof(factor) + coder_bound(exchange->coder, offset, count));
 	message = exchange->message + sizeof(factor);
-	length = coder_encode(exchange->coder, 0, difference->x, count, message, err);
+	length = coder_encode(exchange->coder, offset, difference->x, count, message, err);
 	memset(sent, 0, count * sizeof(*sent));
 	if (length == 0 ||
-	    coder_decode(exchange->coder, message, length, 1, 0, sent, count, err) < 0)
+	    coder_decode(exchange->coder, message, length, 1, offset, sent, count, err) < 0)
 		return 0;
 	factor = nearest(difference->x, sent, count);
 	memcpy(exchange->message, &factor, sizeof(factor));
 	for (size_t i = 0; i < count; i++)
-		x[i] -= factor * sent[i];
+		x[offset + i] -= factor * sent[i];
 	return sizeof(factor) + length;
 }
 
@@ -55,7 +55,7 @@ static int add_difference(struct exchange *exchange, const struct vector *differ
 	if (length < sizeof(factor) || !isfinite(factor))
 		return error_set(err, "rank %d: a malformed difference", rank);
 	if (coder_decode(exchange->coder, message + sizeof(factor), length - sizeof(factor), factor,
-			 0, difference->x, difference->count, err) < 0)
+			 difference->offset, difference->x, difference->count, err) < 0)
 		return error_prefix(err, "rank %d", rank);
 	return 0;
 }
@@ -69,7 +69,6 @@ static int sum_differences(struct exchange *exchange, const struct vector *diffe
 	unsigned char *all = NULL;
 	int status;
 
-	coder_begin(exchange->coder, difference->step, 0, difference->x, difference->count);
 	length = send_off(exchange, difference, x, err);
 	status = length ? coll_allgather_bytes(exchange->env.net, group, exchange->message, length,
 					       &all, starts, lengths, err)
@@ -80,6 +79,22 @@ static int sum_differences(struct exchange *exchange, const struct vector *diffe
 					lengths[i], err);
 	free(all);
 	return status;
+}
+
+/* The same of a vector of which some may travel as factors. */
+static int sum_all(struct exchange *exchange, const struct vector *difference, float *x,
+		   struct error *err)
+{
+	struct vector run;
+	size_t span = 0;
+
+	coder_begin(exchange->coder, difference->step, 0, difference->x, difference->count);
+	if (exchange->factors && exchange_factors(exchange, difference, x, err) < 0)
+		return -1;
+	while (exchange_next_opaque(exchange, difference, &span, &run))
+		if (sum_differences(exchange, &run, x, err) < 0)
+			return -1;
+	return 0;
 }
 
 int exchange_average(struct exchange *exchange, const struct group *group, size_t step, float *x,
@@ -97,7 +112,7 @@ int exchange_average(struct exchange *exchange, const struct group *group, size_
 	difference.x = exchange->difference;
 	for (size_t i = 0; i < count; i++)
 		difference.x[i] = x[i] - reference[i];
-	if (sum_differences(exchange, &difference, x, err) < 0)
+	if (sum_all(exchange, &difference, x, err) < 0)
 		return -1;
 	cpu_scale(difference.x, 1 / (float)group->count, count);
 	cpu_add(x, difference.x, count);

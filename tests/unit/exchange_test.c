@@ -23,7 +23,7 @@ struct trial {
 static const struct coll_cost slow_bytes = { .alpha_s = 1e-9, .beta_s = 1e-6 };
 static const struct coll_cost slow_messages = { .alpha_s = 1, .beta_s = 1e-12 };
 
-static const struct coder_span spans[] = { { "first", 0, 700 },
+static const struct coder_span spans[] = { { "first", 0, 700, .rows = 25 },
 					   { "second", 700, 1 },
 					   { "third", 701, BLOCK - 701 } };
 
