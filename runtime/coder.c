@@ -261,6 +261,11 @@ struct coder_report coder_report(const struct coder *coder)
 	};
 }
 
+void coder_count(struct coder *coder, size_t bytes)
+{
+	coder->bytes += (double)bytes;
+}
+
 size_t coder_bound(const struct coder *coder, size_t offset, size_t count)
 {
 	struct coder_piece piece;
@@ -285,6 +290,15 @@ static bool is_finite(const float *x, size_t count)
 	return largest < 0x7f800000;
 }
 
+int coder_check(const struct coder *coder, const struct coder_piece *piece, const float *x,
+		struct error *err)
+{
+	if (is_finite(x, piece->count))
+		return 0;
+	return error_set(err, "step %zu: '%s' has a number that is not finite", coder->step,
+			 piece->span->name);
+}
+
 size_t coder_encode(struct coder *coder, size_t offset, const float *x, size_t count,
 		    unsigned char *out, struct error *err)
 {
@@ -299,11 +313,8 @@ size_t coder_encode(struct coder *coder, size_t offset, const float *x, size_t c
 						.state = coder->scheme_of[span - 1]->state };
 		uint32_t bytes;
 
-		if (!is_finite(input.x, piece.count)) {
-			error_set(err, "step %zu: '%s' has a number that is not finite",
-				  coder->step, piece.span->name);
+		if (coder_check(coder, &piece, input.x, err) < 0)
 			return 0;
-		}
 		input.rng = rng_make(coder->env.seed, RNG_COMPRESS, which, coder->step);
 		bytes = (uint32_t)piece.compressor->encode(piece.params, &input, out + PREFIX);
 		memcpy(out, &bytes, PREFIX);
