@@ -13,7 +13,6 @@
 #include "lib/memory.h"
 #include "lib/numbers.h"
 #include "runtime/coder.h"
-#include "runtime/compress/compress.h"
 #include "runtime/job.h"
 #include "runtime/model/model.h"
 #include "runtime/rng.h"
@@ -47,7 +46,7 @@ static void once(struct trial *trial, size_t step)
 	double begun = clock_now(), encoded;
 	int status;
 
-	coder_begin(trial->coder, step, trial->x, trial->count);
+	coder_begin(trial->coder, step, 0, trial->x, trial->count);
 	trial->length = coder_encode(trial->coder, 0, trial->x, trial->count, trial->message, &err);
 	assert(trial->length > 0); /* all are finite */
 	encoded = clock_now();
@@ -78,12 +77,12 @@ static void run(struct trial *trial, struct cost_codec *out)
 	out->decode_s = numbers_median(decode_s, rounds) / bytes;
 }
 
-static bool has_feedback(const struct job *job)
+/* Whether a rank decodes what it sent. */
+static bool looks_back(const struct job *job)
 {
-	int feedback = job->exchange_params.feedback;
+	enum feedback feedback = exchange_feedback(&job->exchange_params, &job->compressor);
 
-	return feedback == FEEDBACK_AUTO ? PART_AS(&job->compressor, struct compressor)->feedback
-					 : feedback != FEEDBACK_NONE;
+	return feedback == FEEDBACK_CLASSIC || feedback == FEEDBACK_MOMENTUM_CORRECTED;
 }
 
 void calibrate_codec(struct cost_codec *out, const struct job *job, const struct model *model,
@@ -92,15 +91,16 @@ void calibrate_codec(struct cost_codec *out, const struct job *job, const struct
 	size_t whole = model_count(model), processors = limit_processors();
 	double crowd = fmax((double)ranks_here / (double)processors, 1);
 	struct coder_env env = { .compressor = &job->compressor,
+				 .rules = &job->compress_rules,
 				 .seed = job->params.seed,
 				 .count = whole };
 	struct trial trial = { .count = whole < COUNT_MOST ? whole : COUNT_MOST };
 	struct coder_span *spans = job_spans(model, &env.span_count);
 
 	*out = (struct cost_codec){ 0 };
-	if (PART_AS(&job->compressor, struct compressor)->payload == PAYLOAD_OPAQUE) {
-		env.spans = spans;
-		trial.coder = coder_new(&env);
+	env.spans = spans;
+	trial.coder = coder_new(&env);
+	if (coder_is_lossy(trial.coder, 0, whole)) {
 		trial.x = xaligned(trial.count * sizeof(float));
 		trial.y = xaligned(trial.count * sizeof(float));
 		trial.message = xmalloc(coder_bound(trial.coder, 0, trial.count));
@@ -108,12 +108,12 @@ void calibrate_codec(struct cost_codec *out, const struct job *job, const struct
 		run(&trial, out);
 		out->encode_s *= crowd;
 		out->decode_s *= crowd;
-		out->feedback = has_feedback(job);
+		out->feedback = looks_back(job);
 		out->bucket_bytes = (double)job->sync_params.bucket_bytes;
-		free(trial.x);
-		free(trial.y);
-		free(trial.message);
-		coder_free(trial.coder);
 	}
+	free(trial.x);
+	free(trial.y);
+	free(trial.message);
+	coder_free(trial.coder);
 	free(spans);
 }

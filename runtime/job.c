@@ -5,9 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/error.h"
 #include "lib/memory.h"
 #include "lib/plan.h"
 #include "lib/setting.h"
+#include "lib/units.h"
 #include "runtime/compress/compress.h"
 #include "runtime/sync/auto.h"
 #include "runtime/transport/transport.h"
@@ -148,6 +150,27 @@ static void check_emulation(const struct job *job, const struct settings *resolv
 			     "with");
 }
 
+/* Momentum before and after the exchange would be momentum twice. */
+static void check_momentum(const struct job *job, const struct settings *resolved,
+			   struct problems *problems)
+{
+	const struct setting *where = settings_find(resolved, "train.optimizer.momentum");
+	enum feedback feedback;
+	struct error err;
+	double momentum;
+
+	if (!job->compressor.entry || !where || units_real(&momentum, where->values[0], &err) < 0 ||
+	    momentum == 0)
+		return;
+	feedback = exchange_feedback(&job->exchange_params, &job->compressor);
+	if (feedback == FEEDBACK_MOMENTUM || feedback == FEEDBACK_MOMENTUM_CORRECTED)
+		problems_add(problems, where->value_place,
+			     "train.optimizer.momentum: 'compress.scheme: %s' has momentum of its "
+			     "own (compress.momentum); leave this one out, or say "
+			     "compress.feedback: classic",
+			     job->compressor.entry->name);
+}
+
 static void check_values(const struct job *job, const struct settings *resolved,
 			 struct problems *problems)
 {
@@ -168,6 +191,7 @@ static void check_values(const struct job *job, const struct settings *resolved,
 			     "40000-40100",
 			     job->params.port);
 	check_emulation(job, resolved, problems);
+	check_momentum(job, resolved, problems);
 }
 
 void job_expand(struct settings *given)
@@ -194,6 +218,7 @@ void job_read(struct job *job, struct settings *given, struct settings *resolved
 			opt_read(s->options, given, s->prefix, base + s->params_offset, resolved,
 				 problems);
 	}
+	compress_rules_read(&job->compress_rules, given, "compress", resolved, problems);
 	shard_read(given, &job->shard, resolved, problems);
 	settings_report_unused(given, resolved, problems);
 	check_values(job, resolved, problems);
@@ -223,8 +248,14 @@ struct coder_span *job_spans(const struct model *model, size_t *count)
 	struct coder_span *spans = xcalloc(*count, sizeof(*spans));
 
 	for (size_t i = 0; i < *count; i++)
-		spans[i] =
-			(struct coder_span){ tensors[i].name, tensors[i].offset, tensors[i].count };
+		spans[i] = (struct coder_span){
+			.name = tensors[i].name,
+			.offset = tensors[i].offset,
+			.count = tensors[i].count,
+			.rows = tensors[i].shape.rank > 1 ? tensors[i].shape.dim[0] : 0,
+			.exact = tensors[i].rate >
+				 0, /* statistics, which have no noise to hide in */
+		};
 	return spans;
 }
 
@@ -237,9 +268,22 @@ bool job_wants_plan(const struct job *job)
 	       (strategy->wants_plan && strategy->wants_plan(job->sync.params));
 }
 
+static bool is_opaque(const struct part *scheme)
+{
+	return PART_AS(scheme, struct compressor)->payload != PAYLOAD_SUMS;
+}
+
 bool job_compresses(const struct job *job)
 {
-	return PART_AS(&job->compressor, struct compressor)->payload != PAYLOAD_SUMS;
+	for (size_t i = 0; i < job->compress_rules.count; i++)
+		if (is_opaque(&job->compress_rules.items[i].scheme))
+			return true;
+	return is_opaque(&job->compressor);
+}
+
+const char *job_scheme(const struct job *job)
+{
+	return is_opaque(&job->compressor) ? job->compressor.entry->name : "compress.rules";
 }
 
 void job_foresee(const struct job *job, double bytes, struct plan_env *env)
@@ -248,7 +292,7 @@ void job_foresee(const struct job *job, double bytes, struct plan_env *env)
 
 	env->bytes = bytes;
 	env->seed = job->params.seed;
-	env->scheme = job->compressor.entry->name;
+	env->scheme = job_scheme(job);
 	env->consensus_period = (int)job->plan.consensus_period;
 	env->bsp_overlap = plan_bsp_overlap(bytes, (double)job->sync_params.bucket_bytes);
 	if (strategy->foresee)
@@ -333,6 +377,7 @@ void job_release(struct job *job)
 		if (s->options)
 			opt_release(s->options, base + s->params_offset);
 	}
+	compress_rules_release(&job->compress_rules);
 	layer_list_release(&job->layers);
 	*job = (struct job){ 0 };
 }

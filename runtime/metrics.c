@@ -4,7 +4,7 @@
 #include "lib/buf.h"
 #include "lib/clock.h"
 #include "lib/control.h"
-#include "runtime/coder.h"
+#include "runtime/exchange.h"
 #include "runtime/outbox.h"
 #include "runtime/sync/sync.h"
 #include "runtime/transport/transport.h"
@@ -43,7 +43,7 @@ void metrics_step(struct metrics *metrics, size_t step, const struct score *scor
 {
 	struct sync_times times = sync_times(metrics->sync);
 	struct net_bytes sent = net_bytes(metrics->net);
-	struct coder_report coded = coder_report(metrics->coder);
+	struct coder_report coded = exchange_report(metrics->exchange);
 	struct control_step record = {
 		.step = step,
 		.loss_sum = score->loss_sum,

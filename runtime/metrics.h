@@ -15,7 +15,7 @@ struct metrics {
 	struct outbox *outbox; /* borrowed, as all below */
 	const struct net *net;
 	const struct sync *sync;
-	const struct coder *coder;
+	const struct exchange *exchange;
 	unsigned rank;
 	double begun, lap; /* clock_now of the step's begin, of the last lap */
 	double data_s, compute_s;

@@ -127,11 +127,14 @@ static int build_sync(struct rank *rank, struct parts *parts, struct error *err)
 	struct loop *loop = &parts->loop;
 	struct exchange_env exchange = {
 		.net = parts->net,
-		.compressor = &job->compressor,
 		.params = job->exchange_params,
 		.algorithm = (enum coll_algorithm)job->sync_params.allreduce,
 		.count = model_count(loop->model),
-		.coder = { .seed = job->params.seed, .steps = loop->steps }
+		.differences = PART_AS(&job->sync, struct sync_strategy)->differences,
+		.coder = { .compressor = &job->compressor,
+			   .rules = &job->compress_rules,
+			   .seed = job->params.seed,
+			   .steps = loop->steps }
 	};
 	struct sync_env env = { .net = parts->net,
 				.world = &parts->world,
@@ -148,8 +151,6 @@ static int build_sync(struct rank *rank, struct parts *parts, struct error *err)
 	build_groups(rank, parts);
 	while ((slot = optim_slot(loop->optim, env.slot_count, &name)))
 		parts->slots[env.slot_count++] = slot;
-	if (PART_AS(&job->sync, struct sync_strategy)->differences)
-		exchange.params.feedback = FEEDBACK_NONE;
 	exchange.coder.spans = parts->spans = job_spans(loop->model, &exchange.coder.span_count);
 	env.exchange = parts->exchange = exchange_new(&exchange);
 	if (sync_new(&loop->sync, &job->sync, &job->sync_params, &env, err) < 0)
@@ -165,7 +166,7 @@ static int build_sync(struct rank *rank, struct parts *parts, struct error *err)
 	loop->metrics = (struct metrics){ .outbox = rank->env->outbox,
 					  .net = parts->net,
 					  .sync = loop->sync,
-					  .coder = exchange_coder(parts->exchange),
+					  .exchange = parts->exchange,
 					  .rank = rank->rank };
 	return 0;
 }
