@@ -22,6 +22,13 @@ enum { WARM = 1, LEAST = 3, MOST = 64, COUNT_MOST = 1 << 19 };
 
 static const double MOMENT_S = 0.05;
 
+static const enum cost_way ways[] = {
+	[EXCHANGE_AUTO] = COST_CHOSEN,
+	[EXCHANGE_GATHER] = COST_GATHER,
+	[EXCHANGE_OWNERS] = COST_OWNERS,
+	[EXCHANGE_SPARSE] = COST_SPARSE,
+};
+
 /* Few are large, and most are near zero: the product of two normal numbers. */
 static void fill(float *x, size_t count, uint64_t seed)
 {
@@ -85,6 +92,14 @@ static bool looks_back(const struct job *job)
 	return feedback == FEEDBACK_CLASSIC || feedback == FEEDBACK_MOMENTUM_CORRECTED;
 }
 
+/* 0: all coordinates are sent. */
+static double chosen_part(const struct trial *trial)
+{
+	size_t chosen = coder_chosen(trial->coder, 0, trial->count);
+
+	return chosen < trial->count ? (double)chosen / (double)trial->count : 0;
+}
+
 void calibrate_codec(struct cost_codec *out, const struct job *job, const struct model *model,
 		     size_t ranks_here)
 {
@@ -109,6 +124,8 @@ void calibrate_codec(struct cost_codec *out, const struct job *job, const struct
 		out->encode_s *= crowd;
 		out->decode_s *= crowd;
 		out->feedback = looks_back(job);
+		out->chosen = chosen_part(&trial);
+		out->way = ways[job->exchange_params.collective];
 		out->bucket_bytes = (double)job->sync_params.bucket_bytes;
 	}
 	free(trial.x);

@@ -253,8 +253,8 @@ struct coder_span *job_spans(const struct model *model, size_t *count)
 			.offset = tensors[i].offset,
 			.count = tensors[i].count,
 			.rows = tensors[i].shape.rank > 1 ? tensors[i].shape.dim[0] : 0,
-			.exact = tensors[i].rate >
-				 0, /* statistics, which have no noise to hide in */
+			/* statistics have no noise to hide in */
+			.exact = tensors[i].rate > 0,
 		};
 	return spans;
 }
