@@ -146,7 +146,7 @@ struct cost cost_run_sparse(struct cost_total *total, const struct cost_env *env
 	double bytes = env->bytes, bucket = codec->bucket_bytes > 0 ? codec->bucket_bytes : bytes;
 	int n = pace->n;
 	bool split;
-	struct cost cost;
+	struct cost cost = { 0 };
 
 	bucket = fmin(bucket, bytes);
 	split = split_seconds(codec, pace, bucket) < doubling_seconds(codec, pace, bucket);
