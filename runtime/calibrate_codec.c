@@ -11,14 +11,13 @@
 #include "lib/error.h"
 #include "lib/limit.h"
 #include "lib/memory.h"
-#include "lib/numbers.h"
 #include "runtime/coder.h"
 #include "runtime/job.h"
 #include "runtime/model/model.h"
 #include "runtime/rng.h"
 
-/* The first round finds caches cold. More numbers than these are compressed no faster. */
-enum { WARM = 1, LEAST = 3, MOST = 64, COUNT_MOST = 1 << 19 };
+/* More numbers than these are compressed no faster. */
+enum { ROUNDS = 4, COUNT_MOST = 1 << 19 };
 
 static const double MOMENT_S = 0.05;
 
@@ -65,23 +64,21 @@ static void once(struct trial *trial, size_t step)
 	trial->decode_s = clock_now() - encoded;
 }
 
-/* Medians, and the bytes of the last round. */
+/* The best of some rounds: the others met something else. */
 static void run(struct trial *trial, struct cost_codec *out)
 {
-	double encode_s[MOST], decode_s[MOST], end = clock_now() + MOMENT_S;
-	double bytes = (double)(trial->count * sizeof(float));
-	size_t rounds = 0;
+	double bytes = (double)(trial->count * sizeof(float)), end = clock_now() + MOMENT_S;
+	double encode_s = INFINITY, decode_s = INFINITY;
+	size_t round = 0;
 
-	for (size_t i = 0; i < WARM; i++)
-		once(trial, i);
 	do {
-		once(trial, WARM + rounds);
-		encode_s[rounds] = trial->encode_s;
-		decode_s[rounds++] = trial->decode_s;
-	} while (rounds < MOST && (rounds < LEAST || clock_now() < end));
+		once(trial, round);
+		encode_s = fmin(encode_s, trial->encode_s);
+		decode_s = fmin(decode_s, trial->decode_s);
+	} while (++round < ROUNDS || clock_now() < end);
 	out->ratio = (double)trial->length / bytes;
-	out->encode_s = numbers_median(encode_s, rounds) / bytes;
-	out->decode_s = numbers_median(decode_s, rounds) / bytes;
+	out->encode_s = encode_s / bytes;
+	out->decode_s = decode_s / bytes;
 }
 
 /* Whether a rank decodes what it sent. */
