@@ -16,8 +16,8 @@ struct links;
 /* How runtime/exchange.c sums what it cannot add up on the way. */
 enum cost_way {
 	COST_CHOSEN, /* by what a group's messages cost */
-	COST_GATHER, /* everybody's whole payload to everybody, round the ring */
-	COST_OWNERS, /* slices straight to their owners, encoded sums round the ring */
+	COST_GATHER, /* everybody's whole payload straight to everybody */
+	COST_OWNERS, /* slices to their owners, and what these make of them to everybody */
 	COST_SPARSE  /* what a payload chose, as pairs that are added up */
 };
 

@@ -1,6 +1,7 @@
 /*
- * Predicted seconds of sums of compressed vectors: of what travels, and of the codec. Encoding,
- * sending and decoding follow each other.
+ * Predicted seconds of sums of compressed vectors: of what travels, and of the codec. They count as
+ * if they followed each other: segments are encoded while others are on their way, but only where a
+ * processor is free for that.
  */
 #include "lib/cost.h"
 
@@ -9,22 +10,12 @@
 
 #include "lib/cost_stage.h"
 
-/* Blocks of `bytes` of all members to all, after everybody said how long they are. */
-static void run_gathers(struct cost_total *total, const struct partition *groups, double bytes)
-{
-	cost_run_lengths(total, groups);
-	cost_add_gathers(total, groups, bytes);
-	cost_run_stage(total);
-}
+/* Of a vector, encoded and sent in segments of so many bytes of float32 at most. */
+static const double SEGMENT = 256 << 10;
 
-/* Of n members: slices to their owners, lengths first, and what these made of them to all. */
-static void run_owners(struct cost_total *total, const struct partition *groups, int n,
-		       double bytes)
-{
-	cost_run_lengths(total, groups);
-	cost_run_pairs(total, groups, bytes / n);
-	run_gathers(total, groups, bytes / n);
-}
+/* Seconds to add a byte to another, and what of a ring's time is worth another way: as in
+ * runtime/coll_cost.c. */
+static const double ADD_S = 0.15e-9, WORTH = 0.9;
 
 /* All vectors are encoded, those of all members decoded. */
 static double gather_codec_s(const struct cost_codec *codec, int n, double bytes)
@@ -63,19 +54,31 @@ static struct cost_pace pace_of(const struct cost_env *env, const struct partiti
 	return pace;
 }
 
+/* Until messages to all others at once have come. */
+static double latency_s(const struct cost_pace *pace)
+{
+	return pace->alpha_s + (pace->n - 2) * COST_MORE_S;
+}
+
+/* What is encoded at a time, of slices. */
+static double bucket_of(const struct cost_env *env)
+{
+	double bucket = env->codec.bucket_bytes;
+
+	return bucket > 0 ? fmin(env->bytes, bucket) : env->bytes;
+}
+
 /* The rules of runtime/exchange_choice.c, of which a bucket is enough to know. */
 static enum cost_way choose(const struct cost_env *env, const struct cost_pace *pace)
 {
 	const struct cost_codec *codec = &env->codec;
-	double n = pace->n, bytes = env->bytes, payload, gather, owners, sparse = INFINITY;
+	double n = pace->n, bytes = bucket_of(env), payload = bytes * codec->ratio;
+	double gather = latency_s(pace) + (n - 1) * payload * pace->beta_s;
+	double owners = 2 * latency_s(pace) + 2 * (n - 1) / n * payload * pace->beta_s;
+	double sparse = INFINITY;
 
 	if (codec->way != COST_CHOSEN)
 		return codec->way;
-	if (codec->bucket_bytes > 0)
-		bytes = fmin(bytes, codec->bucket_bytes);
-	payload = bytes * codec->ratio;
-	gather = n * pace->alpha_s + (n - 1) * payload * pace->beta_s;
-	owners = (n + 2) * pace->alpha_s + 2 * (n - 1) / n * payload * pace->beta_s;
 	if (codec->chosen > 0) {
 		gather += n * bytes * codec->decode_s;
 		owners += 2 * bytes * codec->decode_s;
@@ -84,6 +87,33 @@ static enum cost_way choose(const struct cost_env *env, const struct cost_pace *
 	if (sparse < gather && sparse < owners)
 		return COST_SPARSE;
 	return owners < gather ? COST_OWNERS : COST_GATHER;
+}
+
+/* Whether sums of slices go round the ring, and not straight to everybody. */
+static bool has_ring(const struct cost_env *env, const struct cost_pace *pace)
+{
+	double n = pace->n, bytes = fmin(bucket_of(env) / n, SEGMENT) * n * env->codec.ratio;
+	double sent = (n - 1) * bytes / n, once = latency_s(pace);
+	double ring = 2 * ((n - 1) * pace->alpha_s + sent * pace->beta_s);
+	double direct = 2 * (once + sent * pace->beta_s) + sent * ADD_S;
+	double flat = once + n * sent * (pace->beta_s + ADD_S);
+
+	return direct >= WORTH * ring && (flat >= direct || flat >= ring);
+}
+
+/* Slices to their owners, and what these made of them to all. */
+static void run_owners(struct cost_total *total, const struct cost_env *env,
+		       const struct partition *groups, const struct cost_pace *pace)
+{
+	double payload = env->bytes * env->codec.ratio / pace->n;
+
+	cost_run_pairs(total, groups, payload);
+	if (!has_ring(env, pace)) {
+		cost_run_pairs(total, groups, payload);
+		return;
+	}
+	cost_add_gathers(total, groups, payload);
+	cost_run_stage(total);
 }
 
 /* Runs the stages of a way in all groups; what a rank then sends, and its codec. */
@@ -102,11 +132,11 @@ static struct cost run(struct cost_total *total, const struct cost_env *env,
 	if (way == COST_SPARSE)
 		return cost_run_sparse(total, env, groups, &pace);
 	if (way == COST_OWNERS) {
-		run_owners(total, groups, n, payload);
+		run_owners(total, env, groups, &pace);
 		return (struct cost){ .bytes_sent = 2 * (n - 1) * payload / n,
 				      .codec_s = owners_codec_s(&env->codec, n, env->bytes) };
 	}
-	run_gathers(total, groups, payload);
+	cost_run_pairs(total, groups, payload);
 	return (struct cost){ .bytes_sent = (n - 1) * payload,
 			      .codec_s = gather_codec_s(&env->codec, n, env->bytes) };
 }

@@ -89,11 +89,3 @@ void cost_run_pairs(struct cost_total *total, const struct partition *groups, do
 	cost_run_stage(total);
 	free(here);
 }
-
-void cost_run_lengths(struct cost_total *total, const struct partition *groups)
-{
-	struct cost ignored;
-
-	meet(total, groups, &ignored);
-	cost_run_stage(total);
-}

@@ -49,8 +49,6 @@ void cost_run_stage(struct cost_total *total);
 
 /* From every member to every other of its group, all at once, `bytes` each: a stage by itself. */
 void cost_run_pairs(struct cost_total *total, const struct partition *groups, double bytes);
-/* The same for a number each. */
-void cost_run_lengths(struct cost_total *total, const struct partition *groups);
 
 /* What ranks measure of a ring of n before they choose how to go on. */
 struct cost_pace {

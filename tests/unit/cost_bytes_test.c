@@ -9,6 +9,9 @@
 #include "lib/flow.h"
 #include "tests/unit/rack_links.h"
 
+/* Of a rank's own work for each message, and for each more that is sent with it. */
+static const double MESSAGE_S = 30e-6, MORE_S = 5e-6;
+
 static const int self[8] = { 0, 1, 2, 3, 4, 5, 6, 7 };
 
 static const struct cost_codec eighth = { .ratio = 0.125, .encode_s = 1e-9, .decode_s = 3e-9 };
@@ -108,14 +111,18 @@ static void few_bytes_go_to_everybody_and_many_to_owners(void **state)
 	struct partition all = partition_flat(8, NULL);
 
 	(void)state;
+	assert_near(cost_opaque(&env, &all, COST_OWNERS).latency_s,
+		    MESSAGE_S + 6 * MORE_S + 7 * MESSAGE_S); /* sums on a ring */
 	set_rtt(&links, 0.1);
 	assert_near(cost_opaque(&env, &all, COST_CHOSEN).seconds,
 		    cost_opaque(&env, &all, COST_OWNERS).seconds);
-	env.codec.bucket_bytes = 8e4;
+	env.codec.bucket_bytes = 4e4;
 	assert_near(cost_opaque(&env, &all, COST_CHOSEN).seconds,
 		    cost_opaque(&env, &all, COST_GATHER).seconds);
 	env.codec.bucket_bytes = 0;
-	env.bytes = 8e4;
+	env.bytes = 4e4;
+	assert_near(cost_opaque(&env, &all, COST_OWNERS).latency_s,
+		    2 * (0.05 + MESSAGE_S + 6 * MORE_S)); /* straight to everybody */
 	assert_near(cost_opaque(&env, &all, COST_CHOSEN).seconds,
 		    cost_opaque(&env, &all, COST_GATHER).seconds);
 	partition_release(&all);
