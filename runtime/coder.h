@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 struct coder;
+struct compress_pairs;
 struct compress_rules;
 struct compressor;
 struct error;
@@ -66,7 +67,7 @@ void coder_begin(struct coder *coder, size_t step, size_t offset, const float *x
 void coder_count(struct coder *coder, size_t bytes);
 
 /* The most bytes that block[offset .. offset + count) can need: on all ranks the same. There and
- * below no piece is one of PAYLOAD_FACTORS. */
+ * below tensors of PAYLOAD_FACTORS are left out. */
 size_t coder_bound(const struct coder *coder, size_t offset, size_t count);
 /* Encodes block[offset .. offset + count), which is at x, to `out`. The length, at most
  * coder_bound; 0 and err if a number is not finite, with the tensor's name. */
@@ -76,6 +77,13 @@ size_t coder_encode(struct coder *coder, size_t offset, const float *x, size_t c
  * -1 and err if encode cannot have made it; y is then of no use. */
 int coder_decode(const struct coder *coder, const unsigned char *message, size_t length,
 		 float scale, size_t offset, float *y, size_t count, struct error *err);
+
+/* The most coordinates of block[offset .. offset + count) that a message gives: all of those whose
+ * scheme does not choose. */
+size_t coder_chosen(const struct coder *coder, size_t offset, size_t count);
+/* As coder_decode, but as pairs, their indices counted from `offset`, for which there is room. */
+int coder_pairs(const struct coder *coder, const unsigned char *message, size_t length,
+		size_t offset, size_t count, struct compress_pairs *pairs, struct error *err);
 
 /* What was sent in the latest step: bits for a coordinate, all messages together, and the level
  * of the first scheme that adapts; 0: nothing, and none. */

@@ -5,7 +5,9 @@
 #include <stddef.h>
 
 #include "runtime/exchange.h"
+#include "runtime/sparse_vector.h"
 
+struct coll_sparse;
 struct factors;
 struct residual;
 
@@ -17,7 +19,9 @@ struct exchange {
 	float *difference;	 /* [2 * env.count], of exchange_average, and what was sent of it */
 	unsigned char *message;	 /* as long as the longest so far needs */
 	size_t room;
-	size_t *numbers; /* [4 * world]: starts and lengths, out and in */
+	size_t *numbers;	    /* [4 * world]: starts and lengths, out and in */
+	struct coll_sparse *sparse; /* NULL until it is needed */
+	struct sparse_vector pairs;
 };
 
 /* One vector of a step: block[offset .. offset + count). */
@@ -54,5 +58,11 @@ int exchange_gather(struct exchange *exchange, const struct vector *vector,
 		    struct error *err); /* everybody's vector to everybody */
 int exchange_owners(struct exchange *exchange, const struct vector *vector,
 		    struct error *err); /* slices to their owners, sums to everybody */
+int exchange_sparse(struct exchange *exchange, const struct vector *vector,
+		    struct error *err); /* pairs, added up on their way */
+
+/* The cheapest of these for the group's messages: the same on all members. */
+enum exchange_collective exchange_choose(const struct exchange *exchange,
+					 const struct vector *vector);
 
 #endif

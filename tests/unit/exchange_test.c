@@ -7,6 +7,7 @@
 #include "runtime/coll_cost.h"
 #include "runtime/compress/compress.h"
 #include "runtime/exchange.h"
+#include "runtime/exchange_way.h"
 #include "tests/unit/cluster.h"
 
 enum { BLOCK = 3000, STEPS = 20 };
@@ -16,10 +17,11 @@ struct trial {
 	const struct part *compressor;
 	const struct coll_cost *cost; /* of the group */
 	struct exchange_params params;
-	_Atomic uint64_t digest; /* of the results; the first rank says what it must be */
+	_Atomic uint64_t digest;     /* of the results; the first rank says what it must be */
+	uint64_t debts[CLUSTER_MAX]; /* of residuals, by rank */
 };
 
-/* Of these, one makes slices go to owners, the other everything to everybody. */
+/* Of these, one makes slices go to owners, the other everything to everybody, of two ranks. */
 static const struct coll_cost slow_bytes = { .alpha_s = 1e-9, .beta_s = 1e-6 };
 static const struct coll_cost slow_messages = { .alpha_s = 1, .beta_s = 1e-12 };
 
@@ -149,18 +151,95 @@ static void every_scheme_sums_alike_on_all_ranks_and_with_feedback_loses_nothing
 		struct part part = part_default(&compressors, compressors.entries[i]->name);
 
 		for (size_t k = 0; k < ARRAY_SIZE(worlds); k++) {
-			struct trial by_all = { .compressor = &part, .cost = &slow_messages };
-			struct trial by_owners = { .compressor = &part, .cost = &slow_bytes };
+			for (int way = EXCHANGE_GATHER; way <= EXCHANGE_SPARSE; way++) {
+				struct trial trial = { .compressor = &part,
+						       .params = { .collective = way } };
 
-			cluster_run("inproc", worlds[k], sums_body, &by_all);
-			cluster_run("inproc", worlds[k], sums_body, &by_owners);
-			if (worlds[k] != 3)
-				continue;
-			cluster_run_every(worlds[k], 0, sums_body, &by_all);
-			cluster_run_every(worlds[k], 0, sums_body, &by_owners);
+				cluster_run("inproc", worlds[k], sums_body, &trial);
+				if (worlds[k] == 3)
+					cluster_run_every(worlds[k], 0, sums_body, &trial);
+			}
 		}
 		part_release(&part);
 	}
+}
+
+static void debts_body(int rank, struct net *net, void *arg)
+{
+	struct trial *trial = arg;
+	struct exchange *exchange = open_exchange(trial, net);
+	int ranks[CLUSTER_MAX];
+	struct group world = group_world(ranks, net_world(net), rank);
+	float *x = xmalloc(BLOCK * sizeof(*x));
+
+	for (size_t step = 0; step < STEPS; step++)
+		exchange_step(exchange, &world, step, x);
+	trial->debts[rank] = mix(1, exchange_residual(exchange), BLOCK);
+	exchange_free(exchange);
+	free(x);
+}
+
+/* In both of them nobody encodes but who sends. */
+static void whole_messages_and_pairs_leave_the_same_debts(void **state)
+{
+	(void)state;
+	for (size_t i = 0; compressors.entries[i]; i++) {
+		struct part part = part_default(&compressors, compressors.entries[i]->name);
+		struct trial whole = { .compressor = &part,
+				       .params = { .collective = EXCHANGE_GATHER } };
+		struct trial pairs = { .compressor = &part,
+				       .params = { .collective = EXCHANGE_SPARSE } };
+
+		if (has_feedback(&part)) {
+			cluster_run("inproc", 3, debts_body, &whole);
+			cluster_run("inproc", 3, debts_body, &pairs);
+			assert_memory_equal(whole.debts, pairs.debts, sizeof(whole.debts));
+		}
+		part_release(&part);
+	}
+}
+
+/* What is chosen for a vector of a scheme on n ranks. */
+struct choice {
+	struct trial trial;
+	enum exchange_collective way;
+};
+
+static void choice_body(int rank, struct net *net, void *arg)
+{
+	struct choice *choice = arg;
+	struct exchange *exchange = open_exchange(&choice->trial, net);
+	int ranks[CLUSTER_MAX];
+	struct group world = group_world(ranks, net_world(net), rank);
+	struct vector vector = { .group = &world, .count = BLOCK };
+
+	world.cost = choice->trial.cost;
+	if (rank == 0)
+		choice->way = exchange_choose(exchange, &vector);
+	exchange_free(exchange);
+}
+
+static enum exchange_collective way_of(const char *name, int n, const struct coll_cost *cost)
+{
+	struct part part = part_default(&compressors, name);
+	struct choice choice = { .trial = { .compressor = &part, .cost = cost } };
+
+	cluster_run("inproc", n, choice_body, &choice);
+	part_release(&part);
+	return choice.way;
+}
+
+static void the_way_follows_from_what_messages_cost(void **state)
+{
+	(void)state;
+	assert_int_equal(way_of("fp16", 8, &slow_messages), EXCHANGE_GATHER);
+	assert_int_equal(way_of("fp16", 8, &slow_bytes), EXCHANGE_OWNERS);
+	assert_int_equal(way_of("fp16", 2, &slow_bytes), EXCHANGE_GATHER);
+	assert_int_equal(way_of("topk", 8, &slow_messages), EXCHANGE_SPARSE);
+	assert_int_equal(way_of("topk", 8, &slow_bytes), EXCHANGE_OWNERS);
+	assert_int_equal(way_of("randk", 8, &slow_messages), EXCHANGE_SPARSE);
+	/* Nobody knows how many. */
+	assert_int_equal(way_of("threshold", 8, &slow_messages), EXCHANGE_GATHER);
 }
 
 static void mean_body(int rank, struct net *net, void *arg)
@@ -477,6 +556,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(
 			every_scheme_sums_alike_on_all_ranks_and_with_feedback_loses_nothing),
+		cmocka_unit_test(whole_messages_and_pairs_leave_the_same_debts),
+		cmocka_unit_test(the_way_follows_from_what_messages_cost),
 		cmocka_unit_test(a_mean_is_the_sum_divided_by_the_ranks),
 		cmocka_unit_test(averages_by_differences_come_together_at_the_mean),
 		cmocka_unit_test(a_value_that_overflows_spoils_no_later_step),
