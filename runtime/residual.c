@@ -132,11 +132,11 @@ int residual_settle(struct residual *residual, const struct coder *coder,
 		    const unsigned char *message, size_t length, size_t offset, size_t count,
 		    struct error *err)
 {
-	float *owed;
+	float *owed = residual->owed;
 
-	if (!residual->owed)
+	if (!owed)
 		return 0;
-	owed = residual->owed + offset;
+	owed += offset;
 	if (coder_decode(coder, message, length, -1, offset, owed, count, err) < 0)
 		return -1;
 	forget_overflow(owed, count);
