@@ -67,7 +67,7 @@ void coder_begin(struct coder *coder, size_t step, size_t offset, const float *x
 void coder_count(struct coder *coder, size_t bytes);
 
 /* The most bytes that block[offset .. offset + count) can need: on all ranks the same. There and
- * below no piece is one of PAYLOAD_FACTORS. */
+ * below tensors of PAYLOAD_FACTORS are left out. */
 size_t coder_bound(const struct coder *coder, size_t offset, size_t count);
 /* Encodes block[offset .. offset + count), which is at x, to `out`. The length, at most
  * coder_bound; 0 and err if a number is not finite, with the tensor's name. */

@@ -239,7 +239,7 @@ static int begin(struct exchange *exchange, const struct vector *vector, bool co
 				 : residual_due(exchange->residual, piece->offset, term->x,
 						piece->count);
 		if (coder_check(exchange->coder, piece, term->due, err) < 0)
-			return -1;
+			return exchange_give_up(exchange, err);
 		if (!term->rank)
 			memcpy(term->left, term->due, piece->count * sizeof(*term->left));
 		else if (cold)
