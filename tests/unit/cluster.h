@@ -38,7 +38,6 @@ struct cluster {
 	const char *address; /* NULL: 127.0.0.1 */
 	int slots;	     /* ranks of one host; 0: 1 */
 	bool emulated;	     /* over links of emulated hosts */
-	const char *links;   /* of these: "nic: RATE\ndelay: SECONDS\n"; NULL: fast ones */
 
 	/* Filled by cluster_prepare. Rank r's environment may be changed before it is opened. */
 	struct part part;
@@ -97,8 +96,8 @@ static inline struct part cluster_part(const char *spec)
 	return part;
 }
 
-/* Links between hosts of the names that the ranks have anyway. */
-static inline struct emulator *cluster_emulator(const char *links, int world)
+/* Fast links between hosts of the names that the ranks have anyway. */
+static inline struct emulator *cluster_emulator(int world)
 {
 	char path[] = "/tmp/dstrain-cluster-XXXXXX";
 	int file = mkstemp(path);
@@ -106,7 +105,7 @@ static inline struct emulator *cluster_emulator(const char *links, int world)
 	struct buf text = { 0 };
 	struct error err;
 
-	buf_addf(&text, "%shosts:\n", links ? links : "nic: 10gbit\ndelay: 20us\n");
+	buf_addf(&text, "nic: 10gbit\ndelay: 20us\nhosts:\n");
 	for (int r = 0; r < world; r++)
 		buf_addf(&text, "  - node%d\n", r);
 	assert(file >= 0);
@@ -130,7 +129,7 @@ static inline void cluster_prepare(struct cluster *c)
 	c->part = cluster_part(c->spec);
 	transport = (const struct transport *)(const void *)c->part.entry;
 	c->hub = transport->threads ? net_hub_new(c->world) : NULL;
-	c->emulator = c->emulated ? cluster_emulator(c->links, c->world) : NULL;
+	c->emulator = c->emulated ? cluster_emulator(c->world) : NULL;
 	if (c->emulator)
 		net_hub_emulate(c->hub, c->emulator);
 	for (int r = 0; r < c->world; r++) {

@@ -1,14 +1,10 @@
 /* The exchange: every compression scheme over every transport. */
 #include "tests/unit/unit.h"
 
-#include <math.h>
-#include <stdatomic.h>
-
 #include "runtime/coll_cost.h"
 #include "runtime/compress/compress.h"
-#include "runtime/exchange.h"
 #include "runtime/exchange_way.h"
-#include "tests/unit/cluster.h"
+#include "tests/unit/exchange.h"
 
 enum { BLOCK = 3000, STEPS = 20 };
 
@@ -28,14 +24,6 @@ static const struct coll_cost slow_messages = { .alpha_s = 1, .beta_s = 1e-12 };
 static const struct coder_span spans[] = { { "first", 0, 700 },
 					   { "second", 700, 1 },
 					   { "third", 701, BLOCK - 701 } };
-
-static float element(int rank, size_t step, size_t i)
-{
-	uint32_t mixed = ((uint32_t)i * 512 + (uint32_t)step * 16 + (uint32_t)rank + 1) *
-			 UINT32_C(2654435761);
-
-	return (float)(mixed >> 8) * 0x1p-24f - 0.5f;
-}
 
 static struct exchange *open_exchange(const struct trial *trial, struct net *net)
 {
@@ -63,23 +51,9 @@ static bool has_feedback(const struct part *compressor)
 	return kind == FEEDBACK_CLASSIC || kind == FEEDBACK_MOMENTUM_CORRECTED;
 }
 
-static uint64_t mix(uint64_t digest, const float *x, size_t count)
-{
-	for (size_t i = 0; i < count; i++) {
-		uint32_t bits;
-
-		memcpy(&bits, &x[i], sizeof(bits));
-		digest = (digest ^ bits) * 1099511628211u;
-	}
-	return digest;
-}
-
 static void must_agree(struct trial *trial, uint64_t digest)
 {
-	uint64_t none = 0;
-
-	if (!atomic_compare_exchange_strong(&trial->digest, &none, digest))
-		assert(none == digest);
+	must_equal(&trial->digest, digest);
 }
 
 /* x becomes this rank's gradient of a step, sent in two buckets, the later one first. */
@@ -95,27 +69,6 @@ static void exchange_step(struct exchange *exchange, const struct group *world, 
 	cluster_must(exchange_sum(exchange, world, step, 0, x, half, &err), &err);
 }
 
-/* Over all steps, what came out and what is still owed is what went in. */
-static void check_totals(struct net *net, const struct group *world, const double *totals,
-			 struct exchange *exchange)
-{
-	float *owed = xcalloc(BLOCK, sizeof(*owed)), *residual = exchange_residual(exchange);
-	struct error err;
-
-	if (residual)
-		memcpy(owed, residual, BLOCK * sizeof(*owed));
-	cluster_must(coll_allreduce(net, world, COLL_TREE, owed, BLOCK, &err), &err);
-	for (size_t i = 0; i < BLOCK; i++) {
-		double given = 0;
-
-		for (int r = 0; r < world->count; r++)
-			for (size_t step = 0; step < STEPS; step++)
-				given += element(r, step, i);
-		assert(fabs(totals[i] + owed[i] - given) < 1e-3);
-	}
-	free(owed);
-}
-
 static void sums_body(int rank, struct net *net, void *arg)
 {
 	struct trial *trial = arg;
@@ -124,7 +77,7 @@ static void sums_body(int rank, struct net *net, void *arg)
 	struct group world = group_world(ranks, net_world(net), rank);
 	double *totals = xcalloc(BLOCK, sizeof(*totals));
 	float *x = xmalloc(BLOCK * sizeof(*x));
-	uint64_t digest = 14695981039346656037u;
+	uint64_t digest = DIGEST_START;
 
 	world.cost = trial->cost;
 	assert(!exchange_residual(exchange) == !has_feedback(trial->compressor));
@@ -136,7 +89,7 @@ static void sums_body(int rank, struct net *net, void *arg)
 	}
 	must_agree(trial, digest);
 	if (exchange_residual(exchange) || !is_opaque(trial->compressor))
-		check_totals(net, &world, totals, exchange);
+		check_totals(net, &world, totals, exchange, BLOCK, STEPS);
 	exchange_free(exchange);
 	free(totals);
 	free(x);
@@ -285,7 +238,7 @@ static void average_body(int rank, struct net *net, void *arg)
 		x[i] = element(rank, 0, i);
 	for (size_t step = 0; step < STEPS; step++)
 		cluster_must(exchange_average(exchange, &world, step, x, reference, &err), &err);
-	must_agree(trial, mix(14695981039346656037u, reference, BLOCK));
+	must_agree(trial, mix(DIGEST_START, reference, BLOCK));
 	for (size_t i = 0; i < BLOCK; i++) {
 		double mean = 0;
 
@@ -378,9 +331,8 @@ static void fp16_sends_half_the_bytes(void **state)
 {
 	(void)state;
 	assert_int_equal(bytes_of("none"), 4 * BLOCK);
-	/* Two vectors, of which one has two tensors and a part, the other a part: lengths of both.
-	 */
-	assert_int_equal(bytes_of("fp16"), 2 * BLOCK + 2 * sizeof(uint64_t) + 4 * sizeof(uint32_t));
+	/* Two vectors, of which one has two tensors and a part, the other a part: their lengths. */
+	assert_int_equal(bytes_of("fp16"), 2 * BLOCK + 4 * sizeof(uint32_t));
 }
 
 static void infinite_body(int rank, struct net *net, void *arg)
