@@ -121,7 +121,7 @@ static int ascending(const void *a, const void *b)
 int main(int argc, char **argv)
 {
 	static struct bench bench;
-	int world = argc > 2 ? atoi(argv[2]) : 0;
+	int world = argc > 2 ? (int)number(argv[2]) : 0;
 	struct cluster cluster = { .spec = "inproc", .world = world };
 	struct cluster_rank ranks[CLUSTER_MAX];
 
