@@ -17,10 +17,10 @@ struct trial {
 	uint64_t debts[CLUSTER_MAX]; /* of residuals, by rank */
 };
 
-/* Of these, one makes slices go to owners, the other everything to everybody, of two ranks. */
+/* Of these, one makes slices go to owners, one everything to everybody, and one spares messages. */
 static const struct coll_cost slow_bytes = { .alpha_s = 1e-9, .beta_s = 1e-6 };
+static const struct coll_cost many_messages = { .alpha_s = 1, .beta_s = 1e-12, .message_s = 1 };
 static const struct coll_cost slow_messages = { .alpha_s = 1, .beta_s = 1e-12 };
-static const struct coll_cost many_messages = { .alpha_s = 1e-6, .beta_s = 1e-12, .message_s = 1 };
 
 static const struct coder_span spans[] = { { "first", 0, 700, .rows = 25 },
 					   { "second", 700, 1 },
@@ -190,8 +190,8 @@ static void the_way_follows_from_what_messages_cost(void **state)
 	assert_int_equal(way_of("fp16", 8, &slow_bytes), EXCHANGE_OWNERS);
 	assert_int_equal(way_of("fp16", 2, &slow_bytes), EXCHANGE_GATHER);
 	assert_int_equal(way_of("topk", 8, &slow_messages), EXCHANGE_GATHER);
-	assert_int_equal(way_of("topk", 8, &many_messages), EXCHANGE_SPARSE);
 	assert_int_equal(way_of("topk", 8, &slow_bytes), EXCHANGE_OWNERS);
+	assert_int_equal(way_of("topk", 8, &many_messages), EXCHANGE_SPARSE);
 	assert_int_equal(way_of("randk", 8, &many_messages), EXCHANGE_SPARSE);
 	/* Nobody knows how many. */
 	assert_int_equal(way_of("threshold", 8, &many_messages), EXCHANGE_GATHER);
