@@ -19,7 +19,12 @@ WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prot
             -Wold-style-definition -Wpointer-arith -Wcast-qual -Wwrite-strings -Wundef -Wvla \
             -Wformat=2 -Wconversion -Wno-sign-conversion -Wimplicit-fallthrough -Wno-missing-field-initializers \
             $(if $(WERROR),-Werror)
-CFLAGS   ?= -O2 -g
+# Number crunching wants -O3, and square roots that vectorise. Sanitizers look for mistakes: to
+# optimise what they add takes twice as long, and minutes for loops. At -O1 gcc sees less of where
+# variables are set; the builds without sanitizers warn of that.
+SLOW     := $(filter address thread,$(SAN))
+CFLAGS   ?= $(if $(SLOW),-O1 -Wno-maybe-uninitialized,-O2) -g
+CRUNCH   := $(if $(SLOW),-O1,-O3) -fno-math-errno
 # Of these flags, those that this compiler has for this machine.
 known     = $(foreach flag,$(1),$(shell $(CC) -Werror -O2 -include features.h $(flag) -S -o /dev/null -x c /dev/null 2>/dev/null && echo $(flag)))
 HARDEN   := -fPIE -fstack-protector-strong $(call known,-fstack-clash-protection -fcf-protection) \
@@ -69,20 +74,18 @@ $(OUT)/dstrain: $(OBJECTS)
 	$(call say,LD)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
-# The number crunching: -fno-math-errno lets square roots vectorise.
-$(OUT)/runtime/compress/%.o $(OUT)/runtime/device/%.o $(OUT)/runtime/model/%.o $(OUT)/runtime/optim/%.o: CFLAGS := $(CFLAGS) -O3 -fno-math-errno
+$(OUT)/runtime/compress/%.o $(OUT)/runtime/device/%.o $(OUT)/runtime/model/%.o $(OUT)/runtime/optim/%.o: CFLAGS := $(CFLAGS) $(CRUNCH)
 $(OUT)/%.o: %.c
 	$(call say,CC)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) -c -o $@ $<
 
 # Fuzzers read files; what they never reach is not instrumented, which would take minutes.
-# The other sanitizers look for mistakes: -O3 on top of what they add would take minutes, too.
 define kernels
 $(OUT)/%.$(1).o: %.c
 	$$(call say,CC)
 	$$(Q)mkdir -p $$(@D)
-	$$(Q)$$(CC) $$(if $$(filter fuzz,$$(SAN)),$$(filter-out -fsanitize%,$$(ALL_CFLAGS)),$$(ALL_CFLAGS)) $(if $(SAN),-O1,-O3) -fno-math-errno -ffp-contract=$$(if $$(filter $$(ALIKE),$$*),off,fast) $$($(1)) -DISA=$(1) -c -o $$@ $$<
+	$$(Q)$$(CC) $$(if $$(filter fuzz,$$(SAN)),$$(filter-out -fsanitize%,$$(ALL_CFLAGS)),$$(ALL_CFLAGS)) $(CRUNCH) -ffp-contract=$$(if $$(filter $$(ALIKE),$$*),off,fast) $$($(1)) -DISA=$(1) -c -o $$@ $$<
 endef
 $(foreach isa,$(ISAS),$(eval $(call kernels,$(isa))))
 
