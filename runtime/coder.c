@@ -31,7 +31,7 @@ struct coder {
 	size_t step;
 	bool begun; /* a step, by its first vector */
 	struct moments moments;
-	double bytes, coordinates; /* encoded in the step */
+	uint64_t bytes, coordinates; /* encoded so far */
 };
 
 struct coder *coder_new(const struct coder_env *env)
@@ -112,7 +112,6 @@ static void begin_step(struct coder *coder, size_t step)
 	close_step(coder);
 	coder->begun = true;
 	coder->step = step;
-	coder->bytes = coder->coordinates = 0;
 	if (compressor->adapt) {
 		const float *kept = coder->state + compressor->state_count;
 		struct compress_step about = { .step = step,
@@ -130,17 +129,16 @@ static void begin_step(struct coder *coder, size_t step)
 void coder_begin(struct coder *coder, size_t step, const float *x, size_t count)
 {
 	begin_step(coder, step);
-	coder->coordinates += (double)count;
+	coder->coordinates += count;
 	if (coder->state)
 		add_moments(&coder->moments, x, count);
 }
 
 struct coder_report coder_report(const struct coder *coder)
 {
-	double coordinates = coder->coordinates;
-
 	return (struct coder_report){
-		.bits = coordinates > 0 ? 8 * coder->bytes / coordinates : 0,
+		.bytes = coder->bytes,
+		.coordinates = coder->coordinates,
 		.level = coder->state ? (double)coder->state[0] : 0,
 	};
 }
@@ -212,7 +210,7 @@ size_t coder_encode(struct coder *coder, size_t offset, const float *x, size_t c
 		memcpy(out, &bytes, PREFIX);
 		out += PREFIX + bytes;
 	}
-	coder->bytes += (double)(out - begin);
+	coder->bytes += (uint64_t)(out - begin);
 	return (size_t)(out - begin);
 }
 

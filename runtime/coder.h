@@ -45,10 +45,11 @@ size_t coder_encode(struct coder *coder, size_t offset, const float *x, size_t c
 int coder_decode(const struct coder *coder, const unsigned char *message, size_t length,
 		 float scale, size_t offset, float *y, size_t count, struct error *err);
 
-/* What was encoded in the latest step: bits for a coordinate, all messages together, and the level
- * of a scheme that adapts; 0: nothing, and none. */
+/* What was encoded so far: bytes of all messages together, for so many coordinates; and the level
+ * of a scheme that adapts in the latest step, 0: none. */
 struct coder_report {
-	double bits, level;
+	uint64_t bytes, coordinates;
+	double level;
 };
 
 struct coder_report coder_report(const struct coder *coder);

@@ -12,6 +12,7 @@
 #include "lib/registry.h"
 #include "runtime/coder.h"
 #include "runtime/coll_cost.h"
+#include "runtime/coll_volume.h"
 #include "runtime/compress/compress.h"
 #include "runtime/device/cpu.h"
 #include "runtime/slice.h"
@@ -35,6 +36,7 @@ struct exchange {
 	unsigned char *message; /* as long as the longest so far needs */
 	size_t room;
 	size_t *numbers; /* [4 * world]: starts and lengths, out and in */
+	int64_t saved;	 /* bytes: see exchange_saved */
 };
 
 /* One vector of a step. */
@@ -270,6 +272,26 @@ static bool has_owners(const struct exchange *exchange, const struct vector *vec
 	return (n - 1) * (1 - 2 / n) * bytes * cost->beta_s > 2 * cost->alpha_s;
 }
 
+/* Before and after a vector travels compressed. */
+static void count_dense(struct exchange *exchange, const struct vector *vector)
+{
+	const struct exchange_env *env = &exchange->env;
+
+	exchange->saved += (int64_t)(net_payload_sent(env->net) +
+				     coll_allreduce_volume(env->net, vector->group, env->algorithm,
+							   vector->count));
+}
+
+static void count_sent(struct exchange *exchange)
+{
+	exchange->saved -= (int64_t)net_payload_sent(exchange->env.net);
+}
+
+int64_t exchange_saved(const struct exchange *exchange)
+{
+	return exchange->saved;
+}
+
 static int sum_opaque(struct exchange *exchange, const struct vector *vector, struct error *err)
 {
 	coder_begin(exchange->coder, vector->step, vector->x, vector->count);
@@ -290,7 +312,11 @@ int exchange_sum(struct exchange *exchange, const struct group *group, size_t st
 		return coll_allreduce(exchange->env.net, group, exchange->env.algorithm, x, count,
 				      err);
 	assert(offset <= exchange->env.count && count <= exchange->env.count - offset);
-	return sum_opaque(exchange, &vector, err);
+	count_dense(exchange, &vector);
+	if (sum_opaque(exchange, &vector, err) < 0)
+		return -1;
+	count_sent(exchange);
+	return 0;
 }
 
 int exchange_mean(struct exchange *exchange, const struct group *group, size_t step, size_t offset,
@@ -390,8 +416,10 @@ int exchange_average(struct exchange *exchange, const struct group *group, size_
 	difference.x = exchange->difference;
 	for (size_t i = 0; i < count; i++)
 		difference.x[i] = x[i] - reference[i];
+	count_dense(exchange, &difference);
 	if (sum_differences(exchange, &difference, x, err) < 0)
 		return -1;
+	count_sent(exchange);
 	cpu_scale(difference.x, 1 / (float)group->count, count);
 	cpu_add(x, difference.x, count);
 	cpu_add(reference, difference.x, count);

@@ -73,6 +73,10 @@ bool exchange_is_lossy(const struct exchange *exchange);
 int exchange_average(struct exchange *exchange, const struct group *group, size_t step, float *x,
 		     float *reference, struct error *err);
 
+/* Payload bytes that float32 would have sent so far, by the collectives of exchange_mean, beyond
+ * what was sent; negative if it is fewer. */
+int64_t exchange_saved(const struct exchange *exchange);
+
 /* What error feedback has not yet sent, [count of the block], for checkpoints; NULL if there is
  * none. */
 float *exchange_residual(struct exchange *exchange);

@@ -5,8 +5,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "lib/traffic.h"
 #include "runtime/model/batch.h"
 
+struct exchange;
 struct net;
 struct outbox;
 struct sync;
@@ -15,13 +17,15 @@ struct metrics {
 	struct outbox *outbox; /* borrowed, as all below */
 	const struct net *net;
 	const struct sync *sync;
-	const struct coder *coder;
+	struct exchange *exchange;
 	unsigned rank;
 	double begun, lap; /* clock_now of the step's begin, of the last lap */
 	double data_s, compute_s;
-	uint64_t bytes, payload; /* sent before this step */
+	uint64_t start;	       /* payload sent before the first step: control, as connecting is */
+	struct traffic before; /* at the record before */
 };
 
+void metrics_start(struct metrics *metrics); /* before the first step */
 void metrics_begin(struct metrics *metrics);
 void metrics_data(struct metrics *metrics);    /* what passed since the last lap was the data's */
 void metrics_compute(struct metrics *metrics); /* ... the model's and the optimizer's */

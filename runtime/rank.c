@@ -177,7 +177,7 @@ static int build_sync(struct rank *rank, struct parts *parts, struct error *err)
 	loop->metrics = (struct metrics){ .outbox = rank->env->outbox,
 					  .net = parts->net,
 					  .sync = loop->sync,
-					  .coder = exchange_coder(parts->exchange),
+					  .exchange = parts->exchange,
 					  .rank = rank->rank };
 	return 0;
 }

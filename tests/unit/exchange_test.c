@@ -355,7 +355,8 @@ static void adapting_body(int rank, struct net *net, void *arg)
 				     &err);
 		}
 	assert(coder_report(exchange_coder(exchange)).level == 3);
-	assert(coder_report(exchange_coder(exchange)).bits == 8 * (8 * 2 + 2 * 4) / 8.0);
+	assert(coder_report(exchange_coder(exchange)).bytes == 3 * (8 * 2 + 2 * 4));
+	assert(coder_report(exchange_coder(exchange)).coordinates == 3 * 8);
 	state = coder_state(exchange_coder(exchange), &count);
 	assert(state[0] == 3 && state[1] == 4);
 	again = coder_state(exchange_coder(resumed), &count);
