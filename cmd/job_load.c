@@ -239,6 +239,27 @@ static struct place place_of(const struct job_load *load, const char *key)
 	return settings_find(&load->resolved, key)->value_place;
 }
 
+/* A rule for no tensor is a mistake in its pattern. */
+static void check_rules(struct job_load *load, const struct model *model)
+{
+	const struct compress_rules *rules = &load->job.compress_rules;
+	size_t count;
+	const struct tensor *tensors = model_tensors(model, &count);
+
+	for (size_t i = 0; i < rules->count; i++) {
+		const struct compress_rule *rule = &rules->items[i];
+		size_t t = 0;
+
+		while (t < count && compress_rules_find(rules, tensors[t].name) != rule)
+			t++;
+		if (t == count)
+			problems_add(&load->problems, rule->place,
+				     "compress.rules.%zu.match: no tensor is left for '%s'; names "
+				     "are like '%s'",
+				     i, rule->match, count ? tensors[0].name : "");
+	}
+}
+
 struct model *job_load_model(struct job_load *load, const struct dataset *data, size_t ranks)
 {
 	const struct job *job = &load->job;
@@ -262,6 +283,8 @@ struct model *job_load_model(struct job_load *load, const struct dataset *data, 
 		problems_add_line(problems, err.text);
 	else if (!model)
 		problems_add(problems, place_of(load, "model.preset"), "%s", err.text);
+	if (model)
+		check_rules(load, model);
 	return model;
 }
 

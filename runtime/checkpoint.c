@@ -88,18 +88,14 @@ static void add_slots(struct arrays *arrays, const struct checkpoint_parts *part
 /* What this rank alone has. */
 static void add_own(struct arrays *arrays, const struct checkpoint_parts *parts)
 {
-	struct sync_array state[SYNC_ARRAYS];
+	struct state_array state[STATE_ARRAYS];
 	size_t states = sync_state(parts->sync, state);
-	const float *residual = exchange_residual(parts->exchange);
-	size_t learnt;
-	const float *scheme = coder_state(exchange_coder(parts->exchange), &learnt);
 
 	for (size_t i = 0; i < states; i++)
 		add_flat(arrays, "sync.", state[i].name, state[i].x, state[i].count);
-	if (residual)
-		add_flat(arrays, "", "residual", residual, model_count(parts->model));
-	if (scheme)
-		add_flat(arrays, "", "compress", scheme, learnt);
+	states = exchange_state(parts->exchange, state);
+	for (size_t i = 0; i < states; i++)
+		add_flat(arrays, "", state[i].name, state[i].x, state[i].count);
 	if (!parts->replicated) {
 		add_block(arrays, "weight.", parts->model, parts->weight);
 		add_slots(arrays, parts);

@@ -10,6 +10,7 @@
 #include "lib/memory.h"
 #include "lib/registry.h"
 #include "runtime/compress/compress.h"
+#include "runtime/compress/rules.h"
 
 enum { PREFIX = sizeof(uint32_t) }; /* before each span's payload: its length */
 
@@ -23,32 +24,92 @@ struct moments {
 	double sum, squares, sizes, largest;
 };
 
+enum { OF_ALL, EXACT, FIRST_RULE }; /* schemes of a coder */
+
+/* Of some tensors. */
+struct scheme {
+	const struct part *part;
+	const struct compressor *compressor;
+	float *state; /* [state_count + KEPT], in coder.states; NULL: the scheme does not adapt */
+	struct moments moments;
+};
+
 struct coder {
 	struct coder_env env;
-	const struct compressor *compressor;
 	struct coder_span whole; /* the only one, where env has none */
-	float *state;		 /* [state_count + KEPT]; NULL: the scheme does not adapt */
+	struct part exact;
+	struct scheme *schemes; /* [scheme_count]: of all, of what is exact, of rules */
+	size_t scheme_count;
+	struct scheme **scheme_of; /* [span_count] */
+	float *states;		   /* [state_count]; NULL: none */
+	size_t state_count;
 	size_t step;
-	bool begun; /* a step, by its first vector */
-	struct moments moments;
+	bool begun;		     /* a step, by its first vector */
 	uint64_t bytes, coordinates; /* encoded so far */
 };
+
+static struct scheme scheme_of(const struct part *part)
+{
+	return (struct scheme){ .part = part, .compressor = PART_AS(part, struct compressor) };
+}
+
+static size_t states_of(const struct scheme *scheme)
+{
+	size_t count = scheme->compressor->state_count;
+
+	return count ? count + KEPT : 0;
+}
+
+static void make_schemes(struct coder *coder)
+{
+	const struct compress_rules *rules = coder->env.rules;
+	size_t at = 0;
+
+	coder->scheme_count = FIRST_RULE + (rules ? rules->count : 0);
+	coder->schemes = xcalloc(coder->scheme_count, sizeof(*coder->schemes));
+	coder->exact = part_default(&compressors, "none");
+	coder->schemes[OF_ALL] = scheme_of(coder->env.compressor);
+	coder->schemes[EXACT] = scheme_of(&coder->exact);
+	for (size_t i = FIRST_RULE; i < coder->scheme_count; i++)
+		coder->schemes[i] = scheme_of(&rules->items[i - FIRST_RULE].scheme);
+	for (size_t i = 0; i < coder->scheme_count; i++)
+		coder->state_count += states_of(&coder->schemes[i]);
+	if (coder->state_count)
+		coder->states = xcalloc(coder->state_count, sizeof(*coder->states));
+	for (size_t i = 0; i < coder->scheme_count; i++) {
+		size_t count = states_of(&coder->schemes[i]);
+
+		coder->schemes[i].state = count ? coder->states + at : NULL;
+		at += count;
+	}
+}
+
+static struct scheme *scheme_for(struct coder *coder, const struct coder_span *span)
+{
+	const struct compress_rules *rules = coder->env.rules;
+	const struct compress_rule *rule = NULL;
+
+	if (span->exact)
+		return &coder->schemes[EXACT];
+	if (rules)
+		rule = compress_rules_find(rules, span->name);
+	return &coder->schemes[rule ? FIRST_RULE + (size_t)(rule - rules->items) : OF_ALL];
+}
 
 struct coder *coder_new(const struct coder_env *env)
 {
 	struct coder *coder = xcalloc(1, sizeof(*coder));
-	size_t states;
 
 	coder->env = *env;
-	coder->compressor = PART_AS(env->compressor, struct compressor);
-	coder->whole = (struct coder_span){ "the block", 0, env->count };
+	coder->whole = (struct coder_span){ .name = "the block", .count = env->count };
 	if (!env->spans) {
 		coder->env.spans = &coder->whole;
 		coder->env.span_count = 1;
 	}
-	states = coder->compressor->state_count;
-	if (states)
-		coder->state = xcalloc(states + KEPT, sizeof(*coder->state));
+	make_schemes(coder);
+	coder->scheme_of = xcalloc(coder->env.span_count, sizeof(struct scheme *));
+	for (size_t i = 0; i < coder->env.span_count; i++)
+		coder->scheme_of[i] = scheme_for(coder, &coder->env.spans[i]);
 	return coder;
 }
 
@@ -56,8 +117,54 @@ void coder_free(struct coder *coder)
 {
 	if (!coder)
 		return;
-	free(coder->state);
+	part_release(&coder->exact);
+	free(coder->schemes);
+	free(coder->scheme_of);
+	free(coder->states);
 	free(coder);
+}
+
+/* The part of a span that lies in block[offset .. offset + count). */
+static size_t overlap(const struct coder_span *span, size_t offset, size_t count, size_t *length)
+{
+	size_t start = span->offset > offset ? span->offset : offset;
+	size_t span_end = span->offset + span->count, end = offset + count;
+
+	end = span_end < end ? span_end : end;
+	*length = end > start ? end - start : 0;
+	return start;
+}
+
+bool coder_next(const struct coder *coder, size_t offset, size_t count, size_t *span,
+		struct coder_piece *piece)
+{
+	for (; *span < coder->env.span_count; ++*span) {
+		const struct scheme *scheme = coder->scheme_of[*span];
+
+		piece->span = &coder->env.spans[*span];
+		piece->offset = overlap(piece->span, offset, count, &piece->count);
+		piece->compressor = scheme->compressor;
+		piece->params = scheme->part->params;
+		if (piece->count) {
+			++*span;
+			return true;
+		}
+	}
+	return false;
+}
+
+bool coder_is_lossy(const struct coder *coder, size_t offset, size_t count)
+{
+	struct coder_piece piece;
+	size_t span = 0;
+
+	if (coder->scheme_count == FIRST_RULE && /* the vector may then lie anywhere */
+	    coder->schemes[OF_ALL].compressor->payload == PAYLOAD_SUMS)
+		return false;
+	while (coder_next(coder, offset, count, &span, &piece))
+		if (piece.compressor->payload != PAYLOAD_SUMS)
+			return true;
+	return false;
 }
 
 static void add_moments(struct moments *moments, const float *x, size_t count)
@@ -79,15 +186,15 @@ static void add_moments(struct moments *moments, const float *x, size_t count)
 }
 
 /* What the step's vectors were becomes what the next one is shown. */
-static void close_step(struct coder *coder)
+static void close_step(struct scheme *scheme)
 {
-	struct moments *moments = &coder->moments;
+	struct moments *moments = &scheme->moments;
 	double n = (double)moments->count, mean = moments->sum / n;
 	float *kept;
 
-	if (!coder->state || moments->count == 0)
+	if (!scheme->state || moments->count == 0)
 		return;
-	kept = coder->state + coder->compressor->state_count;
+	kept = scheme->state + scheme->compressor->state_count;
 	kept[KEPT_COUNT] = (float)n;
 	kept[KEPT_NORM2] = (float)sqrt(moments->squares);
 	kept[KEPT_NORM_INF] = (float)moments->largest;
@@ -98,40 +205,49 @@ static void close_step(struct coder *coder)
 
 float *coder_state(struct coder *coder, size_t *count)
 {
-	close_step(coder);
-	*count = coder->state ? coder->compressor->state_count + KEPT : 0;
-	return coder->state;
+	for (size_t i = 0; i < coder->scheme_count; i++)
+		close_step(&coder->schemes[i]);
+	*count = coder->state_count;
+	return coder->states;
+}
+
+static void adapt(const struct coder *coder, struct scheme *scheme)
+{
+	const float *kept = scheme->state + scheme->compressor->state_count;
+	struct compress_step about = { .step = coder->step,
+				       .steps = coder->env.steps,
+				       .count = (size_t)kept[KEPT_COUNT],
+				       .norm2 = (double)kept[KEPT_NORM2],
+				       .norm_inf = (double)kept[KEPT_NORM_INF],
+				       .mean_abs = (double)kept[KEPT_MEAN_ABS],
+				       .deviation = (double)kept[KEPT_DEVIATION] };
+
+	scheme->compressor->adapt(scheme->part->params, &about, scheme->state);
 }
 
 static void begin_step(struct coder *coder, size_t step)
 {
-	const struct compressor *compressor = coder->compressor;
-
 	if (coder->begun && step == coder->step)
 		return;
-	close_step(coder);
 	coder->begun = true;
 	coder->step = step;
-	if (compressor->adapt) {
-		const float *kept = coder->state + compressor->state_count;
-		struct compress_step about = { .step = step,
-					       .steps = coder->env.steps,
-					       .count = (size_t)kept[KEPT_COUNT],
-					       .norm2 = (double)kept[KEPT_NORM2],
-					       .norm_inf = (double)kept[KEPT_NORM_INF],
-					       .mean_abs = (double)kept[KEPT_MEAN_ABS],
-					       .deviation = (double)kept[KEPT_DEVIATION] };
-
-		compressor->adapt(coder->env.compressor->params, &about, coder->state);
+	for (size_t i = 0; i < coder->scheme_count; i++) {
+		close_step(&coder->schemes[i]);
+		if (coder->schemes[i].compressor->adapt)
+			adapt(coder, &coder->schemes[i]);
 	}
 }
 
-void coder_begin(struct coder *coder, size_t step, const float *x, size_t count)
+void coder_begin(struct coder *coder, size_t step, size_t offset, const float *x, size_t count)
 {
 	begin_step(coder, step);
 	coder->coordinates += count;
-	if (coder->state)
-		add_moments(&coder->moments, x, count);
+	for (size_t i = 0; coder->states && i < coder->env.span_count; i++) {
+		size_t length, start = overlap(&coder->env.spans[i], offset, count, &length);
+
+		if (length && coder->scheme_of[i]->state)
+			add_moments(&coder->scheme_of[i]->moments, x + (start - offset), length);
+	}
 }
 
 struct coder_report coder_report(const struct coder *coder)
@@ -139,33 +255,17 @@ struct coder_report coder_report(const struct coder *coder)
 	return (struct coder_report){
 		.bytes = coder->bytes,
 		.coordinates = coder->coordinates,
-		.level = coder->state ? (double)coder->state[0] : 0,
+		.level = coder->states ? (double)coder->states[0] : 0,
 	};
-}
-
-/* The part of a span that lies in block[offset .. offset + count). */
-static size_t overlap(const struct coder_span *span, size_t offset, size_t count, size_t *length)
-{
-	size_t start = span->offset > offset ? span->offset : offset;
-	size_t span_end = span->offset + span->count, end = offset + count;
-
-	end = span_end < end ? span_end : end;
-	*length = end > start ? end - start : 0;
-	return start;
 }
 
 size_t coder_bound(const struct coder *coder, size_t offset, size_t count)
 {
-	size_t bytes = 0;
+	struct coder_piece piece;
+	size_t bytes = 0, span = 0;
 
-	for (size_t i = 0; i < coder->env.span_count; i++) {
-		size_t length;
-
-		overlap(&coder->env.spans[i], offset, count, &length);
-		if (length)
-			bytes += PREFIX +
-				 coder->compressor->bound(coder->env.compressor->params, length);
-	}
+	while (coder_next(coder, offset, count, &span, &piece))
+		bytes += PREFIX + piece.compressor->bound(piece.params, piece.count);
 	return bytes;
 }
 
@@ -186,27 +286,24 @@ static bool is_finite(const float *x, size_t count)
 size_t coder_encode(struct coder *coder, size_t offset, const float *x, size_t count,
 		    unsigned char *out, struct error *err)
 {
-	const void *params = coder->env.compressor->params;
 	unsigned char *begin = out;
+	struct coder_piece piece;
+	size_t span = 0;
 
-	for (size_t i = 0; i < coder->env.span_count; i++) {
-		const struct coder_span *span = &coder->env.spans[i];
-		size_t length, start = overlap(span, offset, count, &length);
-		struct compress_input input = { .x = x + (start - offset),
-						.count = length,
-						.state = coder->state };
-		uint64_t which = (uint64_t)coder->env.rank << 40 | start;
+	while (coder_next(coder, offset, count, &span, &piece)) {
+		uint64_t which = (uint64_t)coder->env.rank << 40 | piece.offset;
+		struct compress_input input = { .x = x + (piece.offset - offset),
+						.count = piece.count,
+						.state = coder->scheme_of[span - 1]->state };
 		uint32_t bytes;
 
-		if (length == 0)
-			continue;
-		if (!is_finite(input.x, length)) {
+		if (!is_finite(input.x, piece.count)) {
 			error_set(err, "step %zu: '%s' has a number that is not finite",
-				  coder->step, span->name);
+				  coder->step, piece.span->name);
 			return 0;
 		}
 		input.rng = rng_make(coder->env.seed, RNG_COMPRESS, which, coder->step);
-		bytes = (uint32_t)coder->compressor->encode(params, &input, out + PREFIX);
+		bytes = (uint32_t)piece.compressor->encode(piece.params, &input, out + PREFIX);
 		memcpy(out, &bytes, PREFIX);
 		out += PREFIX + bytes;
 	}
@@ -217,24 +314,22 @@ size_t coder_encode(struct coder *coder, size_t offset, const float *x, size_t c
 int coder_decode(const struct coder *coder, const unsigned char *message, size_t length,
 		 float scale, size_t offset, float *y, size_t count, struct error *err)
 {
-	const void *params = coder->env.compressor->params;
 	const unsigned char *end = message + length;
+	struct coder_piece piece;
+	size_t span = 0;
 
-	for (size_t i = 0; i < coder->env.span_count; i++) {
-		size_t room, start = overlap(&coder->env.spans[i], offset, count, &room);
+	while (coder_next(coder, offset, count, &span, &piece)) {
 		uint32_t bytes;
 
-		if (room == 0)
-			continue;
 		if ((size_t)(end - message) < PREFIX)
 			return error_set(err, "a message of %zu bytes ends too early", length);
 		memcpy(&bytes, message, PREFIX);
 		message += PREFIX;
 		if (bytes > (size_t)(end - message))
 			return error_set(err, "a message of %zu bytes ends too early", length);
-		if (coder->compressor->decode_add(params, message, bytes, scale,
-						  y + (start - offset), room, err) < 0)
-			return error_prefix(err, "'%s'", coder->env.spans[i].name);
+		if (piece.compressor->decode_add(piece.params, message, bytes, scale,
+						 y + (piece.offset - offset), piece.count, err) < 0)
+			return error_prefix(err, "'%s'", piece.span->name);
 		message += bytes;
 	}
 	return message == end ? 0 : error_set(err, "a message of %zu bytes is too long", length);

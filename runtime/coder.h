@@ -1,26 +1,33 @@
 /*
- * Parts of a block as messages, tensor by tensor: each is encoded by itself, with scales of its
- * own, behind the length of its payload. Keeps what a scheme learns while training.
+ * Parts of a block as messages, tensor by tensor: each is encoded by itself, by the scheme of all
+ * or by that of a rule for its name, with scales of its own, behind the length of its payload.
+ * Keeps what schemes learn while training.
  */
 #ifndef DSTRAIN_RUNTIME_CODER_H
 #define DSTRAIN_RUNTIME_CODER_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 struct coder;
+struct compress_rules;
+struct compressor;
 struct error;
 struct part;
 
 /* A tensor of the block. */
 struct coder_span {
-	const char *name; /* for messages */
+	const char *name; /* for messages, and for rules */
 	size_t offset, count;
+	size_t rows; /* of a matrix, row-major; 0: it is none */
+	bool exact;  /* as float32, whatever the scheme is */
 };
 
 struct coder_env {
-	const struct part *compressor; /* borrowed */
-	int rank;		       /* ranks draw other random numbers */
+	const struct part *compressor;	    /* borrowed */
+	const struct compress_rules *rules; /* for some tensors; borrowed, may be NULL */
+	int rank;			    /* ranks draw other random numbers */
 	uint64_t seed;
 	size_t count;			/* of the block */
 	size_t steps;			/* of the training; 0: not known */
@@ -30,9 +37,26 @@ struct coder_env {
 };
 
 struct coder *coder_new(const struct coder_env *env);
-/* Before a vector is encoded: a new step, if it is of one, has the scheme adapt to what the vectors
- * of the step before were like. Steps never fall. */
-void coder_begin(struct coder *coder, size_t step, const float *x, size_t count);
+/* Whether decoded numbers are not what was encoded, somewhere in block[offset .. offset + count).
+ */
+bool coder_is_lossy(const struct coder *coder, size_t offset, size_t count);
+
+/* The part of a tensor that lies in a vector. */
+struct coder_piece {
+	const struct coder_span *span;
+	size_t offset, count; /* of the block */
+	const struct compressor *compressor;
+	const void *params; /* of it */
+};
+
+/* The next piece of block[offset .. offset + count), from *span on, which is 0 at first; false:
+ * there is none. */
+bool coder_next(const struct coder *coder, size_t offset, size_t count, size_t *span,
+		struct coder_piece *piece);
+
+/* Before block[offset ..), x[count], is encoded: a new step, if it is of one, has schemes adapt to
+ * what the vectors of the step before were like. Steps never fall. */
+void coder_begin(struct coder *coder, size_t step, size_t offset, const float *x, size_t count);
 
 /* The most bytes that block[offset .. offset + count) can need: on all ranks the same. */
 size_t coder_bound(const struct coder *coder, size_t offset, size_t count);
@@ -46,14 +70,14 @@ int coder_decode(const struct coder *coder, const unsigned char *message, size_t
 		 float scale, size_t offset, float *y, size_t count, struct error *err);
 
 /* What was encoded so far: bytes of all messages together, for so many coordinates; and the level
- * of a scheme that adapts in the latest step, 0: none. */
+ * of the first scheme that adapts in the latest step, 0: none. */
 struct coder_report {
 	uint64_t bytes, coordinates;
 	double level;
 };
 
 struct coder_report coder_report(const struct coder *coder);
-/* What the scheme has learnt of the steps so far, [*count], for checkpoints; NULL: nothing. */
+/* What the schemes have learnt of the steps so far, [*count], for checkpoints; NULL: nothing. */
 float *coder_state(struct coder *coder, size_t *count);
 void coder_free(struct coder *coder); /* may be NULL */
 

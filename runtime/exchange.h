@@ -7,10 +7,10 @@
  * sum and hand it out (a compressed reduce-scatter and allgather). All members decode the same
  * bytes in the same order, and so have the same bits.
  *
- * With error feedback (Seide et al. 2014; Karimireddy et al. 2019) a rank adds to what it encodes
- * what earlier steps left out: of a vector before it is sent, of a sum before its owner hands it
- * out. Either is a debt to the sum, so that one array holds both; the sum of what came out, and of
- * all ranks' residuals, is the sum of what went in.
+ * With error feedback (runtime/residual.h) a rank adds to what it encodes what earlier steps left
+ * out: of a vector before it is sent, of a sum before its owner hands it out. Either is a debt to
+ * the sum, so that one array holds both; the sum of what came out, and of all ranks' residuals, is
+ * the sum of what went in.
  */
 #ifndef DSTRAIN_RUNTIME_EXCHANGE_H
 #define DSTRAIN_RUNTIME_EXCHANGE_H
@@ -22,29 +22,34 @@
 #include "lib/opt.h"
 #include "runtime/coder.h"
 #include "runtime/coll.h"
+#include "runtime/compress/compress.h"
+#include "runtime/state_array.h"
 
 struct error;
 struct exchange;
 struct net;
 struct part;
 
-enum exchange_feedback { FEEDBACK_AUTO, FEEDBACK_NONE, FEEDBACK_CLASSIC };
-
 /* Options common to all schemes: they stand beside the scheme's own in `compress:`. */
 struct exchange_params {
-	int feedback; /* enum exchange_feedback; AUTO: where it suits the scheme */
+	int feedback; /* 0: as it suits the scheme; else enum feedback + 1 */
+	double momentum;
 };
 
 extern const struct opt exchange_options[];
 
 struct exchange_env {
-	struct net *net;	       /* borrowed */
-	const struct part *compressor; /* borrowed */
+	struct net *net; /* borrowed */
 	struct exchange_params params;
+	bool differences;	       /* exchange_average alone, which needs no feedback */
 	enum coll_algorithm algorithm; /* of what adds up in flight */
 	size_t count;		       /* of the block */
-	struct coder_env coder;	       /* seed, steps and spans; the rest is filled in */
+	struct coder_env coder;	       /* rank and count are filled in */
 };
+
+/* What the params mean for a scheme. */
+enum feedback exchange_feedback(const struct exchange_params *params,
+				const struct part *compressor);
 
 struct exchange *exchange_new(const struct exchange_env *env);
 
@@ -73,14 +78,14 @@ bool exchange_is_lossy(const struct exchange *exchange);
 int exchange_average(struct exchange *exchange, const struct group *group, size_t step, float *x,
 		     float *reference, struct error *err);
 
+/* What error feedback has not yet sent, [count of the block]; NULL if there is none. */
+float *exchange_residual(struct exchange *exchange);
+/* For checkpoints: fills arrays[] (at most STATE_ARRAYS) and returns how many. */
+size_t exchange_state(struct exchange *exchange, struct state_array *arrays);
+struct coder_report exchange_report(const struct exchange *exchange);
 /* Payload bytes that float32 would have sent so far, by the collectives of exchange_mean, beyond
  * what was sent; negative if it is fewer. */
 int64_t exchange_saved(const struct exchange *exchange);
-
-/* What error feedback has not yet sent, [count of the block], for checkpoints; NULL if there is
- * none. */
-float *exchange_residual(struct exchange *exchange);
-struct coder *exchange_coder(struct exchange *exchange); /* for what it reports and has learnt */
-void exchange_free(struct exchange *exchange);		 /* may be NULL */
+void exchange_free(struct exchange *exchange); /* may be NULL */
 
 #endif

@@ -5,9 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/error.h"
 #include "lib/memory.h"
 #include "lib/plan.h"
 #include "lib/setting.h"
+#include "lib/units.h"
 #include "runtime/compress/compress.h"
 #include "runtime/sync/auto.h"
 #include "runtime/transport/transport.h"
@@ -148,6 +150,27 @@ static void check_emulation(const struct job *job, const struct settings *resolv
 			     "with");
 }
 
+/* Momentum before and after the exchange would be momentum twice. */
+static void check_momentum(const struct job *job, const struct settings *resolved,
+			   struct problems *problems)
+{
+	const struct setting *where = settings_find(resolved, "train.optimizer.momentum");
+	enum feedback feedback;
+	struct error err;
+	double momentum;
+
+	if (!job->compressor.entry || !where || units_real(&momentum, where->values[0], &err) < 0 ||
+	    momentum == 0)
+		return;
+	feedback = exchange_feedback(&job->exchange_params, &job->compressor);
+	if (feedback == FEEDBACK_MOMENTUM || feedback == FEEDBACK_MOMENTUM_CORRECTED)
+		problems_add(problems, where->value_place,
+			     "train.optimizer.momentum: 'compress.scheme: %s' has momentum of its "
+			     "own (compress.momentum); leave this one out, or say "
+			     "compress.feedback: classic",
+			     job->compressor.entry->name);
+}
+
 static void check_values(const struct job *job, const struct settings *resolved,
 			 struct problems *problems)
 {
@@ -168,6 +191,7 @@ static void check_values(const struct job *job, const struct settings *resolved,
 			     "40000-40100",
 			     job->params.port);
 	check_emulation(job, resolved, problems);
+	check_momentum(job, resolved, problems);
 }
 
 void job_expand(struct settings *given)
@@ -194,6 +218,7 @@ void job_read(struct job *job, struct settings *given, struct settings *resolved
 			opt_read(s->options, given, s->prefix, base + s->params_offset, resolved,
 				 problems);
 	}
+	compress_rules_read(&job->compress_rules, given, "compress", resolved, problems);
 	shard_read(given, &job->shard, resolved, problems);
 	settings_report_unused(given, resolved, problems);
 	check_values(job, resolved, problems);
@@ -316,6 +341,7 @@ void job_release(struct job *job)
 		if (s->options)
 			opt_release(s->options, base + s->params_offset);
 	}
+	compress_rules_release(&job->compress_rules);
 	layer_list_release(&job->layers);
 	*job = (struct job){ 0 };
 }

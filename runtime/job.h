@@ -7,6 +7,7 @@
 
 #include "lib/opt.h"
 #include "lib/registry.h"
+#include "runtime/compress/rules.h"
 #include "runtime/data/data.h"
 #include "runtime/exchange.h"
 #include "runtime/feed.h"
@@ -55,6 +56,7 @@ struct job {
 	struct job_plan plan;
 	struct part data, model, optimizer, schedule, sync, compressor, transport;
 	struct exchange_params exchange_params;
+	struct compress_rules compress_rules;
 	struct layer_list layers; /* of the model instead of a preset */
 	struct model_params model_params;
 	struct shard_params shard;

@@ -4,7 +4,6 @@
 #include "lib/buf.h"
 #include "lib/clock.h"
 #include "lib/control.h"
-#include "runtime/coder.h"
 #include "runtime/exchange.h"
 #include "runtime/outbox.h"
 #include "runtime/sync/sync.h"
@@ -67,7 +66,7 @@ void metrics_step(struct metrics *metrics, size_t step, const struct score *scor
 		  double gradient_norm)
 {
 	struct sync_times times = sync_times(metrics->sync);
-	struct coder_report coded = coder_report(exchange_coder(metrics->exchange));
+	struct coder_report coded = exchange_report(metrics->exchange);
 	struct control_step record = {
 		.step = step,
 		.loss_sum = score->loss_sum,
@@ -91,7 +90,7 @@ void metrics_step(struct metrics *metrics, size_t step, const struct score *scor
 
 void metrics_eval(struct metrics *metrics, size_t step, const struct score *score)
 {
-	struct coder_report coded = coder_report(exchange_coder(metrics->exchange));
+	struct coder_report coded = exchange_report(metrics->exchange);
 	struct control_step record = { .step = step,
 				       .loss_sum = score->loss_sum,
 				       .correct = score->correct,

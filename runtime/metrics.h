@@ -8,7 +8,6 @@
 #include "lib/traffic.h"
 #include "runtime/model/batch.h"
 
-struct exchange;
 struct net;
 struct outbox;
 struct sync;
@@ -17,7 +16,7 @@ struct metrics {
 	struct outbox *outbox; /* borrowed, as all below */
 	const struct net *net;
 	const struct sync *sync;
-	struct exchange *exchange;
+	const struct exchange *exchange;
 	unsigned rank;
 	double begun, lap; /* clock_now of the step's begin, of the last lap */
 	double data_s, compute_s;

@@ -127,8 +127,14 @@ static struct coder_span *spans_of(const struct model *model, size_t *count)
 	struct coder_span *spans = xcalloc(*count, sizeof(*spans));
 
 	for (size_t i = 0; i < *count; i++)
-		spans[i] =
-			(struct coder_span){ tensors[i].name, tensors[i].offset, tensors[i].count };
+		spans[i] = (struct coder_span){
+			.name = tensors[i].name,
+			.offset = tensors[i].offset,
+			.count = tensors[i].count,
+			.rows = tensors[i].shape.rank > 1 ? tensors[i].shape.dim[0] : 0,
+			.exact = tensors[i].rate >
+				 0, /* statistics, which have no noise to hide in */
+		};
 	return spans;
 }
 
@@ -139,11 +145,14 @@ static int build_sync(struct rank *rank, struct parts *parts, struct error *err)
 	struct loop *loop = &parts->loop;
 	struct exchange_env exchange = {
 		.net = parts->net,
-		.compressor = &job->compressor,
 		.params = job->exchange_params,
 		.algorithm = (enum coll_algorithm)job->sync_params.allreduce,
 		.count = model_count(loop->model),
-		.coder = { .seed = job->params.seed, .steps = loop->steps }
+		.differences = PART_AS(&job->sync, struct sync_strategy)->differences,
+		.coder = { .compressor = &job->compressor,
+			   .rules = &job->compress_rules,
+			   .seed = job->params.seed,
+			   .steps = loop->steps }
 	};
 	struct sync_env env = { .net = parts->net,
 				.world = &parts->world,
@@ -160,8 +169,6 @@ static int build_sync(struct rank *rank, struct parts *parts, struct error *err)
 	build_groups(rank, parts);
 	while ((slot = optim_slot(loop->optim, env.slot_count, &name)))
 		parts->slots[env.slot_count++] = slot;
-	if (PART_AS(&job->sync, struct sync_strategy)->differences)
-		exchange.params.feedback = FEEDBACK_NONE;
 	exchange.coder.spans = parts->spans = spans_of(loop->model, &exchange.coder.span_count);
 	env.exchange = parts->exchange = exchange_new(&exchange);
 	if (sync_new(&loop->sync, &job->sync, &job->sync_params, &env, err) < 0)

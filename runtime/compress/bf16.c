@@ -47,7 +47,7 @@ const struct compressor compress_bf16 = {
 	.entry = { .name = "bf16",
 		   .summary = "float32 with 8 bits of its mantissa, the hidden one included" },
 	.payload = PAYLOAD_OPAQUE,
-	.feedback = true,
+	.feedback = FEEDBACK_CLASSIC,
 	.bound = bound,
 	.encode = encode,
 	.decode_add = decode_add,

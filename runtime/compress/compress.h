@@ -19,6 +19,14 @@ enum payload {
 	PAYLOAD_OPAQUE, /* decoded, added and encoded again by the owner of a slice, or gathered */
 };
 
+/* What becomes of what a message leaves out. */
+enum feedback {
+	FEEDBACK_NONE,		     /* it is lost */
+	FEEDBACK_CLASSIC,	     /* it is added to the next vector */
+	FEEDBACK_MOMENTUM_CORRECTED, /* with momentum that comes before, see runtime/residual.h */
+	FEEDBACK_MOMENTUM	     /* lost; but what is encoded is a mean that runs over steps */
+};
+
 /* One span to encode: a tensor, or the part of one that lies in a slice. Finite numbers. */
 struct compress_input {
 	const float *x;
@@ -37,7 +45,8 @@ struct compress_step {
 struct compressor {
 	struct entry entry;
 	enum payload payload;
-	bool feedback; /* better with error feedback than without, which is then the default */
+	bool sparse;		/* most coordinates are left out */
+	enum feedback feedback; /* that suits it: the default */
 	/* The most bytes that encode can write for `count` elements, whatever the state is. */
 	size_t (*bound)(const void *params, size_t count);
 	/* Writes at most bound() bytes to out; returns how many. No span of count 0. */

@@ -46,7 +46,7 @@ static double largest_error(const void *params, const struct compress_input *inp
 const struct compressor compress_fp16 = {
 	.entry = { .name = "fp16", .summary = "half precision with error feedback" },
 	.payload = PAYLOAD_OPAQUE,
-	.feedback = true,
+	.feedback = FEEDBACK_CLASSIC,
 	.bound = bound,
 	.encode = encode,
 	.decode_add = decode_add,

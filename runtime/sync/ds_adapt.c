@@ -288,7 +288,7 @@ void ds_adapt_serve(struct ds_adapt *adapt, int peer, uint64_t tag, const void *
 }
 
 size_t ds_adapt_state(struct ds_adapt *adapt, const struct schedule *schedule,
-		      struct sync_array *arrays)
+		      struct state_array *arrays)
 {
 	size_t segments = adapt->env->links->segment_count;
 
@@ -298,6 +298,6 @@ size_t ds_adapt_state(struct ds_adapt *adapt, const struct schedule *schedule,
 		memcpy(adapt->record + adapt->record_size - segments, ds_watch_parts(adapt->watch),
 		       segments * sizeof(float));
 	}
-	arrays[0] = (struct sync_array){ "groups", adapt->record, adapt->record_size };
+	arrays[0] = (struct state_array){ "groups", adapt->record, adapt->record_size };
 	return 1;
 }

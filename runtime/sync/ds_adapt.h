@@ -13,7 +13,7 @@
 struct ds_adapt;
 struct error;
 struct schedule;
-struct sync_array;
+struct state_array;
 struct sync_env;
 
 struct ds_adapt_params {
@@ -36,6 +36,6 @@ void ds_adapt_serve(struct ds_adapt *adapt, int peer, uint64_t tag, const void *
 		    size_t length);
 /* As the op of a strategy; `schedule` is the one in force. */
 size_t ds_adapt_state(struct ds_adapt *adapt, const struct schedule *schedule,
-		      struct sync_array *arrays);
+		      struct state_array *arrays);
 
 #endif

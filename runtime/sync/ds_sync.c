@@ -249,7 +249,7 @@ static void serve(void *memory, int peer, uint64_t tag, const void *bytes, size_
 		ds_adapt_serve(state->adapt, peer, tag, bytes, length);
 }
 
-static size_t arrays_of(void *memory, struct sync_array *arrays)
+static size_t arrays_of(void *memory, struct state_array *arrays)
 {
 	struct state *state = memory;
 

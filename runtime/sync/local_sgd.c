@@ -42,7 +42,7 @@ static int weights(void *memory, size_t step, float *weight, struct error *err)
 	return reference_average(&state->references, env, env->world, 0, step, weight, err);
 }
 
-static size_t arrays_of(void *memory, struct sync_array *arrays)
+static size_t arrays_of(void *memory, struct state_array *arrays)
 {
 	struct state *state = memory;
 

@@ -44,13 +44,13 @@ int reference_average(struct references *references, const struct sync_env *env,
 	return meet_first(env, group, reference, x, err);
 }
 
-size_t references_state(const struct references *references, struct sync_array *arrays)
+size_t references_state(const struct references *references, struct state_array *arrays)
 {
 	if (!references->x)
 		return 0;
-	arrays[0] = (struct sync_array){ "reference", references->x,
-					 references->groups * references->count };
-	arrays[1] = (struct sync_array){ "met", references->met, references->groups };
+	arrays[0] = (struct state_array){ "reference", references->x,
+					  references->groups * references->count };
+	arrays[1] = (struct state_array){ "met", references->met, references->groups };
 	return 2;
 }
 

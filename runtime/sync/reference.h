@@ -22,7 +22,7 @@ int reference_average(struct references *references, const struct sync_env *env,
 		      const struct group *group, size_t which, size_t step, float *x,
 		      struct error *err);
 /* For sync_strategy.state: how many arrays. */
-size_t references_state(const struct references *references, struct sync_array *arrays);
+size_t references_state(const struct references *references, struct state_array *arrays);
 void references_release(struct references *references);
 
 #endif

@@ -244,7 +244,7 @@ struct sync_times sync_times(const struct sync *sync)
 	return sync->times;
 }
 
-size_t sync_state(struct sync *sync, struct sync_array *arrays)
+size_t sync_state(struct sync *sync, struct state_array *arrays)
 {
 	return sync->strategy->state ? sync->strategy->state(sync->state, arrays) : 0;
 }

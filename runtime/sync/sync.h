@@ -12,6 +12,7 @@
 #include "lib/opt.h"
 #include "lib/registry.h"
 #include "runtime/coll.h"
+#include "runtime/state_array.h"
 
 struct error;
 struct exchange;
@@ -33,13 +34,6 @@ struct sync_env {
 	uint64_t seed;
 	float *const *slots; /* [slot_count] blocks of the optimizer's state, [count] floats each */
 	size_t slot_count;
-};
-
-/* A private array that a checkpoint must hold. */
-struct sync_array {
-	const char *name;
-	float *x;
-	size_t count;
 };
 
 struct sync_strategy {
@@ -68,12 +62,10 @@ struct sync_strategy {
 	int (*weights)(void *state, size_t step, float *weight, struct error *err);
 	/* Optional. An unsolicited message of a peer, on the progress thread; must not block. */
 	void (*serve)(void *state, int peer, uint64_t tag, const void *bytes, size_t length);
-	/* Optional. Fills arrays[] (at most SYNC_ARRAYS) and returns how many. */
-	size_t (*state)(void *state, struct sync_array *arrays);
+	/* Optional. Fills arrays[] (at most STATE_ARRAYS) and returns how many. */
+	size_t (*state)(void *state, struct state_array *arrays);
 	void (*fini)(void *state); /* optional; also after a failed init */
 };
-
-enum { SYNC_ARRAYS = 8 };
 
 /* In which order all ranks stand in a ring. */
 enum sync_order { SYNC_ORDER_GIVEN, SYNC_ORDER_PLANNED };
@@ -109,7 +101,7 @@ int sync_weights(struct sync *sync, size_t step, float *weight, struct error *er
  * itself where all have the same. A collective; valid until the next one. */
 int sync_mean(struct sync *sync, const float *weight, const float **mean, struct error *err);
 struct sync_times sync_times(const struct sync *sync);
-size_t sync_state(struct sync *sync, struct sync_array *arrays);
+size_t sync_state(struct sync *sync, struct state_array *arrays);
 void sync_free(struct sync *sync); /* may be NULL; call net_abort first if a step may be running */
 
 #endif

@@ -4,9 +4,10 @@
 BEGIN {
 	# A module of runtime/ and what it may include there beyond itself. "*" sees everything; a
 	# module that is not named here sees the files of runtime/ and none of its directories.
-	may["sync/"] = "exchange coll device/ transport/transport"
-	may["coder"] = "compress/compress"
-	may["exchange"] = "coder compress/compress coll coll_cost transport/transport device/"
+	may["sync/"] = "exchange state_array coll device/ transport/transport"
+	may["coder"] = "compress/compress compress/rules"
+	may["residual"] = "coder compress/compress state_array device/"
+	may["exchange"] = "coder compress/compress residual state_array coll coll_cost transport/transport device/"
 	may["coll"] = "transport/transport device/"
 	may["compress/"] = may["model/"] = may["transport/"] = "device/"
 	may["optim/"] = "device/ model/model"
@@ -15,7 +16,7 @@ BEGIN {
 	may["checkpoint"] = "coll exchange outbox device/ model/model optim/optim sync/sync " \
 		"transport/transport weights"
 	may["weights"] = "model/model"
-	may["metrics"] = "coder model/batch outbox sync/sync transport/transport"
+	may["metrics"] = "exchange model/batch outbox sync/sync transport/transport"
 	may["bench"] = "coll coll_measure job outbox rank transport/transport"
 	may["probe"] = "calibrate coll job outbox outfit rank transport/emulate transport/transport"
 	may["feed"] = "data/ model/batch"

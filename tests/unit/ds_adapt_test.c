@@ -146,7 +146,7 @@ static void body(int rank, struct net *net, void *arg)
 				.host_of = hosts };
 	struct ds_adapt *adapt = ds_adapt_new(&env, &params);
 	struct hearer hearer = { .run = run, .adapt = adapt };
-	struct sync_array arrays[SYNC_ARRAYS];
+	struct state_array arrays[STATE_ARRAYS];
 	struct schedule schedule;
 
 	net_serve(net, serve, &hearer);

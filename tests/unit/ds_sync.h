@@ -109,9 +109,9 @@ static inline void ds_sync_open(struct ds_sync_rank *self, const struct trial *t
 				struct net *net, float *slot)
 {
 	struct exchange_env exchange = { .net = net,
-					 .compressor = &self->compressor,
 					 .algorithm = trial->algorithm,
-					 .count = COUNT };
+					 .count = COUNT,
+					 .coder = { .compressor = &self->compressor } };
 	struct sync_params params = { .bucket_bytes = 1024 };
 	struct sync_env env = { .net = net,
 				.world = &self->world,

@@ -119,10 +119,10 @@ static void train_body(int rank, struct net *net, void *arg)
 	int ranks[CLUSTER_MAX];
 	struct group world = group_world(ranks, net_world(net), rank);
 	struct exchange_env exchange_env = { .net = net,
-					     .compressor = run->compressor,
 					     .algorithm = run->algorithm,
 					     .count = COUNT,
-					     .coder = { .seed = 42 } };
+					     .coder = { .compressor = run->compressor,
+							.seed = 42 } };
 	struct exchange *exchange = exchange_new(&exchange_env);
 	struct sync_env env = {
 		.exchange = exchange, .net = net, .world = &world, .count = COUNT, .seed = 42

@@ -178,7 +178,9 @@ static void mean_body(int rank, struct net *net, void *arg)
 	const char *name = arg;
 	struct part part = part_default(&sync_strategies, name);
 	struct part none = part_default(&compressors, "none");
-	struct exchange_env exchange = { .net = net, .compressor = &none, .count = COUNT };
+	struct exchange_env exchange = { .net = net,
+					 .count = COUNT,
+					 .coder = { .compressor = &none } };
 	struct sync_params params = { .bucket_bytes = 1024 };
 	int places[CLUSTER_MAX];
 	struct group all = group_world(places, net_world(net), rank);

@@ -87,11 +87,11 @@ static void witness_serve(void *state, int peer, uint64_t tag, const void *bytes
 	pthread_mutex_unlock(&notes->lock);
 }
 
-static size_t witness_state(void *state, struct sync_array *arrays)
+static size_t witness_state(void *state, struct state_array *arrays)
 {
 	struct witness *witness = state;
 
-	arrays[0] = (struct sync_array){ "array", witness->array, 3 };
+	arrays[0] = (struct state_array){ "array", witness->array, 3 };
 	return 1;
 }
 
@@ -273,7 +273,7 @@ static void a_failed_init_is_cleaned_up(void **state)
 static void a_strategy_of_weights_alone_sees_them_after_the_update(void **state)
 {
 	float *grad = xcalloc(COUNT, sizeof(*grad)), weight[1] = { 5 };
-	struct sync_array arrays[SYNC_ARRAYS];
+	struct state_array arrays[STATE_ARRAYS];
 	struct notes notes;
 	struct sync *sync;
 	struct error err;
@@ -296,7 +296,7 @@ static void a_strategy_of_weights_alone_sees_them_after_the_update(void **state)
 
 static void the_arrays_of_a_strategy_are_handed_out(void **state)
 {
-	struct sync_array arrays[SYNC_ARRAYS];
+	struct state_array arrays[STATE_ARRAYS];
 	struct notes notes;
 	struct sync *sync;
 
@@ -387,7 +387,7 @@ static void trainee_open(struct trainee *t, struct net *net)
 	t->strategy = part_default(&sync_strategies, "bsp");
 	t->compressor = part_default(&compressors, "none");
 	t->world = group_world(t->ranks, net_world(net), net_rank(net));
-	exchange_env.compressor = &t->compressor;
+	exchange_env.coder.compressor = &t->compressor;
 	env.exchange = t->exchange = exchange_new(&exchange_env);
 	t->grad = xcalloc(COUNT, sizeof(*t->grad));
 	cluster_must(sync_new(&t->sync, &t->strategy, &params, &env, &err), &err);

@@ -73,11 +73,12 @@ static void saved_body(int rank, struct net *net, void *arg)
 {
 	const struct trial *trial = arg;
 	const struct compressor *scheme = PART_AS(trial->compressor, struct compressor);
-	const struct exchange_env env = { .net = net,
-					  .compressor = trial->compressor,
-					  .algorithm = trial->algorithm,
-					  .count = BLOCK,
-					  .coder = { .seed = 42, .steps = 10 } };
+	const struct exchange_env env = {
+		.net = net,
+		.algorithm = trial->algorithm,
+		.count = BLOCK,
+		.coder = { .compressor = trial->compressor, .seed = 42, .steps = 10 }
+	};
 	struct exchange *exchange = exchange_new(&env);
 	int ranks[CLUSTER_MAX];
 	struct group world = group_world(ranks, net_world(net), rank);

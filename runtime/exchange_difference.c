@@ -1,0 +1,108 @@
+/* Averages of weights by differences to a reference. */
+#include "runtime/exchange_way.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/error.h"
+#include "lib/memory.h"
+#include "runtime/device/cpu.h"
+
+/* The factor by which `sent` comes nearest to x, so that no difference ever grows: payloads that
+ * are right on average may be larger than what they stand for. */
+static float nearest(const float *x, const float *sent, size_t count)
+{
+	double both = 0, square = 0;
+
+	for (size_t i = 0; i < count; i++) {
+		both += (double)x[i] * (double)sent[i];
+		square += (double)sent[i] * (double)sent[i];
+	}
+	return square > 0 && both > 0 ? (float)(both / square) : 0;
+}
+
+/* Encodes the difference behind the factor that goes with it, and takes both out of x. The length;
+ * 0 and err. */
+static size_t send_off(struct exchange *exchange, const struct vector *difference, float *x,
+		       struct error *err)
+{
+	size_t count = difference->count, length;
+	float *sent = exchange->difference + count, factor;
+	unsigned char *message;
+
+	exchange_make_room(exchange, sizeof(factor) + coder_bound(exchange->coder, 0, count));
+	message = exchange->message + sizeof(factor);
+	length = coder_encode(exchange->coder, 0, difference->x, count, message, err);
+	memset(sent, 0, count * sizeof(*sent));
+	if (length == 0 ||
+	    coder_decode(exchange->coder, message, length, 1, 0, sent, count, err) < 0)
+		return 0;
+	factor = nearest(difference->x, sent, count);
+	memcpy(exchange->message, &factor, sizeof(factor));
+	for (size_t i = 0; i < count; i++)
+		x[i] -= factor * sent[i];
+	return sizeof(factor) + length;
+}
+
+static int add_difference(struct exchange *exchange, const struct vector *difference, int rank,
+			  const unsigned char *message, size_t length, struct error *err)
+{
+	float factor = 0;
+
+	if (length >= sizeof(factor))
+		memcpy(&factor, message, sizeof(factor));
+	if (length < sizeof(factor) || !isfinite(factor))
+		return error_set(err, "rank %d: a malformed difference", rank);
+	if (coder_decode(exchange->coder, message + sizeof(factor), length - sizeof(factor), factor,
+			 0, difference->x, difference->count, err) < 0)
+		return error_prefix(err, "rank %d", rank);
+	return 0;
+}
+
+/* The difference's sum over the group takes its place; what this rank sent of it leaves x. */
+static int sum_differences(struct exchange *exchange, const struct vector *difference, float *x,
+			   struct error *err)
+{
+	const struct group *group = difference->group;
+	size_t *starts = exchange->numbers, *lengths = starts + group->count, length;
+	unsigned char *all = NULL;
+	int status;
+
+	coder_begin(exchange->coder, difference->step, 0, difference->x, difference->count);
+	length = send_off(exchange, difference, x, err);
+	status = length ? coll_allgather_bytes(exchange->env.net, group, exchange->message, length,
+					       &all, starts, lengths, err)
+			: -1;
+	memset(difference->x, 0, difference->count * sizeof(*difference->x));
+	for (int i = 0; i < group->count && status == 0; i++)
+		status = add_difference(exchange, difference, group->ranks[i], all + starts[i],
+					lengths[i], err);
+	free(all);
+	return status;
+}
+
+int exchange_average(struct exchange *exchange, const struct group *group, size_t step, float *x,
+		     float *reference, struct error *err)
+{
+	size_t count = exchange->env.count;
+	struct vector difference = { .group = group, .step = step, .count = count };
+
+	if (!exchange_is_lossy(exchange))
+		return exchange_mean(exchange, group, step, 0, x, count, err);
+	if (group->count == 1)
+		return 0;
+	if (!exchange->difference)
+		exchange->difference = xaligned(2 * count * sizeof(*exchange->difference));
+	difference.x = exchange->difference;
+	for (size_t i = 0; i < count; i++)
+		difference.x[i] = x[i] - reference[i];
+	exchange_count_dense(exchange, &difference);
+	if (sum_differences(exchange, &difference, x, err) < 0)
+		return -1;
+	exchange_count_sent(exchange);
+	cpu_scale(difference.x, 1 / (float)group->count, count);
+	cpu_add(x, difference.x, count);
+	cpu_add(reference, difference.x, count);
+	return 0;
+}
