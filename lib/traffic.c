@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "lib/json.h"
+#include "lib/wire.h"
 
 void traffic_add(struct traffic *sum, const struct traffic *traffic)
 {
@@ -59,6 +60,28 @@ char *traffic_show_ratio(char *text, size_t size, const struct traffic *traffic)
 	else
 		snprintf(text, size, "x%.1f more bytes", 1 / ratio);
 	return text;
+}
+
+void traffic_put(struct buf *out, const struct traffic *traffic)
+{
+	wire_put_u64(out, traffic->payload);
+	wire_put_u64(out, traffic->header);
+	wire_put_u64(out, traffic->control);
+	wire_put_u64(out, traffic->payload_fp32);
+	wire_put_u64(out, traffic->coded);
+	wire_put_u64(out, traffic->coordinates);
+}
+
+struct traffic traffic_get(struct wire *wire)
+{
+	struct traffic traffic = { .payload = wire_get_u64(wire) };
+
+	traffic.header = wire_get_u64(wire);
+	traffic.control = wire_get_u64(wire);
+	traffic.payload_fp32 = wire_get_u64(wire);
+	traffic.coded = wire_get_u64(wire);
+	traffic.coordinates = wire_get_u64(wire);
+	return traffic;
 }
 
 void traffic_add_json(struct json *to, const struct traffic *traffic)

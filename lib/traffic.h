@@ -5,7 +5,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct buf;
 struct json;
+struct wire;
 
 /* Bytes, unless said otherwise. */
 struct traffic {
@@ -23,6 +25,8 @@ double traffic_ratio(const struct traffic *traffic);
 double traffic_bits(const struct traffic *traffic); /* of a number; 0: nothing was compressed */
 /* "x7.9 fewer bytes"; "" where nothing was compressed. Returns text. */
 char *traffic_show_ratio(char *text, size_t size, const struct traffic *traffic);
+void traffic_put(struct buf *out, const struct traffic *traffic);
+struct traffic traffic_get(struct wire *wire);
 void traffic_add_json(struct json *to, const struct traffic *traffic);
 
 #endif

@@ -7,7 +7,7 @@ load dstrain
 
 # A model of which most bytes are numbers; 30 steps.
 send() { # DIRECTORY FLAGS...
-	train --quiet --run-dir "$1" --set model.hidden=[256,128] --set train.steps=30 --set train.eval_every=10 "${@:2}"
+	train --quiet --run-dir "$1" --set "model.hidden=[256,128]" --set train.steps=30 --set train.eval_every=10 "${@:2}"
 }
 
 # An expression on the result r and the lines of metrics of a run, which must be true.

@@ -7,7 +7,7 @@ BEGIN {
 	may["sync/"] = "exchange state_array coll device/ transport/transport"
 	may["coder"] = "compress/compress compress/rules"
 	may["residual"] = "coder compress/compress state_array device/"
-	may["exchange"] = "coder compress/compress residual state_array coll coll_cost transport/transport device/"
+	may["exchange"] = "coder compress/compress residual state_array coll coll_cost coll_volume transport/transport device/"
 	may["coll"] = "transport/transport device/"
 	may["compress/"] = may["model/"] = may["transport/"] = "device/"
 	may["optim/"] = "device/ model/model"

@@ -222,49 +222,6 @@ static void payload_is_counted_to_the_byte(void **state)
 	run_every(2, 0, bytes_body, NULL);
 }
 
-/* A frame's header, and the most that a record adds to it: RFC 8446, 5.2. */
-enum { FRAME = 24, RECORD_ADDS = 5 + 1 + 16 };
-
-/* To the bytes on the wire of a peer: what is counted, and where. */
-static void kinds_body(int rank, struct net *net, void *arg)
-{
-	struct net_bytes begun = net_bytes(net), then;
-	size_t frames = 3, *least = arg;
-	char text[1000] = { 0 };
-	struct error err;
-
-	assert(begun.payload_sent == 0 && begun.payload_received == 0);
-	if (rank == 0) {
-		send_now(net, 1, 1, text, 1000);
-		cluster_must(net_tell(net, 1, TELL, text, 66, &err), &err);
-		send_now(net, 1, 2, text, 0);
-	} else {
-		receive_now(net, 0, 2, text, 0); /* all before it have come, too */
-		receive_now(net, 0, 1, text, 1000);
-	}
-	barrier(net);
-	then = net_bytes(net);
-	frames = rank == 0 ? 4 : 1; /* with those of the barrier */
-	assert(then.payload_sent == (rank == 0 ? 1000 : 0));
-	assert(then.control_sent - begun.control_sent == (rank == 0 ? 66 : 0));
-	if (begun.control_sent == 0) { /* threads of one process: there is no wire */
-		assert(then.header_sent == 0);
-		return;
-	}
-	*least += 1;
-	assert(then.header_sent - begun.header_sent >= frames * FRAME);
-	assert(then.header_sent - begun.header_sent <= frames * (FRAME + 2 * RECORD_ADDS));
-}
-
-static void payload_headers_and_control_are_told_apart(void **state)
-{
-	size_t wires = 0;
-
-	(void)state;
-	run_every(2, 0, kinds_body, &wires);
-	assert_true(wires > 0);
-}
-
 /* What a handler got. */
 struct inbox {
 	atomic_int count, wrong;
@@ -597,7 +554,6 @@ int main(void)
 		cmocka_unit_test(tags_are_received_in_any_order),
 		cmocka_unit_test(messages_of_any_size_arrive_whole),
 		cmocka_unit_test(payload_is_counted_to_the_byte),
-		cmocka_unit_test(payload_headers_and_control_are_told_apart),
 		cmocka_unit_test(unsolicited_messages_go_to_the_handler_which_may_answer),
 		cmocka_unit_test(a_message_of_another_length_is_an_error),
 		cmocka_unit_test(a_wait_ends_at_the_deadline_and_takes_the_request_back),

@@ -62,6 +62,67 @@ static void nothing_sent_has_no_ratio(void **state)
 	buf_release(&text);
 }
 
+/* A frame's header, and the most that a record adds to it: RFC 8446, 5.2. */
+enum { TAG = 5, FRAME = 24, RECORD_ADDS = 5 + 1 + 16 };
+
+static void send_now(struct net *net, uint64_t tag, const void *bytes, size_t length)
+{
+	struct net_request request;
+	struct error err;
+
+	net_post_send(net, 1, tag, bytes, length, &request);
+	cluster_must(net_wait(net, &request, &err), &err);
+}
+
+static void receive_now(struct net *net, uint64_t tag, void *bytes, size_t length)
+{
+	struct net_request request;
+	struct error err;
+
+	net_post_recv(net, 0, tag, bytes, length, &request);
+	cluster_must(net_wait(net, &request, &err), &err);
+}
+
+/* Rank 0 sends three messages and tells one thing; there is no wire between threads. */
+static void kinds_body(int rank, struct net *net, void *arg)
+{
+	struct net_bytes begun = net_bytes(net), then;
+	bool wire = begun.control_sent > 0;
+	char text[1000] = { 0 };
+	struct error err;
+	int *wires = arg;
+
+	assert(begun.payload_sent == 0 && begun.payload_received == 0);
+	if (rank == 1) {
+		receive_now(net, TAG + 1, text, 0);
+		receive_now(net, TAG, text, 1000);
+		receive_now(net, TAG + 2, text, 0);
+		assert(net_bytes(net).payload_received == 1000);
+		return;
+	}
+	send_now(net, TAG, text, 1000);
+	cluster_must(net_tell(net, 1, NET_TAG_UNSOLICITED, text, 66, &err), &err);
+	send_now(net, TAG + 1, text, 0);
+	then = net_bytes(net);
+	assert(then.payload_sent == 1000 && net_payload_sent(net) == 1000);
+	assert(then.control_sent == begun.control_sent + 66);
+	assert(wire || then.header_sent == 0);
+	assert(then.header_sent - begun.header_sent >= (size_t)(wire ? 3 * FRAME : 0));
+	assert(then.header_sent - begun.header_sent <= 3 * (FRAME + 2 * RECORD_ADDS));
+	*wires += wire;
+	send_now(net, TAG + 2, text, 0); /* nobody leaves before */
+}
+
+static void payload_headers_and_control_are_told_apart(void **state)
+{
+	int wires = 0;
+
+	(void)state;
+	cluster_run_every(2, 0, kinds_body, &wires);
+	cluster_run_emulated(2, 0, kinds_body, &wires);
+	assert_true(wires > 0);
+}
+
 struct trial {
 	const struct part *compressor;
 	const struct coll_cost *cost;
@@ -127,6 +188,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_ratio_is_that_of_payloads),
 		cmocka_unit_test(nothing_sent_has_no_ratio),
+		cmocka_unit_test(payload_headers_and_control_are_told_apart),
 		cmocka_unit_test(what_is_saved_is_what_float32_would_have_sent_beyond),
 	};
 
