@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 struct coder;
+struct compress_pairs;
 struct compress_rules;
 struct compressor;
 struct error;
@@ -68,6 +69,13 @@ size_t coder_encode(struct coder *coder, size_t offset, const float *x, size_t c
  * -1 and err if encode cannot have made it; y is then of no use. */
 int coder_decode(const struct coder *coder, const unsigned char *message, size_t length,
 		 float scale, size_t offset, float *y, size_t count, struct error *err);
+
+/* The most coordinates of block[offset .. offset + count) that a message gives: all of those whose
+ * scheme does not choose. */
+size_t coder_chosen(const struct coder *coder, size_t offset, size_t count);
+/* As coder_decode, but as pairs, their indices counted from `offset`, for which there is room. */
+int coder_pairs(const struct coder *coder, const unsigned char *message, size_t length,
+		size_t offset, size_t count, struct compress_pairs *pairs, struct error *err);
 
 /* What was encoded so far: bytes of all messages together, for so many coordinates; and the level
  * of the first scheme that adapts in the latest step, 0: none. */

@@ -6,16 +6,20 @@
 
 #include "lib/error.h"
 #include "lib/memory.h"
-#include "runtime/coll_cost.h"
+#include "runtime/coll_round.h"
+#include "runtime/coll_sparse.h"
 #include "runtime/coll_volume.h"
 #include "runtime/device/cpu.h"
 #include "runtime/exchange_way.h"
 #include "runtime/residual.h"
+#include "runtime/slice.h"
 #include "runtime/transport/transport.h"
 
 /* As enum feedback, behind what leaves it to the scheme. */
 static const char *const feedbacks[] = { "auto",     "none", "classic", "momentum-corrected",
 					 "momentum", NULL };
+
+static const char *const collectives[] = { "auto", "gather", "owners", "sparse", NULL };
 
 const struct opt exchange_options[] = {
 	{ "feedback", OPT_CHOICE, offsetof(struct exchange_params, feedback), "auto",
@@ -23,6 +27,9 @@ const struct opt exchange_options[] = {
 	  .choices = feedbacks },
 	{ "momentum", OPT_REAL, offsetof(struct exchange_params, momentum), "0.9",
 	  "of feedback with momentum, in place of the optimizer's", .min = 0, .max = 0.9999 },
+	{ "collective", OPT_CHOICE, offsetof(struct exchange_params, collective), "auto",
+	  "how compressed vectors are summed: whole, slices by their owners, or pairs",
+	  .choices = collectives },
 	{ 0 }
 };
 
@@ -54,6 +61,10 @@ struct exchange *exchange_new(const struct exchange_env *env)
 				 : exchange_feedback(&env->params, env->coder.compressor),
 		env->params.momentum, env->count);
 	exchange->numbers = xcalloc(4 * (size_t)net_world(env->net), sizeof(size_t));
+	for (int k = 0; k < EXCHANGE_DEPTH; k++) {
+		exchange->slices[k] = coll_round_new(net_world(env->net));
+		exchange->sums[k] = coll_round_new(net_world(env->net));
+	}
 	return exchange;
 }
 
@@ -61,11 +72,17 @@ void exchange_free(struct exchange *exchange)
 {
 	if (!exchange)
 		return;
+	for (int k = 0; k < EXCHANGE_DEPTH; k++) {
+		coll_round_free(exchange->slices[k]);
+		coll_round_free(exchange->sums[k]);
+	}
 	residual_free(exchange->residual);
 	coder_free(exchange->coder);
 	free(exchange->difference);
 	free(exchange->message);
 	free(exchange->numbers);
+	coll_sparse_free(exchange->sparse);
+	sparse_vector_release(&exchange->pairs);
 	free(exchange);
 }
 
@@ -108,12 +125,43 @@ void exchange_count_sent(struct exchange *exchange)
 	exchange->saved -= (int64_t)net_payload_sent(exchange->env.net);
 }
 
-int exchange_decode(const struct exchange *exchange, int rank, const unsigned char *message,
+struct vector exchange_part(const struct vector *of, size_t start, size_t count)
+{
+	struct vector part = *of;
+
+	part.offset += start;
+	part.x += start;
+	part.count = count;
+	return part;
+}
+
+struct vector exchange_segment(const struct vector *vector, size_t segments, size_t k)
+{
+	size_t count, start = slice_start(vector->count, segments, k, &count);
+
+	return exchange_part(vector, start, count);
+}
+
+int exchange_decode(struct exchange *exchange, int rank, const unsigned char *message,
 		    size_t length, size_t offset, float *y, size_t count, struct error *err)
 {
-	if (coder_decode(exchange->coder, message, length, 1, offset, y, count, err) < 0)
-		return error_prefix(err, "rank %d", rank);
-	return 0;
+	if (coder_decode(exchange->coder, message, length, 1, offset, y, count, err) == 0)
+		return 0;
+	for (int k = 0; k < EXCHANGE_DEPTH; k++) {
+		coll_round_flush(exchange->slices[k]);
+		coll_round_flush(exchange->sums[k]);
+	}
+	return error_prefix(err, "rank %d", rank);
+}
+
+int exchange_give_up(struct exchange *exchange, const struct error *err)
+{
+	net_abort(exchange->env.net, err->text);
+	for (int k = 0; k < EXCHANGE_DEPTH; k++) {
+		coll_round_abandon(exchange->slices[k]);
+		coll_round_abandon(exchange->sums[k]);
+	}
+	return -1;
 }
 
 void exchange_make_room(struct exchange *exchange, size_t bytes)
@@ -125,23 +173,28 @@ void exchange_make_room(struct exchange *exchange, size_t bytes)
 	exchange->room = bytes;
 }
 
-/* Are sums of slices cheaper than everything to everybody? They cost two more messages and fewer
- * bytes; the same on all members. */
-static bool has_owners(const struct exchange *exchange, const struct vector *vector)
+int exchange_messages(struct exchange *exchange, const struct vector *vector, struct error *err)
 {
-	const struct coll_cost *cost =
-		vector->group->cost ? vector->group->cost : &coll_cost_default;
-	double n = vector->group->count;
-	double bytes = (double)coder_bound(exchange->coder, vector->offset, vector->count);
+	static int (*const run[])(struct exchange *, const struct vector *, struct error *) = {
+		[EXCHANGE_GATHER] = exchange_gather,
+		[EXCHANGE_OWNERS] = exchange_owners,
+		[EXCHANGE_SPARSE] = exchange_sparse,
+	};
+	enum exchange_collective way = exchange->env.params.collective;
 
-	return (n - 1) * (1 - 2 / n) * bytes * cost->beta_s > 2 * cost->alpha_s;
+	if (way == EXCHANGE_AUTO)
+		way = exchange_choose(exchange, vector);
+	return run[way](exchange, vector, err);
 }
 
 static int sum_opaque(struct exchange *exchange, const struct vector *vector, struct error *err)
 {
+	bool in_parts = exchange->env.algorithm == COLL_HIERARCHICAL &&
+			coll_parts_count(vector->group->parts) > 1;
+
 	coder_begin(exchange->coder, vector->step, vector->offset, vector->x, vector->count);
-	return has_owners(exchange, vector) ? exchange_owners(exchange, vector, err)
-					    : exchange_gather(exchange, vector, err);
+	return in_parts ? exchange_across(exchange, vector, err)
+			: exchange_messages(exchange, vector, err);
 }
 
 int exchange_sum(struct exchange *exchange, const struct group *group, size_t step, size_t offset,

@@ -141,8 +141,26 @@ static size_t encode(const void *params, const struct compress_input *input, uns
 	       sparse_encode(input->x, input->count, cutoff.selection, cutoff.chosen, body);
 }
 
-static int decode_signs(const unsigned char *bytes, size_t length, size_t chosen, float scale,
-			float *y, size_t count, struct error *err)
+/* Where signs go: added to y, or kept as pairs. */
+struct target {
+	float scale, *y; /* y NULL: pairs */
+	size_t first;
+	struct compress_pairs *pairs;
+};
+
+static void put(const struct target *target, size_t k, size_t at, float value)
+{
+	if (target->y) {
+		target->y[at] += target->scale * value;
+		return;
+	}
+	target->pairs->indices[k] = (uint32_t)(target->first + at);
+	target->pairs->values[k] = value;
+	target->pairs->count = k + 1;
+}
+
+static int decode_signs(const unsigned char *bytes, size_t length, size_t chosen, size_t count,
+			const struct target *target, struct error *err)
 {
 	const unsigned char *signs = bytes + sizeof(float);
 	size_t start = sizeof(float) + signs_bytes(chosen), at;
@@ -158,7 +176,7 @@ static int decode_signs(const unsigned char *bytes, size_t length, size_t chosen
 		if (!indices_next(&reader, &at))
 			return error_set(err, "a payload of %zu bytes with damaged indices",
 					 length);
-		y[at] += scale * (signs[k / 8] >> k % 8 & 1 ? -size : size);
+		put(target, k, at, signs[k / 8] >> k % 8 & 1 ? -size : size);
 	}
 	if (!indices_ended(&reader))
 		return error_set(err, "a payload of %zu bytes has more than its %zu signs", length,
@@ -166,8 +184,8 @@ static int decode_signs(const unsigned char *bytes, size_t length, size_t chosen
 	return 0;
 }
 
-static int decode_add(const void *params, const unsigned char *bytes, size_t length, float scale,
-		      float *y, size_t count, struct error *err)
+static int decode(const void *params, const unsigned char *bytes, size_t length, size_t count,
+		  const struct target *target, struct error *err)
 {
 	const struct cat_params *cat = params;
 	const unsigned char *body = bytes + SPARSE_HEADER;
@@ -177,9 +195,35 @@ static int decode_add(const void *params, const unsigned char *bytes, size_t len
 		return -1;
 	length -= SPARSE_HEADER;
 	if (cat->variant == SPARSIFY_QUANTISE && chosen != dense && chosen > 0)
-		return decode_signs(body, length, chosen, scale, y, count, err);
-	return sparse_decode_add(body, length, chosen == dense ? count : chosen, scale, y, count,
-				 err);
+		return decode_signs(body, length, chosen, count, target, err);
+	if (chosen == dense)
+		chosen = count;
+	if (target->y)
+		return sparse_decode_add(body, length, chosen, target->scale, target->y, count,
+					 err);
+	return sparse_unpack(body, length, chosen, target->first, count, target->pairs, err);
+}
+
+static int decode_add(const void *params, const unsigned char *bytes, size_t length, float scale,
+		      float *y, size_t count, struct error *err)
+{
+	struct target target = { .scale = scale, .y = y };
+
+	return decode(params, bytes, length, count, &target, err);
+}
+
+static int pairs(const void *params, const unsigned char *bytes, size_t length, size_t first,
+		 size_t count, struct compress_pairs *pairs, struct error *err)
+{
+	struct target target = { .first = first, .pairs = pairs };
+
+	return decode(params, bytes, length, count, &target, err);
+}
+
+static size_t any(const void *params, size_t count)
+{
+	(void)params;
+	return count;
 }
 
 /* The largest coordinate at least is taken off the squares; with signs, which promise the square
@@ -206,4 +250,6 @@ const struct compressor compress_cat = {
 	.encode = encode,
 	.decode_add = decode_add,
 	.error = largest_error,
+	.chosen = any,
+	.pairs = pairs,
 };

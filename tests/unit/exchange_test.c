@@ -1,13 +1,10 @@
 /* The exchange: every compression scheme over every transport. */
 #include "tests/unit/unit.h"
 
-#include <math.h>
-#include <stdatomic.h>
-
 #include "runtime/coll_cost.h"
 #include "runtime/compress/compress.h"
-#include "runtime/exchange.h"
-#include "tests/unit/cluster.h"
+#include "runtime/exchange_way.h"
+#include "tests/unit/exchange.h"
 
 enum { BLOCK = 3000, STEPS = 20 };
 
@@ -16,24 +13,17 @@ struct trial {
 	const struct part *compressor;
 	const struct coll_cost *cost; /* of the group */
 	struct exchange_params params;
-	_Atomic uint64_t digest; /* of the results; the first rank says what it must be */
+	_Atomic uint64_t digest;     /* of the results; the first rank says what it must be */
+	uint64_t debts[CLUSTER_MAX]; /* of residuals, by rank */
 };
 
-/* Of these, one makes slices go to owners, the other everything to everybody. */
+/* Of these, one makes slices go to owners, the other everything to everybody, of two ranks. */
 static const struct coll_cost slow_bytes = { .alpha_s = 1e-9, .beta_s = 1e-6 };
 static const struct coll_cost slow_messages = { .alpha_s = 1, .beta_s = 1e-12 };
 
 static const struct coder_span spans[] = { { "first", 0, 700 },
 					   { "second", 700, 1 },
 					   { "third", 701, BLOCK - 701 } };
-
-static float element(int rank, size_t step, size_t i)
-{
-	uint32_t mixed = ((uint32_t)i * 512 + (uint32_t)step * 16 + (uint32_t)rank + 1) *
-			 UINT32_C(2654435761);
-
-	return (float)(mixed >> 8) * 0x1p-24f - 0.5f;
-}
 
 static struct exchange *open_exchange(const struct trial *trial, struct net *net)
 {
@@ -61,23 +51,9 @@ static bool has_feedback(const struct part *compressor)
 	return kind == FEEDBACK_CLASSIC || kind == FEEDBACK_MOMENTUM_CORRECTED;
 }
 
-static uint64_t mix(uint64_t digest, const float *x, size_t count)
-{
-	for (size_t i = 0; i < count; i++) {
-		uint32_t bits;
-
-		memcpy(&bits, &x[i], sizeof(bits));
-		digest = (digest ^ bits) * 1099511628211u;
-	}
-	return digest;
-}
-
 static void must_agree(struct trial *trial, uint64_t digest)
 {
-	uint64_t none = 0;
-
-	if (!atomic_compare_exchange_strong(&trial->digest, &none, digest))
-		assert(none == digest);
+	must_equal(&trial->digest, digest);
 }
 
 /* x becomes this rank's gradient of a step, sent in two buckets, the later one first. */
@@ -93,27 +69,6 @@ static void exchange_step(struct exchange *exchange, const struct group *world, 
 	cluster_must(exchange_sum(exchange, world, step, 0, x, half, &err), &err);
 }
 
-/* Over all steps, what came out and what is still owed is what went in. */
-static void check_totals(struct net *net, const struct group *world, const double *totals,
-			 struct exchange *exchange)
-{
-	float *owed = xcalloc(BLOCK, sizeof(*owed)), *residual = exchange_residual(exchange);
-	struct error err;
-
-	if (residual)
-		memcpy(owed, residual, BLOCK * sizeof(*owed));
-	cluster_must(coll_allreduce(net, world, COLL_TREE, owed, BLOCK, &err), &err);
-	for (size_t i = 0; i < BLOCK; i++) {
-		double given = 0;
-
-		for (int r = 0; r < world->count; r++)
-			for (size_t step = 0; step < STEPS; step++)
-				given += element(r, step, i);
-		assert(fabs(totals[i] + owed[i] - given) < 1e-3);
-	}
-	free(owed);
-}
-
 static void sums_body(int rank, struct net *net, void *arg)
 {
 	struct trial *trial = arg;
@@ -122,7 +77,7 @@ static void sums_body(int rank, struct net *net, void *arg)
 	struct group world = group_world(ranks, net_world(net), rank);
 	double *totals = xcalloc(BLOCK, sizeof(*totals));
 	float *x = xmalloc(BLOCK * sizeof(*x));
-	uint64_t digest = 14695981039346656037u;
+	uint64_t digest = DIGEST_START;
 
 	world.cost = trial->cost;
 	assert(!exchange_residual(exchange) == !has_feedback(trial->compressor));
@@ -134,7 +89,7 @@ static void sums_body(int rank, struct net *net, void *arg)
 	}
 	must_agree(trial, digest);
 	if (exchange_residual(exchange) || !is_opaque(trial->compressor))
-		check_totals(net, &world, totals, exchange);
+		check_totals(net, &world, totals, exchange, BLOCK, STEPS);
 	exchange_free(exchange);
 	free(totals);
 	free(x);
@@ -149,18 +104,95 @@ static void every_scheme_sums_alike_on_all_ranks_and_with_feedback_loses_nothing
 		struct part part = part_default(&compressors, compressors.entries[i]->name);
 
 		for (size_t k = 0; k < ARRAY_SIZE(worlds); k++) {
-			struct trial by_all = { .compressor = &part, .cost = &slow_messages };
-			struct trial by_owners = { .compressor = &part, .cost = &slow_bytes };
+			for (int way = EXCHANGE_GATHER; way <= EXCHANGE_SPARSE; way++) {
+				struct trial trial = { .compressor = &part,
+						       .params = { .collective = way } };
 
-			cluster_run("inproc", worlds[k], sums_body, &by_all);
-			cluster_run("inproc", worlds[k], sums_body, &by_owners);
-			if (worlds[k] != 3)
-				continue;
-			cluster_run_every(worlds[k], 0, sums_body, &by_all);
-			cluster_run_every(worlds[k], 0, sums_body, &by_owners);
+				cluster_run("inproc", worlds[k], sums_body, &trial);
+				if (worlds[k] == 3)
+					cluster_run_every(worlds[k], 0, sums_body, &trial);
+			}
 		}
 		part_release(&part);
 	}
+}
+
+static void debts_body(int rank, struct net *net, void *arg)
+{
+	struct trial *trial = arg;
+	struct exchange *exchange = open_exchange(trial, net);
+	int ranks[CLUSTER_MAX];
+	struct group world = group_world(ranks, net_world(net), rank);
+	float *x = xmalloc(BLOCK * sizeof(*x));
+
+	for (size_t step = 0; step < STEPS; step++)
+		exchange_step(exchange, &world, step, x);
+	trial->debts[rank] = mix(1, exchange_residual(exchange), BLOCK);
+	exchange_free(exchange);
+	free(x);
+}
+
+/* In both of them nobody encodes but who sends. */
+static void whole_messages_and_pairs_leave_the_same_debts(void **state)
+{
+	(void)state;
+	for (size_t i = 0; compressors.entries[i]; i++) {
+		struct part part = part_default(&compressors, compressors.entries[i]->name);
+		struct trial whole = { .compressor = &part,
+				       .params = { .collective = EXCHANGE_GATHER } };
+		struct trial pairs = { .compressor = &part,
+				       .params = { .collective = EXCHANGE_SPARSE } };
+
+		if (has_feedback(&part)) {
+			cluster_run("inproc", 3, debts_body, &whole);
+			cluster_run("inproc", 3, debts_body, &pairs);
+			assert_memory_equal(whole.debts, pairs.debts, sizeof(whole.debts));
+		}
+		part_release(&part);
+	}
+}
+
+/* What is chosen for a vector of a scheme on n ranks. */
+struct choice {
+	struct trial trial;
+	enum exchange_collective way;
+};
+
+static void choice_body(int rank, struct net *net, void *arg)
+{
+	struct choice *choice = arg;
+	struct exchange *exchange = open_exchange(&choice->trial, net);
+	int ranks[CLUSTER_MAX];
+	struct group world = group_world(ranks, net_world(net), rank);
+	struct vector vector = { .group = &world, .count = BLOCK };
+
+	world.cost = choice->trial.cost;
+	if (rank == 0)
+		choice->way = exchange_choose(exchange, &vector);
+	exchange_free(exchange);
+}
+
+static enum exchange_collective way_of(const char *name, int n, const struct coll_cost *cost)
+{
+	struct part part = part_default(&compressors, name);
+	struct choice choice = { .trial = { .compressor = &part, .cost = cost } };
+
+	cluster_run("inproc", n, choice_body, &choice);
+	part_release(&part);
+	return choice.way;
+}
+
+static void the_way_follows_from_what_messages_cost(void **state)
+{
+	(void)state;
+	assert_int_equal(way_of("fp16", 8, &slow_messages), EXCHANGE_GATHER);
+	assert_int_equal(way_of("fp16", 8, &slow_bytes), EXCHANGE_OWNERS);
+	assert_int_equal(way_of("fp16", 2, &slow_bytes), EXCHANGE_GATHER);
+	assert_int_equal(way_of("topk", 8, &slow_messages), EXCHANGE_SPARSE);
+	assert_int_equal(way_of("topk", 8, &slow_bytes), EXCHANGE_OWNERS);
+	assert_int_equal(way_of("randk", 8, &slow_messages), EXCHANGE_SPARSE);
+	/* Nobody knows how many. */
+	assert_int_equal(way_of("threshold", 8, &slow_messages), EXCHANGE_GATHER);
 }
 
 static void mean_body(int rank, struct net *net, void *arg)
@@ -206,7 +238,7 @@ static void average_body(int rank, struct net *net, void *arg)
 		x[i] = element(rank, 0, i);
 	for (size_t step = 0; step < STEPS; step++)
 		cluster_must(exchange_average(exchange, &world, step, x, reference, &err), &err);
-	must_agree(trial, mix(14695981039346656037u, reference, BLOCK));
+	must_agree(trial, mix(DIGEST_START, reference, BLOCK));
 	for (size_t i = 0; i < BLOCK; i++) {
 		double mean = 0;
 
@@ -299,9 +331,8 @@ static void fp16_sends_half_the_bytes(void **state)
 {
 	(void)state;
 	assert_int_equal(bytes_of("none"), 4 * BLOCK);
-	/* Two vectors, of which one has two tensors and a part, the other a part: lengths of both.
-	 */
-	assert_int_equal(bytes_of("fp16"), 2 * BLOCK + 2 * sizeof(uint64_t) + 4 * sizeof(uint32_t));
+	/* Two vectors, of which one has two tensors and a part, the other a part: their lengths. */
+	assert_int_equal(bytes_of("fp16"), 2 * BLOCK + 4 * sizeof(uint32_t));
 }
 
 static void infinite_body(int rank, struct net *net, void *arg)
@@ -478,6 +509,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(
 			every_scheme_sums_alike_on_all_ranks_and_with_feedback_loses_nothing),
+		cmocka_unit_test(whole_messages_and_pairs_leave_the_same_debts),
+		cmocka_unit_test(the_way_follows_from_what_messages_cost),
 		cmocka_unit_test(a_mean_is_the_sum_divided_by_the_ranks),
 		cmocka_unit_test(averages_by_differences_come_together_at_the_mean),
 		cmocka_unit_test(a_value_that_overflows_spoils_no_later_step),
