@@ -91,7 +91,10 @@ int exchange_average(struct exchange *exchange, const struct group *group, size_
 float *exchange_residual(struct exchange *exchange);
 /* For checkpoints: fills arrays[] (at most STATE_ARRAYS) and returns how many. */
 size_t exchange_state(struct exchange *exchange, struct state_array *arrays);
-struct coder_report exchange_report(const struct exchange *exchange); /* of the latest step */
-void exchange_free(struct exchange *exchange);			      /* may be NULL */
+struct coder_report exchange_report(const struct exchange *exchange);
+/* Payload bytes that float32 would have sent so far, by the collectives of exchange_mean, beyond
+ * what was sent; negative if it is fewer. */
+int64_t exchange_saved(const struct exchange *exchange);
+void exchange_free(struct exchange *exchange); /* may be NULL */
 
 #endif

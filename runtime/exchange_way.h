@@ -33,6 +33,7 @@ struct exchange {
 	struct coll_sparse *sparse; /* NULL until it is needed */
 	struct sparse_vector pairs;
 	struct coll_round *slices[EXCHANGE_DEPTH], *sums[EXCHANGE_DEPTH];
+	int64_t saved; /* bytes: see exchange_saved */
 };
 
 /* One vector of a step: block[offset .. offset + count). */
@@ -42,6 +43,10 @@ struct vector {
 	float *x;
 	size_t count;
 };
+
+/* Before and after a vector travels compressed. */
+void exchange_count_dense(struct exchange *exchange, const struct vector *vector);
+void exchange_count_sent(struct exchange *exchange);
 
 /* exchange->message has so many bytes from now on. */
 void exchange_make_room(struct exchange *exchange, size_t bytes);
