@@ -62,15 +62,29 @@ static bool go_on(struct bench *bench, struct net *net, const struct group *worl
 	return more != 0;
 }
 
+/* As near to a square as the count allows. */
+static struct coder_span matrix_of(size_t count)
+{
+	struct coder_span span = { .name = "matrix", .count = count, .rows = 1 };
+
+	for (size_t rows = 1; rows * rows <= count; rows++)
+		if (count % rows == 0)
+			span.rows = rows;
+	return span;
+}
+
 static void body(int rank, struct net *net, void *arg)
 {
 	struct bench *bench = arg;
 	int ranks[CLUSTER_MAX];
 	struct group world = group_world(ranks, net_world(net), rank);
-	struct exchange_env env = { .net = net,
-				    .params = { .momentum = 0.9, .collective = bench->collective },
-				    .count = bench->count,
-				    .coder = { .compressor = &bench->part, .seed = 1 } };
+	struct coder_span span = matrix_of(bench->count);
+	struct exchange_env env = {
+		.net = net,
+		.params = { .momentum = 0.9, .collective = bench->collective },
+		.count = bench->count,
+		.coder = { .compressor = &bench->part, .seed = 1, .spans = &span, .span_count = 1 }
+	};
 	struct exchange *exchange = exchange_new(&env);
 	float *x = xaligned(bench->count * sizeof(*x));
 	struct coll_cost cost;
