@@ -80,10 +80,9 @@ static void run(struct trial *trial, struct cost_codec *out)
 
 static bool has_feedback(const struct job *job)
 {
-	int feedback = job->exchange_params.feedback;
+	enum feedback feedback = exchange_feedback(&job->exchange_params, &job->compressor);
 
-	return feedback == FEEDBACK_AUTO ? PART_AS(&job->compressor, struct compressor)->feedback
-					 : feedback != FEEDBACK_NONE;
+	return feedback == FEEDBACK_CLASSIC || feedback == FEEDBACK_MOMENTUM_CORRECTED;
 }
 
 void calibrate_codec(struct cost_codec *out, const struct job *job, const struct model *model,

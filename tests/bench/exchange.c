@@ -1,15 +1,17 @@
 /*
  * Times whole sums of compressed vectors, with ranks as threads:
  *
- *	exchange RATE RANKS COUNT NAME [KEY VALUE]...
+ *	exchange NETWORK PARTS RANKS COUNT NAME [KEY VALUE]...
  *
- * over one switch, to which each rank has an emulated link of RATE ("100mbit"; 0: none are
- * emulated). Prints the median seconds, and the most bytes that a rank sends in a sum.
+ * over an emulated network (a file as of transport.emulate; none: memory), compressed between all
+ * ranks (PARTS 1), or only across so many parts of neighbours. Prints the median seconds, and the
+ * most bytes that a rank sends in a sum.
  */
 #include <stdatomic.h>
 #include <stdbool.h>
 
 #include "lib/clock.h"
+#include "lib/groups.h"
 #include "runtime/exchange.h"
 #include "tests/bench/part.h"
 #include "tests/unit/cluster.h"
@@ -21,31 +23,12 @@ enum { ROUNDS_MOST = 10000, ROUNDS_LEAST = 5 };
 struct bench {
 	struct part part;
 	size_t count;
+	int parts;
 	double seconds[ROUNDS_MOST];
 	size_t rounds;
 	atomic_bool over;
 	_Atomic uint64_t sent;
 };
-
-static struct emulator *emulator_of(const char *rate, int world)
-{
-	char path[] = "/tmp/dstrain-exchange-XXXXXX";
-	int file = mkstemp(path);
-	struct buf text = { 0 };
-	struct emulator *emulator;
-	struct error err;
-
-	buf_addf(&text, "nic: %s\ndelay: 100us\nhosts:\n", rate);
-	for (int r = 0; r < world; r++)
-		buf_addf(&text, "  - node%d\n", r);
-	file_close(&file);
-	cluster_must(file_write(path, text.data, text.length, &err), &err);
-	emulator = emulator_new(path, NULL, world, &err);
-	cluster_must(emulator ? 0 : -1, &err);
-	unlink(path);
-	buf_release(&text);
-	return emulator;
-}
 
 /* The first rank says when it is over, in a step that all take. */
 static bool go_on(struct bench *bench, struct net *net, const struct group *world, double end)
@@ -64,7 +47,10 @@ static void body(int rank, struct net *net, void *arg)
 	struct bench *bench = arg;
 	int ranks[CLUSTER_MAX];
 	struct group world = group_world(ranks, net_world(net), rank);
+	struct partition partition =
+		partition_random(world.count, world.count / bench->parts, 0, 0);
 	struct exchange_env env = { .net = net,
+				    .algorithm = bench->parts > 1 ? COLL_HIERARCHICAL : COLL_AUTO,
 				    .count = bench->count,
 				    .coder = { .compressor = &bench->part, .seed = 1 } };
 	struct exchange *exchange = exchange_new(&env);
@@ -72,6 +58,9 @@ static void body(int rank, struct net *net, void *arg)
 	double end = clock_now() + TIME_S;
 	struct error err;
 
+	for (int r = 0; r < world.count; r++)
+		partition.ranks[r] = r;
+	world.parts = bench->parts > 1 ? coll_parts_new(&partition) : NULL;
 	for (size_t step = 0; go_on(bench, net, &world, end); step++) {
 		struct rng rng = rng_make((uint64_t)rank, RNG_COMPRESS, 0, 0);
 		uint64_t before = net_bytes(net).payload_sent;
@@ -87,6 +76,8 @@ static void body(int rank, struct net *net, void *arg)
 		if (net_bytes(net).payload_sent - before > atomic_load(&bench->sent))
 			atomic_store(&bench->sent, net_bytes(net).payload_sent - before);
 	}
+	coll_parts_free(world.parts);
+	partition_release(&partition);
 	exchange_free(exchange);
 	free(x);
 }
@@ -101,29 +92,24 @@ static int ascending(const void *a, const void *b)
 int main(int argc, char **argv)
 {
 	static struct bench bench;
-	int world = argc > 2 ? atoi(argv[2]) : 0;
+	int world = argc > 5 ? (int)number(argv[3]) : 0;
 	struct cluster cluster = { .spec = "inproc", .world = world };
-	struct cluster_rank ranks[CLUSTER_MAX];
+	struct error err;
 
-	bench.count = argc > 4 ? number(argv[3]) : 0;
-	if (!bench.count || world < 1 || world > CLUSTER_MAX) {
-		fprintf(stderr, "usage: exchange RATE RANKS COUNT NAME [KEY VALUE]...\n");
+	bench.count = argc > 5 ? number(argv[4]) : 0;
+	bench.parts = argc > 5 ? (int)number(argv[2]) : 0;
+	if (!bench.count || world < 1 || world > CLUSTER_MAX || bench.parts < 1) {
+		fprintf(stderr, "usage: exchange NETWORK PARTS RANKS COUNT NAME [KEY VALUE]...\n");
 		return 2;
 	}
-	bench.part = make_part(&compressors, argv[4], argv + 5);
+	bench.part = make_part(&compressors, argv[5], argv + 6);
 	cluster_prepare(&cluster);
-	if (strcmp(argv[1], "0") != 0) {
-		cluster.emulator = emulator_of(argv[1], world);
+	if (strcmp(argv[1], "none") != 0) {
+		cluster.emulator = emulator_new(argv[1], NULL, world, &err);
+		cluster_must(cluster.emulator ? 0 : -1, &err);
 		net_hub_emulate(cluster.hub, cluster.emulator);
 	}
-	for (int r = 0; r < world; r++) {
-		ranks[r] = (struct cluster_rank){
-			.cluster = &cluster, .rank = r, .body = body, .arg = &bench
-		};
-		assert(pthread_create(&ranks[r].thread, NULL, cluster_thread, &ranks[r]) == 0);
-	}
-	for (int r = 0; r < world; r++)
-		pthread_join(ranks[r].thread, NULL);
+	cluster_start(&cluster, body, &bench);
 	qsort(bench.seconds, bench.rounds, sizeof(double), ascending);
 	printf("%.6f %llu\n", bench.seconds[bench.rounds / 2], (unsigned long long)bench.sent);
 	cluster_release(&cluster);
