@@ -18,7 +18,7 @@
 
 #define TIME_S 2.0
 
-enum { ROUNDS_MOST = 10000, ROUNDS_LEAST = 5 };
+enum { ROUNDS_MOST = 10000, ROUNDS_LEAST = 3 };
 
 struct bench {
 	struct part part;
