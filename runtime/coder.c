@@ -261,12 +261,27 @@ struct coder_report coder_report(const struct coder *coder)
 	};
 }
 
+void coder_count(struct coder *coder, size_t bytes)
+{
+	coder->bytes += (double)bytes;
+}
+
+/* The next one that messages have: factors travel otherwise. */
+static bool next_coded(const struct coder *coder, size_t offset, size_t count, size_t *span,
+		       struct coder_piece *piece)
+{
+	while (coder_next(coder, offset, count, span, piece))
+		if (piece->compressor->payload != PAYLOAD_FACTORS)
+			return true;
+	return false;
+}
+
 size_t coder_bound(const struct coder *coder, size_t offset, size_t count)
 {
 	struct coder_piece piece;
 	size_t bytes = 0, span = 0;
 
-	while (coder_next(coder, offset, count, &span, &piece))
+	while (next_coded(coder, offset, count, &span, &piece))
 		bytes += PREFIX + piece.compressor->bound(piece.params, piece.count);
 	return bytes;
 }
@@ -285,6 +300,15 @@ static bool is_finite(const float *x, size_t count)
 	return largest < 0x7f800000;
 }
 
+int coder_check(const struct coder *coder, const struct coder_piece *piece, const float *x,
+		struct error *err)
+{
+	if (is_finite(x, piece->count))
+		return 0;
+	return error_set(err, "step %zu: '%s' has a number that is not finite", coder->step,
+			 piece->span->name);
+}
+
 size_t coder_encode(struct coder *coder, size_t offset, const float *x, size_t count,
 		    unsigned char *out, struct error *err)
 {
@@ -292,18 +316,15 @@ size_t coder_encode(struct coder *coder, size_t offset, const float *x, size_t c
 	struct coder_piece piece;
 	size_t span = 0;
 
-	while (coder_next(coder, offset, count, &span, &piece)) {
+	while (next_coded(coder, offset, count, &span, &piece)) {
 		uint64_t which = (uint64_t)coder->env.rank << 40 | piece.offset;
 		struct compress_input input = { .x = x + (piece.offset - offset),
 						.count = piece.count,
 						.state = coder->scheme_of[span - 1]->state };
 		uint32_t bytes;
 
-		if (!is_finite(input.x, piece.count)) {
-			error_set(err, "step %zu: '%s' has a number that is not finite",
-				  coder->step, piece.span->name);
+		if (coder_check(coder, &piece, input.x, err) < 0)
 			return 0;
-		}
 		input.rng = rng_make(coder->env.seed, RNG_COMPRESS, which, coder->step);
 		bytes = (uint32_t)piece.compressor->encode(piece.params, &input, out + PREFIX);
 		memcpy(out, &bytes, PREFIX);
@@ -350,7 +371,7 @@ int coder_decode(const struct coder *coder, const unsigned char *message, size_t
 	size_t span = 0;
 	uint32_t bytes;
 
-	while (coder_next(coder, offset, count, &span, &piece)) {
+	while (next_coded(coder, offset, count, &span, &piece)) {
 		const unsigned char *payload = take(&rest, &bytes, err);
 
 		if (!payload)
@@ -373,7 +394,7 @@ size_t coder_chosen(const struct coder *coder, size_t offset, size_t count)
 	struct coder_piece piece;
 	size_t chosen = 0, span = 0;
 
-	while (coder_next(coder, offset, count, &span, &piece))
+	while (next_coded(coder, offset, count, &span, &piece))
 		chosen += chosen_of(&piece);
 	return chosen;
 }
@@ -400,7 +421,7 @@ int coder_pairs(const struct coder *coder, const unsigned char *message, size_t 
 	uint32_t bytes;
 
 	pairs->count = 0;
-	while (coder_next(coder, offset, count, &span, &piece)) {
+	while (next_coded(coder, offset, count, &span, &piece)) {
 		const unsigned char *payload = take(&rest, &bytes, err);
 		struct compress_pairs some = { .indices = pairs->indices + pairs->count,
 					       .values = pairs->values + pairs->count };

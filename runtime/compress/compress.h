@@ -18,6 +18,7 @@ struct error;
 enum payload {
 	PAYLOAD_SUMS,	/* the payload is the float32 vector itself: rides an allreduce */
 	PAYLOAD_OPAQUE, /* decoded, added and encoded again by the owner of a slice, or gathered */
+	PAYLOAD_FACTORS /* none: matrices are products of two factors, which ride allreduces */
 };
 
 /* What becomes of what a message leaves out. */
@@ -55,6 +56,11 @@ struct compressor {
 	enum payload payload;
 	bool sparse;		/* most coordinates are left out */
 	enum feedback feedback; /* that suits it: the default */
+
+	/* With PAYLOAD_FACTORS, which has none of the four below: how many columns the factors of
+	 * a matrix have, fewer than it has rows or columns; 0: it had better travel as it is. */
+	size_t (*rank)(const void *params, size_t rows, size_t columns);
+
 	/* The most bytes that encode can write for `count` elements, whatever the state is. */
 	size_t (*bound)(const void *params, size_t count);
 	/* Writes at most bound() bytes to out; returns how many. No span of count 0. */

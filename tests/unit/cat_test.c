@@ -380,6 +380,32 @@ static void nothing_is_lost_with_error_feedback(void **state)
 		assert_true(fabs(given[i] - sent[i] - left[i]) <= 1e-4 * (1 + fabs(sent[i])));
 }
 
+static void pairs_are_what_decoding_gives(void **state)
+{
+	float x[301];
+
+	(void)state;
+	for (int signs = 0; signs < 2; signs++) {
+		float y[301] = { 0 }, z[301] = { 0 }, values[301];
+		uint32_t indices[301];
+		struct compress_pairs pairs = { indices, values, 0 };
+		struct error err = { "" };
+		struct trip trip;
+
+		draw(x, 301, 1, 8);
+		trip = encode(signs ? "sparsify_quantise" : "sparsify", "bits", x, 301, y);
+		assert_int_equal(PART_AS(&trip.part, struct compressor)
+					 ->pairs(trip.part.params, trip.bytes, trip.length, 0, 301,
+						 &pairs, &err),
+				 0);
+		for (size_t k = 0; k < pairs.count; k++)
+			z[indices[k]] += values[k];
+		assert_memory_equal(y, z, sizeof(y));
+		assert_true(pairs.count > 0);
+		release(&trip);
+	}
+}
+
 static void cut_payloads_are_refused(void **state)
 {
 	float x[301];
@@ -421,6 +447,7 @@ int main(void)
 		cmocka_unit_test(decoded_steps_descend_as_promised),
 		cmocka_unit_test(dense_vectors_go_as_they_are_where_that_is_cheaper),
 		cmocka_unit_test(nothing_is_lost_with_error_feedback),
+		cmocka_unit_test(pairs_are_what_decoding_gives),
 		cmocka_unit_test(cut_payloads_are_refused),
 	};
 
