@@ -6,7 +6,8 @@
  * cost: everybody's whole vector to everybody; or slices to their owners, who add them, encode the
  * sum and hand it out (a compressed reduce-scatter and allgather); or the coordinates that are sent
  * are added up as pairs (runtime/coll_sparse.h), exactly. All members decode the same bytes in the
- * same order, and so have the same bits.
+ * same order, and so have the same bits. Where sums are hierarchical, that is done among those who
+ * hold a piece of their part's sum, and floats travel within the parts.
  *
  * What adds up as factors of matrices rides allreduces (runtime/exchange_factors.c).
  *

@@ -29,7 +29,7 @@ struct exchange {
 	float *difference;	 /* [2 * env.count], of exchange_average, and what was sent of it */
 	unsigned char *message;	 /* as long as the longest so far needs */
 	size_t room;
-	size_t *numbers;	    /* [4 * world]: starts and lengths, out and in */
+	size_t *numbers;	    /* [4 * world]: bounds, or starts and lengths */
 	struct coll_sparse *sparse; /* NULL until it is needed */
 	struct sparse_vector pairs;
 	struct coll_round *slices[EXCHANGE_DEPTH], *sums[EXCHANGE_DEPTH];
