@@ -147,7 +147,7 @@ static void bytes_body(int rank, struct net *net, void *arg)
 	for (size_t i = 0; i < BLOCK; i++)
 		x[i] = element(rank, 0, i);
 	cluster_must(exchange_sum(exchange, &world, 0, 0, x, BLOCK, &err), &err);
-	trial->encoded += (uint64_t)(exchange_report(exchange).bits * BLOCK / 8 + 0.5);
+	trial->encoded += exchange_report(exchange).bytes;
 	coll_parts_free(world.parts);
 	partition_release(&partition);
 	exchange_free(exchange);
