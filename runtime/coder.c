@@ -44,8 +44,8 @@ struct coder {
 	float *states;		   /* [state_count]; NULL: none */
 	size_t state_count;
 	size_t step;
-	bool begun;		   /* a step, by its first vector */
-	double bytes, coordinates; /* encoded in the step */
+	bool begun;		     /* a step, by its first vector */
+	uint64_t bytes, coordinates; /* encoded so far */
 };
 
 static struct scheme scheme_of(const struct part *part)
@@ -231,7 +231,6 @@ static void begin_step(struct coder *coder, size_t step)
 		return;
 	coder->begun = true;
 	coder->step = step;
-	coder->bytes = coder->coordinates = 0;
 	for (size_t i = 0; i < coder->scheme_count; i++) {
 		close_step(&coder->schemes[i]);
 		if (coder->schemes[i].compressor->adapt)
@@ -242,7 +241,6 @@ static void begin_step(struct coder *coder, size_t step)
 void coder_begin(struct coder *coder, size_t step, size_t offset, const float *x, size_t count)
 {
 	begin_step(coder, step);
-	coder->coordinates += (double)count;
 	for (size_t i = 0; coder->states && i < coder->env.span_count; i++) {
 		size_t length, start = overlap(&coder->env.spans[i], offset, count, &length);
 
@@ -253,17 +251,17 @@ void coder_begin(struct coder *coder, size_t step, size_t offset, const float *x
 
 struct coder_report coder_report(const struct coder *coder)
 {
-	double coordinates = coder->coordinates;
-
 	return (struct coder_report){
-		.bits = coordinates > 0 ? 8 * coder->bytes / coordinates : 0,
+		.bytes = coder->bytes,
+		.coordinates = coder->coordinates,
 		.level = coder->states ? (double)coder->states[0] : 0,
 	};
 }
 
-void coder_count(struct coder *coder, size_t bytes)
+void coder_count(struct coder *coder, size_t bytes, size_t count)
 {
-	coder->bytes += (double)bytes;
+	coder->bytes += bytes;
+	coder->coordinates += count;
 }
 
 /* The next one that messages have: factors travel otherwise. */
@@ -330,7 +328,7 @@ size_t coder_encode(struct coder *coder, size_t offset, const float *x, size_t c
 		memcpy(out, &bytes, PREFIX);
 		out += PREFIX + bytes;
 	}
-	coder->bytes += (double)(out - begin);
+	coder_count(coder, (size_t)(out - begin), count);
 	return (size_t)(out - begin);
 }
 

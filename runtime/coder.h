@@ -63,8 +63,8 @@ bool coder_next(const struct coder *coder, size_t offset, size_t count, size_t *
  * what the vectors of the step before were like. Steps never fall. */
 void coder_begin(struct coder *coder, size_t step, size_t offset, const float *x, size_t count);
 
-/* So many bytes of the step are not messages of this coder's. */
-void coder_count(struct coder *coder, size_t bytes);
+/* So many bytes, of so many coordinates, are sent but not messages of this coder's. */
+void coder_count(struct coder *coder, size_t bytes, size_t count);
 
 /* The most bytes that block[offset .. offset + count) can need: on all ranks the same. There and
  * below tensors of PAYLOAD_FACTORS are left out. */
@@ -85,10 +85,11 @@ size_t coder_chosen(const struct coder *coder, size_t offset, size_t count);
 int coder_pairs(const struct coder *coder, const unsigned char *message, size_t length,
 		size_t offset, size_t count, struct compress_pairs *pairs, struct error *err);
 
-/* What was sent in the latest step: bits for a coordinate, all messages together, and the level
- * of the first scheme that adapts; 0: nothing, and none. */
+/* What was sent so far: bytes of all messages together, for so many coordinates; and the level
+ * of the first scheme that adapts in the latest step, 0: none. */
 struct coder_report {
-	double bits, level;
+	uint64_t bytes, coordinates;
+	double level;
 };
 
 struct coder_report coder_report(const struct coder *coder);

@@ -8,6 +8,7 @@
 #include "lib/memory.h"
 #include "runtime/coll_round.h"
 #include "runtime/coll_sparse.h"
+#include "runtime/coll_volume.h"
 #include "runtime/device/cpu.h"
 #include "runtime/exchange_way.h"
 #include "runtime/residual.h"
@@ -105,6 +106,25 @@ size_t exchange_state(struct exchange *exchange, struct state_array *arrays)
 struct coder_report exchange_report(const struct exchange *exchange)
 {
 	return coder_report(exchange->coder);
+}
+
+int64_t exchange_saved(const struct exchange *exchange)
+{
+	return exchange->saved;
+}
+
+void exchange_count_dense(struct exchange *exchange, const struct vector *vector)
+{
+	const struct exchange_env *env = &exchange->env;
+
+	exchange->saved += (int64_t)(net_payload_sent(env->net) +
+				     coll_allreduce_volume(env->net, vector->group, env->algorithm,
+							   vector->count));
+}
+
+void exchange_count_sent(struct exchange *exchange)
+{
+	exchange->saved -= (int64_t)net_payload_sent(exchange->env.net);
 }
 
 struct vector exchange_part(const struct vector *of, size_t start, size_t count)
@@ -205,7 +225,11 @@ int exchange_sum(struct exchange *exchange, const struct group *group, size_t st
 		return coll_allreduce(exchange->env.net, group, exchange->env.algorithm, x, count,
 				      err);
 	assert(offset <= exchange->env.count && count <= exchange->env.count - offset);
-	return sum_lossy(exchange, &vector, err);
+	exchange_count_dense(exchange, &vector);
+	if (sum_lossy(exchange, &vector, err) < 0)
+		return -1;
+	exchange_count_sent(exchange);
+	return 0;
 }
 
 int exchange_mean(struct exchange *exchange, const struct group *group, size_t step, size_t offset,

@@ -6,7 +6,8 @@
  * cost: everybody's whole vector to everybody; or slices to their owners, who add them, encode the
  * sum and hand it out (a compressed reduce-scatter and allgather); or the coordinates that are sent
  * are added up as pairs (runtime/coll_sparse.h), exactly. All members decode the same bytes in the
- * same order, and so have the same bits.
+ * same order, and so have the same bits. Where sums are hierarchical, that is done among those who
+ * hold a piece of their part's sum, and floats travel within the parts.
  *
  * What adds up as factors of matrices rides allreduces (runtime/exchange_factors.c).
  *
@@ -91,7 +92,10 @@ int exchange_average(struct exchange *exchange, const struct group *group, size_
 float *exchange_residual(struct exchange *exchange);
 /* For checkpoints: fills arrays[] (at most STATE_ARRAYS) and returns how many. */
 size_t exchange_state(struct exchange *exchange, struct state_array *arrays);
-struct coder_report exchange_report(const struct exchange *exchange); /* of the latest step */
-void exchange_free(struct exchange *exchange);			      /* may be NULL */
+struct coder_report exchange_report(const struct exchange *exchange);
+/* Payload bytes that float32 would have sent so far, by the collectives of exchange_mean, beyond
+ * what was sent; negative if it is fewer. */
+int64_t exchange_saved(const struct exchange *exchange);
+void exchange_free(struct exchange *exchange); /* may be NULL */
 
 #endif

@@ -29,10 +29,11 @@ struct exchange {
 	float *difference;	 /* [2 * env.count], of exchange_average, and what was sent of it */
 	unsigned char *message;	 /* as long as the longest so far needs */
 	size_t room;
-	size_t *numbers;	    /* [4 * world]: starts and lengths, out and in */
+	size_t *numbers;	    /* [4 * world]: bounds, or starts and lengths */
 	struct coll_sparse *sparse; /* NULL until it is needed */
 	struct sparse_vector pairs;
 	struct coll_round *slices[EXCHANGE_DEPTH], *sums[EXCHANGE_DEPTH];
+	int64_t saved; /* bytes: see exchange_saved */
 };
 
 /* One vector of a step: block[offset .. offset + count). */
@@ -42,6 +43,10 @@ struct vector {
 	float *x;
 	size_t count;
 };
+
+/* Before and after a vector travels compressed. */
+void exchange_count_dense(struct exchange *exchange, const struct vector *vector);
+void exchange_count_sent(struct exchange *exchange);
 
 /* exchange->message has so many bytes from now on. */
 void exchange_make_room(struct exchange *exchange, size_t bytes);

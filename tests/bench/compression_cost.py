@@ -55,7 +55,7 @@ def a9a(_folder, data, quick):
     x, y = numpy.zeros((len(rows), 123)), numpy.array([float(row[0]) > 0 for row in rows])
     for at, (_, *pairs) in enumerate(rows):
         x[at, [int(pair.split(":")[0]) - 1 for pair in pairs]] = 1
-    return Problem(x, y, {"format": "libsvm", "train": path}, 0.9, 30 if quick else 2000)
+    return Problem(x, y, {"format": "libsvm", "train": path}, 0.9, 30 if quick else 1500)
 
 
 def even_odd(folder, _data, quick):

@@ -26,6 +26,7 @@ SCHEMES = {
     "dq_sgd": {"scheme": "dq_sgd", "mode": "fixed"},
     "topk": {"scheme": "topk", "share": 0.01},
     "topk-2.5%": {"scheme": "topk", "share": 0.025},
+    "topk-corrected": {"scheme": "topk", "share": 0.01, "feedback": "momentum-corrected"},
     "cat": {"scheme": "cat"},
     "dgc": {"scheme": "dgc"},
     "powersgd": {"scheme": "powersgd"},
@@ -81,11 +82,11 @@ def compression(scheme, task):
 
 def recipe(case, folder, args):
     settings = TASKS[case["task"]](folder, args.data, case["quick"])
-    lr = settings.pop("lr")
-    settings["train"] |= {"threads": 1, "optimizer": {"name": "sgd", "lr": lr, "momentum": 0.9}, "eval_every": 0,
-                          "schedule": {"name": "cosine", "warmup": 50}}
-    return {"name": "compression", "seed": case["seed"], **settings, "compress": compression(case["scheme"], case["task"]),
-            "transport": "inproc", "checkpoint": {"every": 0}}
+    compress = compression(case["scheme"], case["task"])
+    momentum = 0 if "feedback" in compress else 0.9  # the feedback has it then
+    settings["train"] |= {"threads": 1, "optimizer": {"name": "sgd", "lr": settings.pop("lr"), "momentum": momentum},
+                          "eval_every": 0, "schedule": {"name": "cosine", "warmup": 50}}
+    return {"name": "compression", "seed": case["seed"], **settings, "compress": compress, "transport": "inproc", "checkpoint": {"every": 0}}
 
 
 def cases(args, _results):

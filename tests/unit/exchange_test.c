@@ -407,7 +407,8 @@ static void adapting_body(int rank, struct net *net, void *arg)
 				     &err);
 		}
 	assert(exchange_report(exchange).level == 3);
-	assert(exchange_report(exchange).bits == 8 * (8 * 2 + 2 * 4) / 8.0);
+	assert(exchange_report(exchange).bytes == 3 * (8 * 2 + 2 * 4));
+	assert(exchange_report(exchange).coordinates == 3 * 8);
 	state = learnt(exchange, &count);
 	assert(state[0] == 3 && state[1] == 4);
 	again = learnt(resumed, &count);
