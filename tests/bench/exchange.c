@@ -5,7 +5,7 @@
  *
  * over one switch, to which each rank has an emulated link of RATE ("100mbit"; 0: none are
  * emulated), in the way of COLLECTIVE, as in `compress.collective`. Prints the median seconds, and
- *the most bytes that a rank sends in a sum.
+ * the most bytes that a rank sends in a sum.
  */
 #include <stdatomic.h>
 #include <stdbool.h>
