@@ -6,7 +6,7 @@
 
 #include "lib/error.h"
 #include "lib/memory.h"
-#include "runtime/coll_round.h"
+#include "runtime/coll_cost.h"
 #include "runtime/coll_sparse.h"
 #include "runtime/coll_volume.h"
 #include "runtime/device/cpu.h"
@@ -142,6 +142,14 @@ struct vector exchange_segment(const struct vector *vector, size_t segments, siz
 	size_t count, start = slice_start(vector->count, segments, k, &count);
 
 	return exchange_part(vector, start, count);
+}
+
+enum coll_way exchange_way(const struct group *group, size_t bytes)
+{
+	const struct coll_cost *cost = group->cost ? group->cost : &coll_cost_default;
+
+	return coll_cost_best(cost, group->count, bytes) == COLL_RING ? COLL_SAME_RING
+								      : COLL_SAME_DIRECT;
 }
 
 int exchange_decode(struct exchange *exchange, int rank, const unsigned char *message,

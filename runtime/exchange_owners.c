@@ -3,8 +3,6 @@
 
 #include <string.h>
 
-#include "runtime/coll_cost.h"
-#include "runtime/coll_round.h"
 #include "runtime/residual.h"
 #include "runtime/slice.h"
 
@@ -80,24 +78,20 @@ static int scatter(const struct sum *sum, size_t k, struct error *err)
 	return 0;
 }
 
-/* The round in which segments k of the sums go to everybody: on a ring where that takes no longer,
- * since it crosses a link that pairs share least often. */
+/* The round in which segments k of the sums go to everybody. */
 static struct coll_round *begin_sums(const struct sum *sum, size_t k)
 {
 	struct exchange *exchange = sum->exchange;
 	const struct group *group = sum->vector->group;
-	const struct coll_cost *cost = group->cost ? group->cost : &coll_cost_default;
 	struct coll_round *round = exchange->sums[k % EXCHANGE_DEPTH];
 	size_t *most = exchange->numbers, bytes = 0;
-	bool ring;
 
 	for (int i = 0; i < group->count; i++) {
 		most[i] = bound_of(sum, k, i);
 		bytes += most[i];
 	}
-	ring = coll_cost_best(cost, group->count, bytes) == COLL_RING;
-	coll_round_begin(round, exchange->env.net, group, ring ? COLL_SAME_RING : COLL_SAME_DIRECT,
-			 k, most, most);
+	coll_round_begin(round, exchange->env.net, group, exchange_way(group, bytes), k, most,
+			 most);
 	return round;
 }
 

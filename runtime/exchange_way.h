@@ -4,10 +4,10 @@
 
 #include <stddef.h>
 
+#include "runtime/coll_round.h"
 #include "runtime/exchange.h"
 #include "runtime/sparse_vector.h"
 
-struct coll_round;
 struct coll_sparse;
 struct factors;
 struct residual;
@@ -53,6 +53,9 @@ void exchange_make_room(struct exchange *exchange, size_t bytes);
 /* Segment k of `segments`, and the part of `of` that starts at element `start`. */
 struct vector exchange_segment(const struct vector *vector, size_t segments, size_t k);
 struct vector exchange_part(const struct vector *of, size_t start, size_t count);
+/* How messages for all, `bytes` of all members together, travel: on a ring where that takes no
+ * longer, since it crosses a link that pairs share least often. */
+enum coll_way exchange_way(const struct group *group, size_t bytes);
 /* What a peer sent is added to y. */
 int exchange_decode(struct exchange *exchange, int rank, const unsigned char *message,
 		    size_t length, size_t offset, float *y, size_t count, struct error *err);
