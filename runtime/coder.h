@@ -10,9 +10,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "runtime/compress/compress.h"
+
 struct coder;
 struct compress_rules;
-struct compressor;
 struct error;
 struct part;
 
@@ -47,6 +48,7 @@ struct coder_piece {
 	size_t offset, count; /* of the block */
 	const struct compressor *compressor;
 	const void *params; /* of it */
+	enum vote vote;
 };
 
 /* The next piece of block[offset .. offset + count), from *span on, which is 0 at first; false:
@@ -64,10 +66,24 @@ size_t coder_bound(const struct coder *coder, size_t offset, size_t count);
  * coder_bound; 0 and err if a number is not finite, with the tensor's name. */
 size_t coder_encode(struct coder *coder, size_t offset, const float *x, size_t count,
 		    unsigned char *out, struct error *err);
+/* The same for what came of other messages: of votes, what most of them say. */
+size_t coder_encode_sum(struct coder *coder, size_t offset, const float *x, size_t count,
+			unsigned char *out, struct error *err);
+/* Before anything of block[offset ..), which is at x, is encoded: what votes depend on. Where it is
+ * the largest |x| of a tensor on any rank, those of this one, [*spans], for the caller to replace;
+ * NULL: nowhere. */
+float *coder_measure(struct coder *coder, size_t offset, const float *x, size_t count,
+		     size_t *spans);
 /* y[count], which is block[offset ..), gains scale * what the message says, which may be anything:
  * -1 and err if encode cannot have made it; y is then of no use. */
 int coder_decode(const struct coder *coder, const unsigned char *message, size_t length,
 		 float scale, size_t offset, float *y, size_t count, struct error *err);
+
+/* Votes among block[offset .. offset + count), which is at x, take its place: what this rank says,
+ * for which `scratch` has coder_bound bytes; or of counts what most say. What is no vote stays. */
+int coder_cast_votes(const struct coder *coder, size_t offset, float *x, size_t count,
+		     unsigned char *scratch, struct error *err);
+void coder_count_votes(const struct coder *coder, size_t offset, float *x, size_t count);
 
 /* What was encoded in the latest step: bits for a coordinate, all messages together, and the level
  * of the first scheme that adapts; 0: nothing, and none. */

@@ -15,6 +15,8 @@ int exchange_gather(struct exchange *exchange, const struct vector *vector, stru
 	size_t length;
 	int status;
 
+	if (exchange_agree(exchange, vector, x, err) < 0)
+		return -1;
 	exchange_make_room(exchange, coder_bound(exchange->coder, vector->offset, vector->count));
 	length = coder_encode(exchange->coder, vector->offset, x, vector->count, exchange->message,
 			      err);

@@ -18,12 +18,15 @@ static size_t slice_of(const struct vector *vector, int member, size_t *count)
 static int encode_slices(struct exchange *exchange, const struct vector *vector, size_t *starts,
 			 size_t *lengths, struct error *err)
 {
+	float *due = residual_due(exchange->residual, vector->offset, vector->x, vector->count);
 	size_t end = 0;
+
+	if (exchange_agree(exchange, vector, due, err) < 0)
+		return -1;
 
 	for (int i = 0; i < vector->group->count; i++) {
 		size_t count, start = slice_of(vector, i, &count);
-		float *x = residual_due(exchange->residual, start,
-					vector->x + (start - vector->offset), count);
+		float *x = due + (start - vector->offset);
 
 		starts[i] = end;
 		lengths[i] = 0;
@@ -40,7 +43,8 @@ static int encode_slices(struct exchange *exchange, const struct vector *vector,
 	return 0;
 }
 
-/* Adds what came of this rank's slice to its own, in the group's order, and encodes the sum. */
+/* Adds what came of this rank's slice to its own, or to its votes, in the group's order, and
+ * encodes the sum. */
 static int add_slice(struct exchange *exchange, const struct vector *vector,
 		     const unsigned char *all, const size_t *starts, const size_t *lengths,
 		     size_t *encoded, struct error *err)
@@ -51,6 +55,8 @@ static int add_slice(struct exchange *exchange, const struct vector *vector,
 	float *x = owed ? owed + start : vector->x + (start - vector->offset);
 
 	*encoded = 0;
+	if (coder_cast_votes(exchange->coder, start, x, count, exchange->message, err) < 0)
+		return -1;
 	for (int i = 0; i < group->count; i++)
 		if (i != group->index && count > 0 &&
 		    exchange_decode(exchange, group->ranks[i], all + starts[i], lengths[i], start,
@@ -58,7 +64,7 @@ static int add_slice(struct exchange *exchange, const struct vector *vector,
 			return -1;
 	if (count == 0)
 		return 0;
-	*encoded = coder_encode(exchange->coder, start, x, count, exchange->message, err);
+	*encoded = coder_encode_sum(exchange->coder, start, x, count, exchange->message, err);
 	return *encoded ? residual_settle(exchange->residual, exchange->coder, exchange->message,
 					  *encoded, start, count, err)
 			: -1;

@@ -15,6 +15,7 @@ struct exchange {
 	float *difference;	/* [2 * env.count], of exchange_average, and what was sent of it */
 	unsigned char *message; /* as long as the longest so far needs */
 	size_t room;
+	bool acts_alone; /* a group of one is no copy: there are votes, or momentum */
 	size_t *numbers; /* [4 * world]: starts and lengths, out and in */
 };
 
@@ -31,6 +32,11 @@ void exchange_make_room(struct exchange *exchange, size_t bytes);
 /* What a peer sent is added to y. */
 int exchange_decode(const struct exchange *exchange, int rank, const unsigned char *message,
 		    size_t length, size_t offset, float *y, size_t count, struct error *err);
+
+/* For votes that depend on what is largest on all ranks: asks them. x is what will be encoded of
+ * the vector. */
+int exchange_agree(struct exchange *exchange, const struct vector *vector, const float *x,
+		   struct error *err);
 
 /* vector->x becomes the sum. */
 int exchange_gather(struct exchange *exchange, const struct vector *vector,

@@ -27,12 +27,26 @@ enum feedback {
 	FEEDBACK_MOMENTUM	     /* lost; but what is encoded is a mean that runs over steps */
 };
 
+/* What a sum of payloads is. */
+enum vote {
+	VOTE_NO,      /* a sum of numbers */
+	VOTE_SIGNS,   /* payloads are votes, plus or minus one for each element, a bit each
+		       * (runtime/compress/votes.h); what is summed becomes the sign of the count,
+		       * plus if there are as many of either */
+	VOTE_LARGEST, /* the same, and encode has to know compress_input.largest */
+	VOTE_NORM     /* ... or norm */
+};
+
 /* One span to encode: a tensor, or the part of one that lies in a slice. Finite numbers. */
 struct compress_input {
 	const float *x;
 	size_t count;
-	struct rng rng;	    /* for stochastic rounding: differs by rank, offset and step */
+	size_t first;	    /* the place of x[0] in its tensor */
+	struct rng rng;	    /* for stochastic rounding: differs by rank, tensor and step */
 	const float *state; /* [state_count] what adapt keeps; NULL if it keeps nothing */
+	/* Of the tensor, or the part of it in a vector of which x may be a slice; 0: unknown. */
+	float largest; /* |x| on any rank */
+	double norm;   /* Euclidean */
 };
 
 /* What a scheme that adapts sees at the beginning of a step. */
@@ -58,6 +72,8 @@ struct compressor {
 			  float scale, float *y, size_t count, struct error *err);
 	/* The most by which decoded may be off in the Euclidean norm, for this very input. */
 	double (*error)(const void *params, const struct compress_input *input);
+
+	enum vote (*vote)(const void *params); /* optional: no votes */
 
 	/* Optional: levels that change while training. state[0] is the level, which metrics show
 	 * (bits a coordinate, or the share of coordinates that is sent); the rest is the scheme's.

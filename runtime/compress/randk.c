@@ -71,7 +71,7 @@ static size_t bound(const void *params, size_t count)
 static size_t encode(const void *params, const struct compress_input *input, unsigned char *out)
 {
 	size_t chosen = chosen_of(params, input->count);
-	uint64_t seed = rng_u64(&input->rng, 0);
+	uint64_t seed = rng_u64(&input->rng, input->first);
 	struct rng rng = rng_of(seed);
 
 	memcpy(out, &seed, HEADER);
@@ -108,7 +108,7 @@ static int decode_add(const void *params, const unsigned char *bytes, size_t len
 static double largest_error(const void *params, const struct compress_input *input)
 {
 	size_t chosen = chosen_of(params, input->count);
-	struct rng rng = rng_of(rng_u64(&input->rng, 0));
+	struct rng rng = rng_of(rng_u64(&input->rng, input->first));
 	double sum = 0;
 
 	for (size_t k = 0; k < chosen; k++) {

@@ -10,6 +10,7 @@
 	X(qsgd)        \
 	X(terngrad)    \
 	X(sign)        \
+	X(signum)      \
 	X(onebit)      \
 	X(sto_sign)    \
 	X(dp_sign)     \

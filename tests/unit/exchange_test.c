@@ -6,8 +6,10 @@
 
 #include "runtime/coll_cost.h"
 #include "runtime/compress/compress.h"
+#include "runtime/compress/rules.h"
 #include "runtime/exchange.h"
 #include "tests/unit/cluster.h"
+#include "tests/unit/part.h"
 
 enum { BLOCK = 3000, STEPS = 20 };
 
@@ -16,6 +18,7 @@ struct trial {
 	const struct part *compressor;
 	const struct coll_cost *cost; /* of the group */
 	struct exchange_params params;
+	const struct compress_rules *rules;
 	_Atomic uint64_t digest; /* of the results; the first rank says what it must be */
 };
 
@@ -41,6 +44,7 @@ static struct exchange *open_exchange(const struct trial *trial, struct net *net
 				    .params = trial->params,
 				    .count = BLOCK,
 				    .coder = { .compressor = trial->compressor,
+					       .rules = trial->rules,
 					       .seed = 42,
 					       .steps = STEPS,
 					       .spans = spans,
@@ -54,9 +58,9 @@ static bool is_opaque(const struct part *part)
 	return ((const struct compressor *)part->entry)->payload == PAYLOAD_OPAQUE;
 }
 
-static bool has_feedback(const struct part *compressor)
+static bool has_feedback(const struct trial *trial)
 {
-	enum feedback kind = PART_AS(compressor, struct compressor)->feedback;
+	enum feedback kind = exchange_feedback(&trial->params, trial->compressor);
 
 	return kind == FEEDBACK_CLASSIC || kind == FEEDBACK_MOMENTUM_CORRECTED;
 }
@@ -125,7 +129,7 @@ static void sums_body(int rank, struct net *net, void *arg)
 	uint64_t digest = 14695981039346656037u;
 
 	world.cost = trial->cost;
-	assert(!exchange_residual(exchange) == !has_feedback(trial->compressor));
+	assert(!exchange_residual(exchange) == !has_feedback(trial));
 	for (size_t step = 0; step < STEPS; step++) {
 		exchange_step(exchange, &world, step, x);
 		digest = mix(digest, x, BLOCK);
@@ -161,6 +165,143 @@ static void every_scheme_sums_alike_on_all_ranks_and_with_feedback_loses_nothing
 		}
 		part_release(&part);
 	}
+}
+
+/* What is sent of signs and sizes is taken out of what is owed, here and by the owners: what a
+ * server with error feedback does. */
+static void signs_with_feedback_lose_nothing(void **state)
+{
+	static const char *const names[] = { "sign", "onebit" };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		struct part part = part_default(&compressors, names[i]);
+		struct trial by_all = { .compressor = &part,
+					.cost = &slow_messages,
+					.params.feedback = 1 + FEEDBACK_CLASSIC };
+		struct trial by_owners = by_all;
+
+		by_owners.cost = &slow_bytes;
+		cluster_run("inproc", 3, sums_body, &by_all);
+		cluster_run("inproc", 3, sums_body, &by_owners);
+		part_release(&part);
+	}
+}
+
+static bool is_vote(const struct part *part)
+{
+	const struct compressor *scheme = PART_AS(part, struct compressor);
+
+	return scheme->vote && scheme->vote(part->params) != VOTE_NO;
+}
+
+/* Plus or minus one, and of plain signs what most ranks have, plus if it is a tie. */
+static void check_votes(const struct trial *trial, const struct group *world, size_t step,
+			const float *x)
+{
+	for (size_t i = 0; i < BLOCK; i++) {
+		int count = 0;
+
+		assert(x[i] == 1 || x[i] == -1);
+		for (int r = 0; r < world->count; r++)
+			count += element(r, step, i) < 0 ? -1 : 1;
+		if (strcmp(trial->compressor->entry->name, "sign") == 0)
+			assert(x[i] == (count < 0 ? -1 : 1));
+	}
+}
+
+static void votes_body(int rank, struct net *net, void *arg)
+{
+	struct trial *trial = arg;
+	struct exchange *exchange = open_exchange(trial, net);
+	int ranks[CLUSTER_MAX];
+	struct group world = group_world(ranks, net_world(net), rank);
+	float *x = xmalloc(BLOCK * sizeof(*x));
+	uint64_t digest = 14695981039346656037u;
+	struct error err;
+
+	world.cost = trial->cost;
+	for (size_t step = 0; step < STEPS; step++) {
+		exchange_step(exchange, &world, step, x);
+		check_votes(trial, &world, step, x);
+		digest = mix(digest, x, BLOCK);
+	}
+	cluster_must(exchange_mean(exchange, &world, STEPS, 700, x + 700, BLOCK - 700, &err), &err);
+	check_votes(trial, &world, STEPS - 1, x);
+	must_agree(trial, digest);
+	exchange_free(exchange);
+	free(x);
+}
+
+/* Neither how votes travel nor who counts them changes what comes of them. */
+static void check_vote(const struct part *part, int world)
+{
+	struct trial trial = { .compressor = part, .cost = &slow_messages };
+
+	cluster_run_every(world, 0, votes_body, &trial);
+	trial.cost = &slow_bytes;
+	cluster_run_every(world, 0, votes_body, &trial);
+}
+
+static void votes_that_owners_count_are_those_that_all_count(void **state)
+{
+	static const char *const options[] = { "vote", "yes", NULL };
+	struct part sign = part_with(registry_find(&compressors, "sign"), options);
+
+	(void)state;
+	for (int world = 1; world <= 4; world++) {
+		check_vote(&sign, world);
+		for (size_t i = 0; compressors.entries[i]; i++) {
+			struct part part = part_default(&compressors, compressors.entries[i]->name);
+
+			if (is_vote(&part))
+				check_vote(&part, world);
+			part_release(&part);
+		}
+	}
+	part_release(&sign);
+}
+
+/* Of tensors that some vote on and others add up, each is what it would be alone. */
+static void mixed_body(int rank, struct net *net, void *arg)
+{
+	struct trial *trial = arg;
+	struct exchange *exchange = open_exchange(trial, net);
+	int ranks[CLUSTER_MAX];
+	struct group world = group_world(ranks, net_world(net), rank);
+	float x[BLOCK];
+	struct error err;
+
+	world.cost = trial->cost;
+	for (size_t i = 0; i < BLOCK; i++)
+		x[i] = element(rank, 0, i);
+	cluster_must(exchange_sum(exchange, &world, 0, 0, x, BLOCK, &err), &err);
+	for (size_t i = 0; i < BLOCK; i++) {
+		float sum = element(0, 0, i) + element(1, 0, i) + element(2, 0, i);
+
+		assert(i >= 700 ? fabsf(x[i] - sum) < 1e-6f : fabsf(x[i]) == 1);
+	}
+	exchange_free(exchange);
+}
+
+static void tensors_without_a_vote_are_added_up(void **state)
+{
+	struct compress_rule items[] = { { .match = xstrdup("[st]*"),
+					   .scheme = part_default(&compressors, "none") } };
+	struct compress_rules rules = { .items = items, .count = 1 };
+	struct part part = part_default(&compressors, "signum");
+	struct trial trial = { .compressor = &part,
+			       .rules = &rules,
+			       .cost = &slow_messages,
+			       .params.feedback = 1 + FEEDBACK_NONE };
+
+	(void)state;
+	cluster_run("inproc", 3, mixed_body, &trial);
+	trial.cost = &slow_bytes;
+	cluster_run("inproc", 3, mixed_body, &trial);
+	part_release(&part);
+	part_release(&items[0].scheme);
+	free(items[0].match);
 }
 
 static void mean_body(int rank, struct net *net, void *arg)
@@ -477,6 +618,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(
 			every_scheme_sums_alike_on_all_ranks_and_with_feedback_loses_nothing),
+		cmocka_unit_test(signs_with_feedback_lose_nothing),
+		cmocka_unit_test(votes_that_owners_count_are_those_that_all_count),
+		cmocka_unit_test(tensors_without_a_vote_are_added_up),
 		cmocka_unit_test(a_mean_is_the_sum_divided_by_the_ranks),
 		cmocka_unit_test(averages_by_differences_come_together_at_the_mean),
 		cmocka_unit_test(a_value_that_overflows_spoils_no_later_step),
