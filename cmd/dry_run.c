@@ -69,6 +69,8 @@ static void print_text(const struct train *train)
 		       train->hosts.count, train->load->job.plan.probe_s);
 	if (train->plan.why)
 		printf("plan: %s\n", train->plan.why);
+	if (train->plan.compression)
+		printf("%s: %s\n", train->plan.warns ? "warning" : "note", train->plan.compression);
 }
 
 static struct json *host_json(const struct host *host, size_t first_rank)

@@ -188,10 +188,10 @@ static int judge(struct job_load *load, const char *path, const struct flags *fl
 	return load->problems.count ? -1 : 0;
 }
 
-void job_load_settle(struct job_load *load, const struct plan *plan)
+void job_load_settle(struct job_load *load, const struct plan *plan, bool keeps)
 {
 	job_expand(&load->given);
-	sync_settle(&load->given, plan);
+	sync_settle(&load->given, plan, keeps);
 	job_release(&load->job);
 	settings_release(&load->resolved);
 	resolve(load);

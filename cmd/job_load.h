@@ -33,8 +33,8 @@ int job_load(struct job_load *load, const char *path, const struct flags *flags)
 int job_load_text(struct job_load *load, const char *text, const char *name,
 		  const struct flags *flags);
 /* Of a good recipe that leaves its strategy to the plan: what was chosen takes its place. NULL:
- * there is no plan. */
-void job_load_settle(struct job_load *load, const struct plan *plan);
+ * there is no plan. Its compressor stays if it `keeps` that. */
+void job_load_settle(struct job_load *load, const struct plan *plan, bool keeps);
 /* Whether the recipe can be trained by so many ranks. */
 int job_load_fits(const struct job_load *load, size_t ranks, struct error *err);
 /*

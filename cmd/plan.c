@@ -33,8 +33,8 @@ struct planning {
 	int *host_of;	    /* [world] */
 	struct plan_env env;
 	struct plan_list list;
-	char *advice;  /* NULL: none */
-	bool measured; /* compute_s, on this machine */
+	char *advice, *verdict; /* NULL: none */
+	bool measured;		/* compute_s, on this machine */
 };
 
 /* Some host's is known from the links. */
@@ -77,6 +77,8 @@ static int judge_recipe(struct planning *planning, struct job_load *load, struct
 	if (!model)
 		return 0; /* said with the recipe's other problems */
 	job_foresee(job, (double)model_count(model) * sizeof(float), &planning->env);
+	calibrate_codec(&planning->env.codec, job, model,
+			job->params.emulate ? world : planning->slots[0]);
 	model_free(model);
 	if (isnan(planning->env.compute_s) && !links_tell_compute(&planning->links))
 		status = measure_compute(planning, job, err);
@@ -192,13 +194,15 @@ static void add_milliseconds(struct table *table, double seconds)
 	table_add(table, seconds < 0.1 ? "%.2f" : "%.1f", seconds * 1e3);
 }
 
-static void add_row(struct table *table, const struct plan *plan)
+static void add_row(struct table *table, const struct plan *plan, bool coded)
 {
 	char text[TEXT];
 
 	table_add(table, "%s", plan->name);
 	add_milliseconds(table, plan->step_s);
 	add_milliseconds(table, plan->comm_s);
+	if (coded)
+		add_milliseconds(table, plan->codec_s);
 	table_add(table, "%s", units_show_bytes(text, sizeof(text), plan->bytes_sent));
 	if (plan->exact_after)
 		table_add(table, "%d", plan->exact_after);
@@ -212,15 +216,18 @@ static void print_table(const struct planning *planning)
 {
 	static const char *const head[] = { "plan",	   "ms/step",	   "comm", "sent",
 					    "exact after", "held back by", NULL };
+	static const char *const coded_head[] = { "plan", "ms/step",	 "comm",	 "codec",
+						  "sent", "exact after", "held back by", NULL };
+	bool coded = planning->verdict;
 	struct style style = terminal_style(STDOUT_FILENO, planning->flags->color);
-	struct table table = { .align = "lrrrrl" };
+	struct table table = { .align = coded ? "lrrrrrl" : "lrrrrl" };
 	struct buf out = { 0 };
 	const char *choice;
 	size_t length;
 
-	table_head(&table, head);
+	table_head(&table, coded ? coded_head : head);
 	for (size_t i = 0; i < planning->list.count; i++)
-		add_row(&table, &planning->list.plans[i]);
+		add_row(&table, &planning->list.plans[i], coded);
 	table_print(&table, &out);
 	choice = strchr(buf_text(&out), '\n') + 1;
 	length = strcspn(choice, "\n");
@@ -233,7 +240,7 @@ static void print_table(const struct planning *planning)
 /* A ring of the ranks as they are numbered, which others are compared with. */
 static bool is_reference(const struct plan *plan)
 {
-	return plan->kind == PLAN_RING && plan_is_in_given_order(plan);
+	return plan->kind == PLAN_RING && !plan->compressed && plan_is_in_given_order(plan);
 }
 
 /* How much sooner a step is done than with that ring. */
@@ -294,6 +301,8 @@ static void print_choice(const struct planning *planning)
 		buf_addf(&out, "\n");
 	}
 	fputs(buf_text(&out), stdout);
+	if (planning->verdict)
+		printf("note: %s\n", planning->verdict);
 	if (planning->advice)
 		printf("note: %s\n", planning->advice);
 	buf_release(&out);
@@ -316,6 +325,20 @@ static void print_text(const struct planning *planning)
 	print_choice(planning);
 }
 
+/* What the recipe's compressor does, as it was measured here. */
+static struct json *codec_json(const struct planning *planning)
+{
+	const struct cost_codec *codec = &planning->env.codec;
+	struct json *json = json_object_new();
+
+	json_add_text(json, "scheme", planning->env.scheme);
+	json_add_real(json, "ratio", codec->ratio);
+	json_add_real(json, "encode_bytes_per_s", 1 / codec->encode_s);
+	json_add_real(json, "decode_bytes_per_s", 1 / codec->decode_s);
+	json_add_text(json, "verdict", planning->verdict);
+	return json;
+}
+
 static void print_json(const struct planning *planning)
 {
 	struct json *result = json_object_new(), *ranks = json_array_new();
@@ -333,6 +356,8 @@ static void print_json(const struct planning *planning)
 	json_add(result, "chosen", plan_json(&planning->list.plans[0]));
 	json_add_real(result, "gain", gain(planning));
 	json_add_text(result, "note", planning->advice);
+	if (planning->verdict)
+		json_add(result, "codec", codec_json(planning));
 	json_add(result, "candidates", candidates);
 	output_json(result);
 	json_free(result);
@@ -363,6 +388,7 @@ static int make_plan(struct planning *planning)
 	if (plan_build(&planning->list, &planning->env, &err) < 0)
 		return output_failure(EXIT_FAILED, &err);
 	planning->advice = plan_advice(&planning->env, &planning->list.plans[0]);
+	planning->verdict = plan_verdict(planning->env.scheme, &planning->list);
 	return EXIT_DONE;
 }
 
@@ -391,6 +417,7 @@ static int plan(const struct flags *flags)
 	free(planning.slots);
 	free(planning.host_of);
 	free(planning.advice);
+	free(planning.verdict);
 	plan_list_release(&planning.list);
 	links_release(&planning.links);
 	return status;
@@ -411,6 +438,7 @@ const struct command plan_command = {
 		"holds each of them back. Starts nothing and connects to nothing: any network can "
 		"be planned for. --hosts takes some of the hosts, with their slots. What a step of "
 		"the recipe takes without communication is measured on this machine, in a moment, "
-		"unless --compute or the links file says it.",
+		"unless --compute or the links file says it; and so is what its compressor does, "
+		"if it has one: then each way is there with it and without.",
 	.run = plan,
 };

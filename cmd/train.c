@@ -282,6 +282,10 @@ int train_launch(struct train *train)
 		launched.post = train->post;
 		if (train->plan.why)
 			log_info("plan: %s", train->plan.why);
+		if (train->plan.compression && train->plan.warns)
+			log_warn("%s", train->plan.compression);
+		else if (train->plan.compression)
+			log_info("%s", train->plan.compression);
 		end = launch(&launched, &err);
 		status = finish(train, &launched, end, &err);
 	} else {

@@ -15,6 +15,8 @@
 #include "lib/error.h"
 #include "lib/json.h"
 #include "lib/memory.h"
+#include "runtime/calibrate.h"
+#include "runtime/sync/auto.h"
 
 static const char links_name[] = "links.json", plan_name[] = "plan.json";
 static const char no_plan[] = "none"; /* the kind in plan.json, if none fits the recipe */
@@ -32,9 +34,26 @@ int train_plan_prepare(struct train *train, struct error *err)
 	return train->plan.source == TRAIN_LINKS_FILE ? train_links_read(train, err) : 0;
 }
 
-/* Of the parameters, as every rank holds them. */
-static int count_bytes(struct train *train, double *bytes)
+/* The most ranks that share this machine; of others nobody knows the processors. */
+static size_t ranks_here(const struct train *train)
 {
+	size_t most = 1;
+
+	if (train->load->job.params.emulate)
+		return hosts_slots(&train->hosts);
+	for (size_t i = 0; i < train->hosts.count; i++) {
+		const struct host *host = &train->hosts.entries[i];
+
+		if (host->local && host->slots > most)
+			most = host->slots;
+	}
+	return most;
+}
+
+/* What the job itself tells: of the parameters, as every rank holds them, and of its compressor. */
+static int ask_job(struct train *train, struct plan_env *env)
+{
+	const struct job *job = &train->load->job;
 	struct model *model;
 	struct error err;
 
@@ -42,7 +61,8 @@ static int count_bytes(struct train *train, double *bytes)
 		return output_failure(EXIT_USAGE, &err);
 	if (!model)
 		return EXIT_USAGE; /* said with the recipe's other problems */
-	*bytes = (double)model_count(model) * sizeof(float);
+	job_foresee(job, (double)model_count(model) * sizeof(float), env);
+	calibrate_codec(&env->codec, job, model, ranks_here(train));
 	model_free(model);
 	return 0;
 }
@@ -96,7 +116,7 @@ static int go_without(struct train *train, const char *why)
 	if (!job_wants_plan(job))
 		return EXIT_DONE;
 	if (is_chosen_by_plan(job)) {
-		job_load_settle(train->load, NULL);
+		job_load_settle(train->load, NULL, true);
 		train->plan.why =
 			xasprintf("none, as %s; sync.strategy is %s", why, job->sync.entry->name);
 	} else {
@@ -130,6 +150,31 @@ static int find_none(struct train *train)
 	return EXIT_DONE;
 }
 
+/* What a plan decides is said; what a recipe wants and a plan would not do, too. */
+static void judge_compression(struct train_plan *plan, const struct job *job,
+			      const struct plan_list *list, const struct plan *chosen)
+{
+	const struct sync_strategy *strategy = PART_AS(&job->sync, struct sync_strategy);
+	struct sync_wish wish = { &job->sync, &job->sync_params, false };
+	const char *scheme = job->compressor.entry->name;
+	const struct plan *dense = sync_choose(list, &wish);
+	char *costs;
+
+	if (is_chosen_by_plan(job)) {
+		plan->compression = plan_verdict(scheme, list);
+		return;
+	}
+	if (!chosen->compressed || !dense || (strategy->differences && !strategy->wants_plan))
+		return; /* or plans do not tell what its steps take */
+	costs = plan_compression(scheme, dense, chosen, true);
+	plan->warns = chosen->step_s > dense->step_s;
+	plan->compression = xasprintf("%s%s", costs,
+				      plan->warns ? "; compress.scheme: none is faster, and "
+						    "sync.strategy: auto chooses by itself"
+						  : "");
+	free(costs);
+}
+
 static int choose_from(struct train *train, const struct plan_list *list)
 {
 	struct train_plan *plan = &train->plan;
@@ -142,8 +187,11 @@ static int choose_from(struct train *train, const struct plan_list *list)
 	plan_copy(&plan->roster.plan, chosen);
 	plan->why = reason(list, chosen);
 	plan->record = record_of(list, chosen, plan->why);
+	judge_compression(plan, job, list, chosen);
+	if (plan->compression)
+		json_add_text(plan->record, "compression", plan->compression);
 	if (is_chosen_by_plan(job))
-		job_load_settle(train->load, chosen);
+		job_load_settle(train->load, chosen, chosen->compressed || !plan_first(list, true));
 	return EXIT_DONE;
 }
 
@@ -157,17 +205,15 @@ int train_plan_choose(struct train *train)
 				.search_s = SEARCH_S };
 	struct plan_list list = { 0 };
 	struct error err;
-	double bytes = 0;
 	int status;
 
 	if (train->plan.source == TRAIN_LINKS_NONE)
 		return go_without(train, strcmp(job->plan.links, "none") == 0
 						 ? "plan.links is none"
 						 : "there is one host");
-	status = count_bytes(train, &bytes);
+	status = ask_job(train, &env);
 	if (status != 0)
 		return status;
-	job_foresee(job, bytes, &env);
 	env.host_of = roster->host_of;
 	if (plan_build(&list, &env, &err) < 0)
 		return output_failure(EXIT_FAILED, &err);
@@ -259,5 +305,6 @@ void train_plan_release(struct train_plan *plan)
 	roster_release(&plan->roster);
 	json_free(plan->record);
 	free(plan->why);
+	free(plan->compression);
 	*plan = (struct train_plan){ 0 };
 }

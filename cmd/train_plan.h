@@ -15,6 +15,8 @@ struct train_plan {
 	struct roster roster; /* its world is 0 unless there is a plan */
 	struct json *record;  /* plan.json; NULL if there is no plan, or if it was there before */
 	char *why;	      /* what was chosen, one line; NULL: nothing to say */
+	char *compression;    /* what it costs or saves; NULL: nothing to say */
+	bool warns;	      /* and nobody but the recipe wants it so */
 };
 
 /* The hosts are known: where links come from, and those of a file. An error is the user's. */

@@ -13,6 +13,14 @@
 struct flow_net;
 struct links;
 
+/* What a compressor makes of float32, and takes for it on one core. */
+struct cost_codec {
+	double ratio;		   /* bytes on the wire for a byte of float32; 0: there is none */
+	double encode_s, decode_s; /* for a byte of float32 */
+	bool feedback;		   /* a rank decodes what it sent, to know what it left out */
+	double bucket_bytes;	   /* of float32, exchanged at a time; 0: all at once */
+};
+
 /* Ranks on hosts. All borrowed. */
 struct cost_env {
 	const struct links *links;
@@ -20,7 +28,8 @@ struct cost_env {
 	const int *host_of;   /* [world] */
 	int world;
 	double bytes; /* of the vector */
-	bool brief;   /* seconds alone: not what holds it back, which takes as long again */
+	struct cost_codec codec;
+	bool brief; /* seconds alone: not what holds it back, which takes as long again */
 };
 
 struct cost {
@@ -31,6 +40,7 @@ struct cost {
 	int crossing;	   /* hops over that segment at once; 0: it is none */
 	int from, to;	   /* hosts: its slowest hop */
 	double bytes_sent; /* by a rank, at most */
+	double codec_s;	   /* encoding and decoding, which is not in `seconds` */
 };
 
 /* An allreduce in each group, by these algorithms. Of a group of one: nothing. */
@@ -42,5 +52,18 @@ void cost_ring_bytes(const struct cost_env *env, const struct partition *partiti
 		     double *seconds);
 /* Reduce-scatter within each group, a ring allreduce across for each slice, allgather within. */
 struct cost cost_hierarchical(const struct cost_env *env, const struct partition *partition);
+
+/*
+ * The same of compressed payloads, which cannot be added on the way, as runtime/exchange.c has it.
+ * Everybody's to everybody; or slices straight to their owners, and encoded sums round the ring;
+ * opaque: the one of them that fewer bytes and more messages make worth it.
+ */
+struct cost cost_gather(const struct cost_env *env, const struct partition *partition);
+struct cost cost_owners(const struct cost_env *env, const struct partition *partition);
+struct cost cost_opaque(const struct cost_env *env, const struct partition *partition);
+/* cost_hierarchical, compressed across the groups alone. */
+struct cost cost_across(const struct cost_env *env, const struct partition *partition);
+/* Differences to a reference, each member's to all others: cost_gather but for the codec. */
+struct cost cost_differences(const struct cost_env *env, const struct partition *partition);
 
 #endif

@@ -30,10 +30,12 @@ struct json *plan_json(const struct plan *plan)
 	struct json *json = json_object_new();
 
 	json_add_text(json, "kind", plan_kind_name(plan->kind));
+	json_add_bool(json, "compressed", plan->compressed);
 	json_add_text(json, "name", plan->name);
 	json_add_real(json, "step_s", plan->step_s);
 	json_add_real(json, "compute_s", plan->compute_s);
 	json_add_real(json, "comm_s", plan->comm_s);
+	json_add_real(json, "codec_s", plan->codec_s);
 	json_add_count(json, "exact_after", (uint64_t)plan->exact_after);
 	json_add_real(json, "contraction_per_s", plan->contraction_per_s);
 	json_add_real(json, "bytes_sent", plan->bytes_sent);
@@ -66,6 +68,8 @@ int plan_from_json(struct plan *out, const struct json *json, struct error *err)
 	struct plan plan = { .step_s = json_get_real(json, "step_s", NAN),
 			     .compute_s = json_get_real(json, "compute_s", NAN),
 			     .comm_s = json_get_real(json, "comm_s", NAN),
+			     .codec_s = json_get_real(json, "codec_s", 0),
+			     .compressed = json_get_bool(json, "compressed", false),
 			     .contraction_per_s =
 				     json_get_real(json, "contraction_per_s", INFINITY),
 			     .bytes_sent = json_get_real(json, "bytes_sent", NAN) };

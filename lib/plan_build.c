@@ -1,7 +1,6 @@
-/* From links to plans: the candidates of bsp, and which of all is chosen. */
+/* From links to plans: orders of the ranks, all candidates on them, and which is chosen. */
 #include <assert.h>
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,14 +9,14 @@
 #include "lib/flow.h"
 #include "lib/links.h"
 #include "lib/memory.h"
+#include "lib/numbers.h"
 #include "lib/plan.h"
 #include "lib/plan_draft.h"
 #include "lib/plan_search.h"
 #include "lib/units.h"
 
-/* Something else than a ring must be so much better; what differs by less than a hundredth of the
- * seconds is as good. */
-static const double WORTH = 1.05, TIE = 1.01;
+/* Something else than a ring must be so much better. */
+static const double WORTH = 1.05;
 
 /* Of the time for the search, what the order of the ring gets. */
 static const double RING_PART = 0.3;
@@ -54,28 +53,6 @@ void plan_list_add(struct plan_list *list, const struct plan *plan)
 {
 	list->plans = xgrow(list->plans, list->count, sizeof(*list->plans));
 	list->plans[list->count++] = *plan;
-}
-
-typedef struct cost predict(const struct cost_env *env, const struct partition *partition);
-
-/* A plan of bsp. Takes the schedule over; `name` is printed with `of`. */
-static void add_bsp(struct plan_draft *draft, enum plan_kind kind, predict *cost_of,
-		    struct schedule schedule, const char *of)
-{
-	struct cost cost = cost_of(&draft->cost, &schedule.phase[0]);
-	double exposed = plan_exposed(draft, cost.seconds, draft->env->bsp_overlap);
-	struct plan plan = { .kind = kind,
-			     .name = xasprintf("%s, %s", plan_kind_name(kind), of),
-			     .schedule = schedule,
-			     .step_s = draft->compute_s + exposed,
-			     .compute_s = draft->compute_s,
-			     .comm_s = cost.seconds,
-			     .exact_after = 1,
-			     .contraction_per_s = INFINITY,
-			     .bytes_sent = cost.bytes_sent,
-			     .bottleneck = plan_bottleneck(&draft->cost, &cost) };
-
-	plan_list_add(draft->out, &plan);
 }
 
 static double ring_seconds(void *arg, const int *order)
@@ -136,110 +113,6 @@ static void find_orders(struct plan_draft *draft)
 	search_ring(draft);
 }
 
-static void add_rings(struct plan_draft *draft)
-{
-	const struct plan_order *given = &draft->orders[ORDER_GIVEN];
-	const struct plan_order *best = &draft->orders[ORDER_BEST];
-	int world = draft->env->world;
-
-	add_bsp(draft, PLAN_RING, cost_ring, schedule_flat(world, given->ranks), given->name);
-	if (ring_seconds(draft, best->ranks) * TIE < ring_seconds(draft, given->ranks))
-		add_bsp(draft, PLAN_RING, cost_ring, schedule_flat(world, best->ranks), best->name);
-}
-
-static void add_round(struct plan_draft *draft, enum plan_kind kind, predict *cost_of,
-		      const struct plan_order *order)
-{
-	add_bsp(draft, kind, cost_of, schedule_flat(draft->env->world, order->ranks), order->name);
-}
-
-/* On the order that suits it best, and on the given one: it may be all that is wanted. */
-static void add_rounds(struct plan_draft *draft, enum plan_kind kind, predict *cost_of)
-{
-	struct cost_env env = draft->cost;
-	double least = INFINITY;
-	size_t best = ORDER_GIVEN;
-
-	env.brief = true;
-	for (size_t o = 0; o < ORDERS; o++) {
-		struct partition all;
-		double seconds;
-
-		if (!draft->orders[o].ranks)
-			continue;
-		all = partition_flat(env.world, draft->orders[o].ranks);
-		seconds = cost_of(&env, &all).seconds;
-		if (seconds < least) {
-			least = seconds;
-			best = o;
-		}
-		partition_release(&all);
-	}
-	add_round(draft, kind, cost_of, &draft->orders[best]);
-	if (best != ORDER_GIVEN)
-		add_round(draft, kind, cost_of, &draft->orders[ORDER_GIVEN]);
-}
-
-static struct schedule schedule_of_one(int world, struct partition phase)
-{
-	struct schedule schedule = schedule_new(world, 1);
-
-	schedule.phase[0] = phase;
-	return schedule;
-}
-
-/* Groups of `size`, in the order of a ring that is a good one. */
-static struct partition chunks(const struct plan_draft *draft, int size)
-{
-	const int radix[] = { size, draft->env->world / size };
-	struct schedule grid =
-		schedule_radix(draft->env->world, draft->orders[ORDER_BEST].ranks, radix, 2);
-	struct partition rows;
-
-	partition_copy(&rows, &grid.phase[0]);
-	schedule_release(&grid);
-	return rows;
-}
-
-/* Within racks, and the best size of groups that a good ring is cut into, if that is better. */
-static void add_hierarchical(struct plan_draft *draft)
-{
-	int world = draft->env->world, best = 0;
-	struct cost_env env = draft->cost;
-	double least = INFINITY;
-	char of[64];
-
-	env.brief = true;
-	if (draft->layout.racks > 1 && draft->layout.racks < world) {
-		struct partition racks;
-
-		partition_copy(&racks, &draft->layout.rack);
-		least = cost_hierarchical(&env, &racks).seconds / TIE;
-		snprintf(of, sizeof(of), "%d racks", draft->layout.racks);
-		add_bsp(draft, PLAN_HIERARCHICAL, cost_hierarchical, schedule_of_one(world, racks),
-			of);
-	}
-	for (int size = 2; size <= world / 2; size++) {
-		struct partition groups;
-		double seconds;
-
-		if (world % size != 0)
-			continue;
-		groups = chunks(draft, size);
-		seconds = cost_hierarchical(&env, &groups).seconds;
-		if (seconds < least) {
-			least = seconds;
-			best = size;
-		}
-		partition_release(&groups);
-	}
-	if (best == 0)
-		return;
-	snprintf(of, sizeof(of), "groups of %d", best);
-	add_bsp(draft, PLAN_HIERARCHICAL, cost_hierarchical,
-		schedule_of_one(world, chunks(draft, best)), of);
-}
-
 /* Steps until all have heard of all. */
 static int period(const struct plan *plan)
 {
@@ -248,7 +121,7 @@ static int period(const struct plan *plan)
 
 static bool is_ring(const struct plan *plan)
 {
-	return plan->kind == PLAN_RING;
+	return plan->kind == PLAN_RING && !plan->compressed;
 }
 
 /* The least seconds per step; of those as good, the one that is exact soonest. */
@@ -261,7 +134,7 @@ static size_t fastest(const struct plan_list *list, bool rings_only)
 		if ((!rings_only || is_ring(&list->plans[i])) &&
 		    list->plans[i].step_s < list->plans[best].step_s)
 			best = i;
-	most = list->plans[best].step_s * TIE;
+	most = list->plans[best].step_s * PLAN_TIE;
 	for (size_t i = 0; i < list->count; i++)
 		if ((!rings_only || is_ring(&list->plans[i])) && list->plans[i].step_s <= most &&
 		    period(&list->plans[i]) < period(&list->plans[best]))
@@ -304,6 +177,16 @@ static double compute_of(const struct plan_env *env)
 	return slowest;
 }
 
+/* [hosts] Which of them ranks are on. Caller frees. */
+static bool *hosts_here(const struct plan_env *env)
+{
+	bool *here = xcalloc(env->links->hosts, sizeof(*here));
+
+	for (int i = 0; i < env->world; i++)
+		here[env->host_of[i]] = true;
+	return here;
+}
+
 /*
  * What is not known cannot be planned with: such a pair counts as the slowest that is known. False:
  * nothing is known, although there are several hosts.
@@ -312,10 +195,8 @@ static bool complete(struct links *links, double *rates, const struct plan_env *
 {
 	size_t n = env->links->hosts, unknown = 0;
 	double slowest = INFINITY;
-	bool *here = xcalloc(n, sizeof(*here));
+	bool *here = hosts_here(env);
 
-	for (int i = 0; i < env->world; i++)
-		here[env->host_of[i]] = true;
 	links_copy(links, env->links);
 	for (size_t i = 0; i < n * n; i++)
 		if (here[i / n] && here[i % n]) {
@@ -329,6 +210,37 @@ static bool complete(struct links *links, double *rates, const struct plan_env *
 	return unknown == 0 || isfinite(slowest);
 }
 
+/* How many times as long the slowest host takes for the same as the one in the middle. */
+static double slowness(const struct plan_env *env)
+{
+	const struct links *links = env->links;
+	double *seconds = xcalloc(links->hosts, sizeof(*seconds)), slow = 1;
+	size_t count = 0;
+	bool *here = hosts_here(env);
+
+	for (size_t h = 0; links->compute_s && h < links->hosts; h++)
+		if (here[h] && links->compute_s[h] > 0)
+			seconds[count++] = links->compute_s[h];
+	if (count > 0) {
+		double middle = numbers_median(seconds, count);
+
+		slow = seconds[count - 1] / middle;
+	}
+	free(seconds);
+	free(here);
+	return slow;
+}
+
+static struct cost_codec codec_of(const struct plan_env *env)
+{
+	struct cost_codec codec = env->codec;
+	double slow = codec.ratio > 0 ? slowness(env) : 1;
+
+	codec.encode_s *= slow;
+	codec.decode_s *= slow;
+	return codec;
+}
+
 int plan_build(struct plan_list *out, const struct plan_env *env, struct error *err)
 {
 	struct links links;
@@ -336,7 +248,8 @@ int plan_build(struct plan_list *out, const struct plan_env *env, struct error *
 				    .cost = { .links = &links,
 					      .host_of = env->host_of,
 					      .world = env->world,
-					      .bytes = env->bytes },
+					      .bytes = env->bytes,
+					      .codec = codec_of(env) },
 				    .rates = plan_rates(env->links),
 				    .compute_s = compute_of(env),
 				    .deadline = clock_now() + env->search_s,
@@ -353,13 +266,13 @@ int plan_build(struct plan_list *out, const struct plan_env *env, struct error *
 	draft.cost.net = flow_net_new(&links);
 	draft.layout = plan_layout_new(&links, env->host_of, env->world);
 	find_orders(&draft);
-	add_rings(&draft);
-	if (env->world > 2) {
-		add_rounds(&draft, PLAN_HALVING_DOUBLING, cost_halving_doubling);
-		add_rounds(&draft, PLAN_TREE, cost_tree);
-		add_hierarchical(&draft);
-		plan_add_ds_sync(&draft);
-	}
+	plan_add_bsp(&draft, false);
+	if (env->world > 2)
+		plan_add_ds_sync(&draft, false);
+	if (env->codec.ratio > 0 && env->world > 1)
+		plan_add_bsp(&draft, true);
+	if (env->codec.ratio > 0 && env->world > 2 && !env->momentum) /* of which no differences */
+		plan_add_ds_sync(&draft, true);
 	rank_plans(out);
 	free(draft.orders[ORDER_GIVEN].ranks);
 	free(draft.orders[ORDER_BEST].ranks);

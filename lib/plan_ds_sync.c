@@ -31,16 +31,22 @@ static const double LEFT = 0.05;
 /* Of a distance in floats: 24 bits of it are all there is to lose. */
 static const double FLOAT_BITS = 24;
 
+/* Of a base phase. */
+struct phase_cost {
+	double comm_s, codec_s;
+};
+
 struct choice {
 	const struct plan_draft *draft;
+	bool compressed;
 	struct cost_env env;		/* of what is averaged */
 	struct plan_shape slots[SLOTS]; /* length 0: none */
 	/* Of the order at hand. */
 	const struct plan_order *order;
 	struct plan_shape *plain, *repeated; /* its slots */
-	struct phase_cost {
+	struct radix_cost {
 		int stride, radix;
-		double seconds;
+		struct phase_cost cost;
 	} * costs;
 	size_t cost_count;
 };
@@ -57,15 +63,18 @@ static struct schedule whole_schedule(const struct choice *choice, const struct 
 	return plan_shape_schedule(shape, choice->env.world, order, &choice->draft->layout.rack);
 }
 
-/* Seconds of a step, if base phases take `seconds` each. */
+/* Seconds of a step, if base phases take `costs` each. */
 static double step_seconds(const struct choice *choice, const struct plan_shape *shape,
-			   const double *seconds)
+			   const struct phase_cost *costs)
 {
 	const struct plan_draft *draft = choice->draft;
 	double sum = 0;
 
-	for (int p = 0; p < shape->length; p++)
-		sum += plan_exposed(draft, seconds[shape->sequence[p]], draft->env->ds_overlap);
+	for (int p = 0; p < shape->length; p++) {
+		const struct phase_cost *cost = &costs[shape->sequence[p]];
+
+		sum += cost->codec_s + plan_exposed(draft, cost->comm_s, draft->env->ds_overlap);
+	}
 	return draft->compute_s + sum / shape->length;
 }
 
@@ -90,60 +99,73 @@ static bool agrees(const struct choice *choice, struct plan_shape *shape)
 }
 
 static void keep_if_better(const struct choice *choice, struct plan_shape *slot,
-			   struct plan_shape *shape, const double *seconds)
+			   struct plan_shape *shape, const struct phase_cost *costs)
 {
-	shape->step_s = step_seconds(choice, shape, seconds);
+	shape->step_s = step_seconds(choice, shape, costs);
 	if ((slot->length == 0 || shape->step_s < slot->step_s * TIE) && agrees(choice, shape))
 		*slot = *shape;
 }
 
-/* The shape plain and with repeats; base phases take `seconds`. */
-static void consider(struct choice *choice, struct plan_shape shape, const double *seconds)
+/* The shape plain and with repeats; base phases take `costs`. */
+static void consider(struct choice *choice, struct plan_shape shape, const struct phase_cost *costs)
 {
+	double seconds[SHAPE_SEQUENCE];
+
+	for (int base = 0; base < shape.bases; base++)
+		seconds[base] = costs[base].comm_s + costs[base].codec_s;
 	if (shape.kind != SHAPE_RADIX_AND_ALL) {
 		plan_shape_plain(&shape);
-		keep_if_better(choice, choice->plain, &shape, seconds);
+		keep_if_better(choice, choice->plain, &shape, costs);
 	}
 	for (int repeats = 1; repeats <= REPEATS; repeats++)
 		if (plan_shape_repeat(&shape, seconds, repeats))
-			keep_if_better(choice, choice->repeated, &shape, seconds);
+			keep_if_better(choice, choice->repeated, &shape, costs);
 }
 
-static double phase_seconds(const struct choice *choice, const struct partition *phase)
+static struct cost whole_cost(const struct choice *choice, const struct cost_env *env,
+			      const struct partition *phase)
 {
-	return cost_ring(&choice->env, phase).seconds;
+	return choice->compressed ? cost_differences(env, phase) : cost_ring(env, phase);
+}
+
+static struct phase_cost phase_cost(const struct choice *choice, const struct partition *phase)
+{
+	struct cost cost = whole_cost(choice, &choice->env, phase);
+
+	return (struct phase_cost){ cost.seconds, cost.codec_s };
 }
 
 /* Of groups of `radix` ranks `stride` places apart; factorisations share them. */
-static double radix_seconds(struct choice *choice, int stride, int radix)
+static struct phase_cost radix_cost(struct choice *choice, int stride, int radix)
 {
 	int world = choice->env.world, all[3] = { stride, radix, world / stride / radix };
 	struct schedule schedule;
-	struct phase_cost cost = { stride, radix, 0 };
+	struct radix_cost found = { .stride = stride, .radix = radix };
 
 	for (size_t i = 0; i < choice->cost_count; i++)
 		if (choice->costs[i].stride == stride && choice->costs[i].radix == radix)
-			return choice->costs[i].seconds;
+			return choice->costs[i].cost;
 	schedule = schedule_radix(world, choice->order->ranks, all, 3);
-	cost.seconds = phase_seconds(choice, &schedule.phase[1]);
+	found.cost = phase_cost(choice, &schedule.phase[1]);
 	schedule_release(&schedule);
-	choice->costs = xgrow(choice->costs, choice->cost_count, sizeof(cost));
-	choice->costs[choice->cost_count++] = cost;
-	return cost.seconds;
+	choice->costs = xgrow(choice->costs, choice->cost_count, sizeof(found));
+	choice->costs[choice->cost_count++] = found;
+	return found.cost;
 }
 
 /* All ordered factorisations whose first factors are in `shape`. */
-static void factorise(struct choice *choice, struct plan_shape *shape, double *seconds, int stride)
+static void factorise(struct choice *choice, struct plan_shape *shape, struct phase_cost *costs,
+		      int stride)
 {
 	int left = choice->env.world / stride;
 
 	if (left == 1) {
 		struct plan_shape with_all = *shape;
 
-		consider(choice, *shape, seconds);
+		consider(choice, *shape, costs);
 		with_all.kind = SHAPE_RADIX_AND_ALL;
-		seconds[shape->bases] = radix_seconds(choice, 1, choice->env.world);
-		consider(choice, with_all, seconds);
+		costs[shape->bases] = radix_cost(choice, 1, choice->env.world);
+		consider(choice, with_all, costs);
 		return;
 	}
 	if (shape->bases == SHAPE_AXES)
@@ -151,29 +173,29 @@ static void factorise(struct choice *choice, struct plan_shape *shape, double *s
 	for (int radix = 2; radix <= left; radix++) {
 		if (left % radix != 0 || radix == choice->env.world)
 			continue;
-		seconds[shape->bases] = radix_seconds(choice, stride, radix);
+		costs[shape->bases] = radix_cost(choice, stride, radix);
 		shape->radix[shape->bases++] = radix;
-		factorise(choice, shape, seconds, stride * radix);
+		factorise(choice, shape, costs, stride * radix);
 		shape->bases--;
 	}
 }
 
-static void base_seconds(const struct choice *choice, const struct plan_shape *shape,
-			 const int *order, double *seconds)
+static void base_costs(const struct choice *choice, const struct plan_shape *shape,
+		       const int *order, struct phase_cost *costs)
 {
 	struct schedule bases = base_phases(choice, shape, order);
 
 	for (int p = 0; p < bases.phases; p++)
-		seconds[p] = phase_seconds(choice, &bases.phase[p]);
+		costs[p] = phase_cost(choice, &bases.phase[p]);
 	schedule_release(&bases);
 }
 
 static void consider_bases(struct choice *choice, const struct plan_shape *shape)
 {
-	double seconds[SHAPE_SEQUENCE];
+	struct phase_cost costs[SHAPE_SEQUENCE];
 
-	base_seconds(choice, shape, choice->order->ranks, seconds);
-	consider(choice, *shape, seconds);
+	base_costs(choice, shape, choice->order->ranks, costs);
+	consider(choice, *shape, costs);
 }
 
 /* For worlds that no schedule averages exactly within the period. */
@@ -212,7 +234,7 @@ static bool is_repeated(const struct plan_order *orders, size_t order, int world
 static void consider_order(struct choice *choice, size_t order)
 {
 	bool exact = !is_prime(choice->env.world) && choice->draft->env->consensus_period > 1;
-	double seconds[SHAPE_AXES + 1];
+	struct phase_cost costs[SHAPE_AXES + 1];
 
 	choice->order = &choice->draft->orders[order];
 	if (!choice->order->ranks || is_repeated(choice->draft->orders, order, choice->env.world))
@@ -221,7 +243,7 @@ static void consider_order(struct choice *choice, size_t order)
 	choice->repeated = choice->plain + 1;
 	choice->cost_count = 0;
 	if (exact)
-		factorise(choice, &(struct plan_shape){ .kind = SHAPE_RADIX }, seconds, 1);
+		factorise(choice, &(struct plan_shape){ .kind = SHAPE_RADIX }, costs, 1);
 	else
 		consider_inexact(choice);
 }
@@ -235,13 +257,15 @@ static double contraction_per_s(const struct plan *plan)
 	       (plan->schedule.phases * plan->step_s);
 }
 
-/* Takes `name` over. */
 static void add_plan(const struct choice *choice, const struct plan_shape *shape, const int *order,
-		     char *name)
+		     const char *order_name)
 {
 	const struct plan_draft *draft = choice->draft;
+	char *name = plan_shape_name(shape, order_name);
 	struct plan plan = { .kind = PLAN_DS_SYNC,
-			     .name = name,
+			     .compressed = choice->compressed,
+			     .name = xasprintf("%s%s", name,
+					       choice->compressed ? ", compressed" : ""),
 			     .schedule = whole_schedule(choice, shape, order),
 			     .compute_s = draft->compute_s,
 			     .exact_after = shape->exact_after };
@@ -250,10 +274,11 @@ static void add_plan(const struct choice *choice, const struct plan_shape *shape
 
 	env.brief = false;
 	for (int p = 0; p < plan.schedule.phases; p++) {
-		struct cost cost = cost_ring(&env, &plan.schedule.phase[p]);
+		struct cost cost = whole_cost(choice, &env, &plan.schedule.phase[p]);
 
 		exposed += plan_exposed(draft, cost.seconds, draft->env->ds_overlap);
 		plan.comm_s += cost.seconds / plan.schedule.phases;
+		plan.codec_s += cost.codec_s / plan.schedule.phases;
 		plan.bytes_sent += cost.bytes_sent / plan.schedule.phases;
 		if (cost.seconds <= slowest)
 			continue;
@@ -261,9 +286,10 @@ static void add_plan(const struct choice *choice, const struct plan_shape *shape
 		free(plan.bottleneck);
 		plan.bottleneck = plan_bottleneck(&env, &cost);
 	}
-	plan.step_s = plan.compute_s + exposed / plan.schedule.phases;
+	plan.step_s = plan.compute_s + plan.codec_s + exposed / plan.schedule.phases;
 	plan.contraction_per_s = contraction_per_s(&plan);
 	plan_list_add(draft->out, &plan);
+	free(name);
 }
 
 struct trial {
@@ -274,10 +300,10 @@ struct trial {
 static double trial_seconds(void *arg, const int *order)
 {
 	const struct trial *trial = arg;
-	double seconds[SHAPE_SEQUENCE];
+	struct phase_cost costs[SHAPE_SEQUENCE];
 
-	base_seconds(trial->choice, trial->shape, order, seconds);
-	return step_seconds(trial->choice, trial->shape, seconds);
+	base_costs(trial->choice, trial->shape, order, costs);
+	return step_seconds(trial->choice, trial->shape, costs);
 }
 
 /* Adds the shape of a slot on a better order, if one is found in `seconds`. */
@@ -296,7 +322,7 @@ static void improve(const struct choice *choice, size_t slot, double seconds)
 
 	memcpy(search.order, from->ranks, bytes);
 	if (plan_search_run(&search) < shape->step_s * (1 - 1e-6))
-		add_plan(choice, shape, search.order, plan_shape_name(shape, "own order"));
+		add_plan(choice, shape, search.order, "own order");
 	free(search.order);
 }
 
@@ -321,9 +347,9 @@ static void drop_idle_repeats(struct choice *choice)
 			choice->slots[s + 1].length = 0;
 }
 
-void plan_add_ds_sync(struct plan_draft *draft)
+void plan_add_ds_sync(struct plan_draft *draft, bool compressed)
 {
-	struct choice choice = { .draft = draft, .env = draft->cost };
+	struct choice choice = { .draft = draft, .compressed = compressed, .env = draft->cost };
 	bool done[SLOTS] = { false };
 
 	choice.env.brief = true;
@@ -334,7 +360,7 @@ void plan_add_ds_sync(struct plan_draft *draft)
 	for (size_t s = 0; s < SLOTS; s++)
 		if (choice.slots[s].length > 0)
 			add_plan(&choice, &choice.slots[s], draft->orders[s / 2].ranks,
-				 plan_shape_name(&choice.slots[s], draft->orders[s / 2].name));
+				 draft->orders[s / 2].name);
 	for (int i = 0; i < IMPROVED && draft->env->search_s > 0; i++) {
 		size_t slot = next_best(&choice, done);
 		double left = draft->deadline - clock_now();

@@ -1,8 +1,14 @@
-/* How long a rank's own part of a training step takes: what no link tells a plan. */
+/* How long a rank's own part of a training step takes, and what its compressor does: what no link
+ * tells a plan. */
 #ifndef DSTRAIN_RUNTIME_CALIBRATE_H
 #define DSTRAIN_RUNTIME_CALIBRATE_H
 
+#include <stddef.h>
+
+struct cost_codec;
 struct error;
+struct job;
+struct model;
 struct outfit_env;
 
 /*
@@ -10,5 +16,13 @@ struct outfit_env;
  * the median.
  */
 int calibrate(const struct outfit_env *env, double *step_s, struct error *err);
+
+/*
+ * Compresses and decompresses for a moment what looks like a gradient of the model: what each of
+ * `ranks_here` ranks takes that share the processors of this machine. out->ratio is 0 where the
+ * recipe compresses nothing, or nothing that a coder could show.
+ */
+void calibrate_codec(struct cost_codec *out, const struct job *job, const struct model *model,
+		     size_t ranks_here);
 
 #endif

@@ -384,28 +384,111 @@ float *coder_measure(struct coder *coder, size_t offset, const float *x, size_t 
 	return end ? coder->largest + first : NULL;
 }
 
+/* What is left of a message, piece by piece. */
+struct rest {
+	const unsigned char *next, *end;
+	size_t length; /* of all of it */
+};
+
+/* The next piece's payload. NULL and err if it is not all there. */
+static const unsigned char *take(struct rest *rest, uint32_t *bytes, struct error *err)
+{
+	const unsigned char *payload = rest->next + PREFIX;
+
+	if ((size_t)(rest->end - rest->next) >= PREFIX) {
+		memcpy(bytes, rest->next, PREFIX);
+		if (*bytes <= (size_t)(rest->end - payload)) {
+			rest->next = payload + *bytes;
+			return payload;
+		}
+	}
+	error_set(err, "a message of %zu bytes ends too early", rest->length);
+	return NULL;
+}
+
+static int at_end(const struct rest *rest, struct error *err)
+{
+	return rest->next == rest->end
+		       ? 0
+		       : error_set(err, "a message of %zu bytes is too long", rest->length);
+}
+
 int coder_decode(const struct coder *coder, const unsigned char *message, size_t length,
 		 float scale, size_t offset, float *y, size_t count, struct error *err)
 {
-	const unsigned char *end = message + length;
+	struct rest rest = { .next = message, .end = message + length, .length = length };
 	struct coder_piece piece;
 	size_t span = 0;
+	uint32_t bytes;
 
 	while (coder_next(coder, offset, count, &span, &piece)) {
-		uint32_t bytes;
+		const unsigned char *payload = take(&rest, &bytes, err);
 
-		if ((size_t)(end - message) < PREFIX)
-			return error_set(err, "a message of %zu bytes ends too early", length);
-		memcpy(&bytes, message, PREFIX);
-		message += PREFIX;
-		if (bytes > (size_t)(end - message))
-			return error_set(err, "a message of %zu bytes ends too early", length);
-		if (piece.compressor->decode_add(piece.params, message, bytes, scale,
+		if (!payload)
+			return -1;
+		if (piece.compressor->decode_add(piece.params, payload, bytes, scale,
 						 y + (piece.offset - offset), piece.count, err) < 0)
 			return error_prefix(err, "'%s'", piece.span->name);
-		message += bytes;
 	}
-	return message == end ? 0 : error_set(err, "a message of %zu bytes is too long", length);
+	return at_end(&rest, err);
+}
+
+static size_t chosen_of(const struct coder_piece *piece)
+{
+	return piece->compressor->chosen ? piece->compressor->chosen(piece->params, piece->count)
+					 : piece->count;
+}
+
+size_t coder_chosen(const struct coder *coder, size_t offset, size_t count)
+{
+	struct coder_piece piece;
+	size_t chosen = 0, span = 0;
+
+	while (coder_next(coder, offset, count, &span, &piece))
+		chosen += chosen_of(&piece);
+	return chosen;
+}
+
+/* Of a scheme that does not choose: all of them. */
+static int decode_all(const struct coder_piece *piece, const unsigned char *payload, size_t bytes,
+		      size_t first, struct compress_pairs *pairs, struct error *err)
+{
+	for (size_t i = 0; i < piece->count; i++) {
+		pairs->indices[i] = (uint32_t)(first + i);
+		pairs->values[i] = 0;
+	}
+	pairs->count = piece->count;
+	return piece->compressor->decode_add(piece->params, payload, bytes, 1, pairs->values,
+					     piece->count, err);
+}
+
+int coder_pairs(const struct coder *coder, const unsigned char *message, size_t length,
+		size_t offset, size_t count, struct compress_pairs *pairs, struct error *err)
+{
+	struct rest rest = { .next = message, .end = message + length, .length = length };
+	struct coder_piece piece;
+	size_t span = 0;
+	uint32_t bytes;
+
+	pairs->count = 0;
+	while (coder_next(coder, offset, count, &span, &piece)) {
+		const unsigned char *payload = take(&rest, &bytes, err);
+		struct compress_pairs some = { .indices = pairs->indices + pairs->count,
+					       .values = pairs->values + pairs->count };
+		size_t first = piece.offset - offset;
+		int status;
+
+		if (!payload)
+			return -1;
+		status = piece.compressor->pairs
+				 ? piece.compressor->pairs(piece.params, payload, bytes, first,
+							   piece.count, &some, err)
+				 : decode_all(&piece, payload, bytes, first, &some, err);
+		if (status < 0)
+			return error_prefix(err, "'%s'", piece.span->name);
+		pairs->count += some.count;
+	}
+	return at_end(&rest, err);
 }
 
 int coder_cast_votes(const struct coder *coder, size_t offset, float *x, size_t count,

@@ -13,6 +13,7 @@
 #include "runtime/compress/compress.h"
 
 struct coder;
+struct compress_pairs;
 struct compress_rules;
 struct error;
 struct part;
@@ -84,6 +85,13 @@ int coder_decode(const struct coder *coder, const unsigned char *message, size_t
 int coder_cast_votes(const struct coder *coder, size_t offset, float *x, size_t count,
 		     unsigned char *scratch, struct error *err);
 void coder_count_votes(const struct coder *coder, size_t offset, float *x, size_t count);
+
+/* The most coordinates of block[offset .. offset + count) that a message gives: all of those whose
+ * scheme does not choose. */
+size_t coder_chosen(const struct coder *coder, size_t offset, size_t count);
+/* As coder_decode, but as pairs, their indices counted from `offset`, for which there is room. */
+int coder_pairs(const struct coder *coder, const unsigned char *message, size_t length,
+		size_t offset, size_t count, struct compress_pairs *pairs, struct error *err);
 
 /* What was encoded in the latest step: bits for a coordinate, all messages together, and the level
  * of the first scheme that adapts; 0: nothing, and none. */

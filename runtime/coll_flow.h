@@ -19,7 +19,8 @@ enum coll_kind {
 	COLL_BYTES,
 	COLL_BROADCAST,
 	COLL_BARRIER,
-	COLL_MEASURE
+	COLL_MEASURE,
+	COLL_PAIRS
 };
 
 /* A collective under way. */

@@ -6,7 +6,7 @@
 
 #include "lib/error.h"
 #include "lib/memory.h"
-#include "runtime/coll_cost.h"
+#include "runtime/coll_sparse.h"
 #include "runtime/device/cpu.h"
 #include "runtime/exchange_way.h"
 #include "runtime/residual.h"
@@ -16,12 +16,17 @@
 static const char *const feedbacks[] = { "auto",     "none", "classic", "momentum-corrected",
 					 "momentum", NULL };
 
+static const char *const collectives[] = { "auto", "gather", "owners", "sparse", NULL };
+
 const struct opt exchange_options[] = {
 	{ "feedback", OPT_CHOICE, offsetof(struct exchange_params, feedback), "auto",
 	  "what is left out is sent later: as it suits the scheme, never, or always",
 	  .choices = feedbacks },
 	{ "momentum", OPT_REAL, offsetof(struct exchange_params, momentum), "0.9",
 	  "of feedback with momentum, in place of the optimizer's", .min = 0, .max = 0.9999 },
+	{ "collective", OPT_CHOICE, offsetof(struct exchange_params, collective), "auto",
+	  "how compressed vectors are summed: whole, slices by their owners, or pairs",
+	  .choices = collectives },
 	{ 0 }
 };
 
@@ -77,6 +82,8 @@ void exchange_free(struct exchange *exchange)
 	free(exchange->difference);
 	free(exchange->message);
 	free(exchange->numbers);
+	coll_sparse_free(exchange->sparse);
+	sparse_vector_release(&exchange->pairs);
 	free(exchange);
 }
 
@@ -117,23 +124,19 @@ void exchange_make_room(struct exchange *exchange, size_t bytes)
 	exchange->room = bytes;
 }
 
-/* Are sums of slices cheaper than everything to everybody? They cost two more messages and fewer
- * bytes; the same on all members. */
-static bool has_owners(const struct exchange *exchange, const struct vector *vector)
-{
-	const struct coll_cost *cost =
-		vector->group->cost ? vector->group->cost : &coll_cost_default;
-	double n = vector->group->count;
-	double bytes = (double)coder_bound(exchange->coder, vector->offset, vector->count);
-
-	return (n - 1) * (1 - 2 / n) * bytes * cost->beta_s > 2 * cost->alpha_s;
-}
-
 static int sum_opaque(struct exchange *exchange, const struct vector *vector, struct error *err)
 {
+	static int (*const run[])(struct exchange *, const struct vector *, struct error *) = {
+		[EXCHANGE_GATHER] = exchange_gather,
+		[EXCHANGE_OWNERS] = exchange_owners,
+		[EXCHANGE_SPARSE] = exchange_sparse,
+	};
+	enum exchange_collective way = exchange->env.params.collective;
+
 	coder_begin(exchange->coder, vector->step, vector->offset, vector->x, vector->count);
-	if ((has_owners(exchange, vector) ? exchange_owners(exchange, vector, err)
-					  : exchange_gather(exchange, vector, err)) < 0)
+	if (way == EXCHANGE_AUTO)
+		way = exchange_choose(exchange, vector);
+	if (run[way](exchange, vector, err) < 0)
 		return -1;
 	coder_count_votes(exchange->coder, vector->offset, vector->x, vector->count);
 	return 0;

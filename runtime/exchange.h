@@ -2,10 +2,11 @@
  * The only place where compressors meet the wire: residual, encode, collective, decode. Vectors
  * are parts of a block of `count` floats (all parameters or gradients), told apart by their offset.
  *
- * What does not add up in flight travels in one of two ways, chosen by what the group's messages
- * cost: everybody's whole vector to everybody, or slices to their owners, who add them, encode the
- * sum and hand it out (a compressed reduce-scatter and allgather). All members decode the same
- * bytes in the same order, and so have the same bits.
+ * What does not add up in flight travels in one of three ways, chosen by what the group's messages
+ * cost: everybody's whole vector to everybody; or slices to their owners, who add them, encode the
+ * sum and hand it out (a compressed reduce-scatter and allgather); or the coordinates that are sent
+ * are added up as pairs (runtime/coll_sparse.h), exactly. All members decode the same bytes in the
+ * same order, and so have the same bits.
  *
  * With error feedback (runtime/residual.h) a rank adds to what it encodes what earlier steps left
  * out: of a vector before it is sent, of a sum before its owner hands it out. Either is a debt to
@@ -30,10 +31,14 @@ struct exchange;
 struct net;
 struct part;
 
+/* How what does not add up in flight is summed. */
+enum exchange_collective { EXCHANGE_AUTO, EXCHANGE_GATHER, EXCHANGE_OWNERS, EXCHANGE_SPARSE };
+
 /* Options common to all schemes: they stand beside the scheme's own in `compress:`. */
 struct exchange_params {
 	int feedback; /* 0: as it suits the scheme; else enum feedback + 1 */
 	double momentum;
+	int collective; /* enum exchange_collective */
 };
 
 extern const struct opt exchange_options[];

@@ -5,7 +5,9 @@
 #include <stddef.h>
 
 #include "runtime/exchange.h"
+#include "runtime/sparse_vector.h"
 
+struct coll_sparse;
 struct residual;
 
 struct exchange {
@@ -15,8 +17,10 @@ struct exchange {
 	float *difference;	/* [2 * env.count], of exchange_average, and what was sent of it */
 	unsigned char *message; /* as long as the longest so far needs */
 	size_t room;
-	bool acts_alone; /* a group of one is no copy: there are votes, or momentum */
-	size_t *numbers; /* [4 * world]: starts and lengths, out and in */
+	bool acts_alone;	    /* a group of one is no copy: there are votes, or momentum */
+	size_t *numbers;	    /* [4 * world]: starts and lengths, out and in */
+	struct coll_sparse *sparse; /* NULL until it is needed */
+	struct sparse_vector pairs;
 };
 
 /* One vector of a step: block[offset .. offset + count). */
@@ -43,5 +47,11 @@ int exchange_gather(struct exchange *exchange, const struct vector *vector,
 		    struct error *err); /* everybody's vector to everybody */
 int exchange_owners(struct exchange *exchange, const struct vector *vector,
 		    struct error *err); /* slices to their owners, sums to everybody */
+int exchange_sparse(struct exchange *exchange, const struct vector *vector,
+		    struct error *err); /* pairs, added up on their way */
+
+/* The cheapest of these for the group's messages: the same on all members. */
+enum exchange_collective exchange_choose(const struct exchange *exchange,
+					 const struct vector *vector);
 
 #endif

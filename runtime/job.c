@@ -277,6 +277,23 @@ int job_model_new(struct model **out, const struct job *job, const struct model_
 				 : model_new(out, &job->model, env, err);
 }
 
+struct coder_span *job_spans(const struct model *model, size_t *count)
+{
+	const struct tensor *tensors = model_tensors(model, count);
+	struct coder_span *spans = xcalloc(*count, sizeof(*spans));
+
+	for (size_t i = 0; i < *count; i++)
+		spans[i] = (struct coder_span){
+			.name = tensors[i].name,
+			.offset = tensors[i].offset,
+			.count = tensors[i].count,
+			.rows = tensors[i].shape.rank > 1 ? tensors[i].shape.dim[0] : 0,
+			/* statistics have no noise to hide in */
+			.exact = tensors[i].rate > 0,
+		};
+	return spans;
+}
+
 bool job_wants_plan(const struct job *job)
 {
 	const struct sync_strategy *strategy = PART_AS(&job->sync, struct sync_strategy);
@@ -286,12 +303,18 @@ bool job_wants_plan(const struct job *job)
 	       (strategy->wants_plan && strategy->wants_plan(job->sync.params));
 }
 
+bool job_compresses(const struct job *job)
+{
+	return PART_AS(&job->compressor, struct compressor)->payload != PAYLOAD_SUMS;
+}
+
 void job_foresee(const struct job *job, double bytes, struct plan_env *env)
 {
 	const struct sync_strategy *strategy = PART_AS(&job->sync, struct sync_strategy);
 
 	env->bytes = bytes;
 	env->seed = job->params.seed;
+	env->scheme = job->compressor.entry->name;
 	env->consensus_period = (int)job->plan.consensus_period;
 	env->bsp_overlap = plan_bsp_overlap(bytes, (double)job->sync_params.bucket_bytes);
 	if (strategy->foresee)
@@ -300,7 +323,7 @@ void job_foresee(const struct job *job, double bytes, struct plan_env *env)
 
 const struct plan *job_choose_plan(const struct job *job, const struct plan_list *list)
 {
-	struct sync_wish wish = { &job->sync, &job->sync_params };
+	struct sync_wish wish = { &job->sync, &job->sync_params, job_compresses(job) };
 
 	return sync_choose(list, &wish);
 }

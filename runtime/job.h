@@ -95,10 +95,15 @@ struct model_env job_model_env(const struct job *job, const struct dataset *data
 int job_model_new(struct model **out, const struct job *job, const struct model_env *env,
 		  struct error *err);
 
+/* A span for each tensor; caller frees. */
+struct coder_span *job_spans(const struct model *model, size_t *count);
+
 /* Whether it makes a difference to this job who synchronises with whom. */
 bool job_wants_plan(const struct job *job);
-/* What a plan has to know of this job, whose parameters are so many bytes; the network's part is
- * the caller's to fill. */
+/* Whether something else than sums of float32 travels. */
+bool job_compresses(const struct job *job);
+/* What a plan has to know of this job, whose parameters are so many bytes; the network's part, and
+ * what was measured, is the caller's to fill. */
 void job_foresee(const struct job *job, double bytes, struct plan_env *env);
 /* The first plan of the list that this job can follow; NULL: none. */
 const struct plan *job_choose_plan(const struct job *job, const struct plan_list *list);

@@ -120,24 +120,6 @@ static void build_groups(struct rank *rank, struct parts *parts)
 	parts->world.parts = parts->by_part;
 }
 
-/* A span for each tensor; caller frees. */
-static struct coder_span *spans_of(const struct model *model, size_t *count)
-{
-	const struct tensor *tensors = model_tensors(model, count);
-	struct coder_span *spans = xcalloc(*count, sizeof(*spans));
-
-	for (size_t i = 0; i < *count; i++)
-		spans[i] = (struct coder_span){
-			.name = tensors[i].name,
-			.offset = tensors[i].offset,
-			.count = tensors[i].count,
-			.rows = tensors[i].shape.rank > 1 ? tensors[i].shape.dim[0] : 0,
-			.exact = tensors[i].rate >
-				 0, /* statistics, which have no noise to hide in */
-		};
-	return spans;
-}
-
 static int build_sync(struct rank *rank, struct parts *parts, struct error *err)
 {
 	const struct job *job = rank->env->job;
@@ -169,7 +151,7 @@ static int build_sync(struct rank *rank, struct parts *parts, struct error *err)
 	build_groups(rank, parts);
 	while ((slot = optim_slot(loop->optim, env.slot_count, &name)))
 		parts->slots[env.slot_count++] = slot;
-	exchange.coder.spans = parts->spans = spans_of(loop->model, &exchange.coder.span_count);
+	exchange.coder.spans = parts->spans = job_spans(loop->model, &exchange.coder.span_count);
 	env.exchange = parts->exchange = exchange_new(&exchange);
 	if (sync_new(&loop->sync, &job->sync, &job->sync_params, &env, err) < 0)
 		return -1;

@@ -115,7 +115,7 @@ digests() { # DIR: of its last checkpoint
 	assert_success
 	assert_line --partial "links between 4 hosts: measured first, for about 20 s"
 	run train run --dry-run
-	refute_output --partial plan
+	refute_line --regexp '^plan|links'
 	assert [ ! -e run ]
 }
 
@@ -145,6 +145,45 @@ digests() { # DIR: of its last checkpoint
 	assert_success
 	assert_line --partial "plan: $(json run/plan.json 'it["name"]'), predicted"
 	assert_equal "$(json run/links.json 'it["hosts"]')" "['h1', 'h3', 'h2', 'h4']"
+}
+
+# What is emulated needs no lab: four hosts with so much each.
+compressed() { # RATE [FLAGS]
+	printf 'nic: %s\nhosts: 4\n' "$1" >even.yaml
+	"$DSTRAIN" run recipe.yaml --emulate even.yaml --run-dir run --set compress.scheme=qsgd --set compress.bits=6 \
+		--set model.hidden=1000 --set train.steps=2 --set train.eval_every=0 "${@:2}"
+}
+
+@test "strategy auto leaves a compressor out where it would lose, and says so" {
+	run compressed 10gbit --set sync=auto
+	assert_success
+	assert_line --regexp "compressing with qsgd would make a step .* ms longer here .*: not compressed$"
+	assert_equal "$(json run/plan.json 'it["compressed"], it["compression"].endswith("not compressed")')" "(False, True)"
+	run cat run/recipe.yaml
+	assert_line "  scheme: none"
+	refute_line --partial "bits:"
+}
+
+@test "strategy auto compresses where that wins" {
+	run compressed 1mbit --set sync=auto --set plan.consensus_period=1
+	assert_success
+	assert_line --regexp "compressing with qsgd makes a step .* ms shorter here .* saves .* ms on the wire\)$"
+	assert_equal "$(json run/plan.json 'it["compressed"]')" True
+	run cat run/recipe.yaml
+	assert_line "  scheme: qsgd"
+	assert_line "  bits: 6"
+	assert_line "  strategy: bsp"
+}
+
+@test "a named strategy compresses as it is told, with a warning where that loses" {
+	run compressed 10gbit --set sync.order=planned
+	assert_success
+	assert_line --regexp "warning: compressing with qsgd makes a step .* ms longer here .*; compress.scheme: none is faster, and sync.strategy: auto chooses by itself$"
+	assert_equal "$(json run/plan.json 'it["compressed"]')" True
+	run grep "scheme: qsgd" run/recipe.yaml
+	assert_success
+	run compressed 10gbit --set sync.order=planned --run-dir other --dry-run
+	assert_line --regexp "^warning: compressing with qsgd"
 }
 
 @test "links are measured where nobody says what they carry" {

@@ -102,6 +102,58 @@ refused() { # TEXT FLAGS...
 	assert_output 1024.0
 }
 
+# What the plan makes of a compressor, for 20 MB.
+compressing() { # LINKS [FLAGS]
+	cat >compress.yaml <<-'END'
+		data: {format: synthetic, samples: 100, features: 100, classes: 10}
+		model: {preset: mlp, hidden: [50000]}
+		train: {batch: 8}
+		sync: auto
+		compress: qsgd
+	END
+	plan compress.yaml --links "$@" --compute 1ms
+}
+
+@test "a compressor is refused where the codec takes longer than the wire" {
+	printf 'nic: 400gbit\nhosts: 4\n' >fast.yaml
+	run compressing fast.yaml --period 1
+	assert_success
+	assert_line --regexp "^plan +ms/step +comm +codec +sent +exact after +held back by$"
+	assert_line --regexp "^ring, given order, compressed "
+	refute_line --regexp "^chosen: .*compressed"
+	assert_line --regexp "^note: compressing with qsgd would make a step [0-9.]+ ms longer here \(codec [0-9.]+ ms, .* on the wire\): not compressed$"
+	compressing fast.yaml --period 1 --json >out
+	run json '[it["chosen"]["compressed"], it["chosen"]["codec_s"], it["codec"]["scheme"]]' <out
+	assert_output "False 0.0 qsgd"
+	run json '0.12 < it["codec"]["ratio"] < 0.14 and it["codec"]["encode_bytes_per_s"] > 0' <out
+	assert_output True
+	run json 'it["codec"]["verdict"].endswith("not compressed")' <out
+	assert_output True
+	run json '{c["compressed"] for c in it["candidates"]}' <out
+	assert_output "{False, True}"
+}
+
+@test "a compressor is chosen where the wire is slow, and says what it saves" {
+	printf 'nic: 1mbit\nhosts: 4\n' >slow.yaml
+	run compressing slow.yaml
+	assert_success
+	assert_line --regexp "^chosen: .*, compressed, .* times as fast as a ring in the given order$"
+	assert_line --regexp "^note: compressing with qsgd makes a step [0-9.]+ ms shorter here \(codec .* ms, saves .* ms on the wire\)$"
+	run json '[it["chosen"]["compressed"], it["chosen"]["codec_s"] > 0]' < <(compressing slow.yaml --json)
+	assert_output "True True"
+	run compressing slow.yaml --set compress=none
+	refute_output --partial compress
+	refute_output --partial codec
+}
+
+@test "only what crosses a thin uplink is compressed" {
+	printf 'nic: 100gbit\nuplink: 10mbit\nracks: {a: "h[1-4]", b: "h[5-8]"}\n' >thin.yaml
+	run compressing thin.yaml --period 1
+	assert_success
+	assert_line --regexp "^chosen: hierarchical, 2 racks, compressed across, "
+	assert_line "order: h1 h2 h3 h4 | h5 h6 h7 h8"
+}
+
 @test "hosts are chosen with their slots" {
 	plan --links racks.yaml -H h4:2,h1:2 --json >out
 	run json 'it["ranks"]' <out

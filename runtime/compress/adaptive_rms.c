@@ -1,5 +1,5 @@
 /*
- * Levels of the largest magnitude, a bit more or less for each doubling or halving of the
+ * Levels of a norm, a bit more or less for each doubling or halving of the
  * gradient's root mean square since the first step: after Oland and Raj, "Reducing communication
  * overhead in distributed learning", ICASSP 2015.
  */
@@ -11,13 +11,17 @@
 #include "runtime/compress/width.h"
 
 struct rms_params {
+	int norm;
 	double first;
 };
 
-static const struct opt options[] = { { "first_bits", OPT_REAL, offsetof(struct rms_params, first),
-					"6", "of a coordinate, in the first steps",
-					.min = WIDTH_LEAST, .max = WIDTH_MOST },
-				      { 0 } };
+static const struct opt options[] = {
+	{ "norm", OPT_CHOICE, offsetof(struct rms_params, norm), "inf",
+	  "what the highest level stands for", .choices = width_norms },
+	{ "first_bits", OPT_REAL, offsetof(struct rms_params, first), "6",
+	  "of a coordinate, in the first steps", .min = WIDTH_LEAST, .max = WIDTH_MOST },
+	{ 0 }
+};
 
 enum state { LEVEL, FIRST /* log2 of the root mean square; above 1000: none so far */, STATE };
 
@@ -46,8 +50,9 @@ static size_t bound(const void *params, size_t count)
 
 static size_t encode(const void *params, const struct compress_input *input, unsigned char *out)
 {
-	(void)params;
-	return width_encode(false, input, out);
+	const struct rms_params *rms = params;
+
+	return width_encode((enum width_norm)rms->norm, input, out);
 }
 
 static int decode_add(const void *params, const unsigned char *bytes, size_t length, float scale,
@@ -59,8 +64,9 @@ static int decode_add(const void *params, const unsigned char *bytes, size_t len
 
 static double largest_error(const void *params, const struct compress_input *input)
 {
-	(void)params;
-	return width_error(false, input);
+	const struct rms_params *rms = params;
+
+	return width_error((enum width_norm)rms->norm, input);
 }
 
 const struct compressor compress_adaptive_rms = {

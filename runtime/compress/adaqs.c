@@ -1,5 +1,5 @@
 /*
- * Levels of the largest magnitude, a bit more whenever the gradient's mean magnitude in relation to
+ * Levels of a norm, a bit more whenever the gradient's mean magnitude in relation to
  * its deviation has halved: after Guo et al., "Accelerating distributed deep learning by adaptive
  * gradient quantization", ICASSP 2020.
  */
@@ -9,10 +9,13 @@
 #include "runtime/compress/width.h"
 
 struct adaqs_params {
+	int norm;
 	double first, factor;
 };
 
 static const struct opt options[] = {
+	{ "norm", OPT_CHOICE, offsetof(struct adaqs_params, norm), "inf",
+	  "what the highest level stands for", .choices = width_norms },
 	{ "first_bits", OPT_REAL, offsetof(struct adaqs_params, first), "4",
 	  "of a coordinate, in the first steps", .min = WIDTH_LEAST, .max = WIDTH_MOST },
 	{ "factor", OPT_REAL, offsetof(struct adaqs_params, factor), "0.5",
@@ -48,8 +51,9 @@ static size_t bound(const void *params, size_t count)
 
 static size_t encode(const void *params, const struct compress_input *input, unsigned char *out)
 {
-	(void)params;
-	return width_encode(false, input, out);
+	const struct adaqs_params *adaqs = params;
+
+	return width_encode((enum width_norm)adaqs->norm, input, out);
 }
 
 static int decode_add(const void *params, const unsigned char *bytes, size_t length, float scale,
@@ -61,8 +65,9 @@ static int decode_add(const void *params, const unsigned char *bytes, size_t len
 
 static double largest_error(const void *params, const struct compress_input *input)
 {
-	(void)params;
-	return width_error(false, input);
+	const struct adaqs_params *adaqs = params;
+
+	return width_error((enum width_norm)adaqs->norm, input);
 }
 
 const struct compressor compress_adaqs = {

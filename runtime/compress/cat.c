@@ -1,6 +1,6 @@
 /*
  * As many of the largest coordinates as improve most for what they cost: communication-aware
- * adaptive tuning, see runtime/compress/level.h. What a message costs says a model of the network.
+ * adaptive tuning, see runtime/compress/cutoff.h. What a message costs says a model of the network.
  */
 #include "runtime/compress/compress.h"
 
@@ -10,7 +10,7 @@
 #include "lib/error.h"
 #include "lib/opt.h"
 #include "runtime/compress/codes.h"
-#include "runtime/compress/level.h"
+#include "runtime/compress/cutoff.h"
 #include "runtime/compress/indices.h"
 #include "runtime/compress/sparse.h"
 #include "runtime/device/codec.h"
@@ -50,28 +50,28 @@ static const struct opt options[] = {
 static const uint32_t dense = UINT32_MAX; /* in the place of the number of coordinates */
 
 /* In bytes, as if each took a second of a link with `measured`. */
-static struct level_cost cost_of(const struct cat_params *cat)
+static struct cutoff_cost cost_of(const struct cat_params *cat)
 {
 	const double bit = 1.0 / 8;
 
 	switch ((enum cost)cat->cost) {
 	case BITS: break;
-	case AFFINE: return (struct level_cost){ (double)cat->fixed_cost, bit, 0 };
+	case AFFINE: return (struct cutoff_cost){ (double)cat->fixed_cost, bit, 0 };
 	case PACKETS:
-		return (struct level_cost){ (double)cat->fixed_cost, (double)cat->packet_cost,
-					    8 * (double)cat->packet };
-	case MEASURED: return (struct level_cost){ cat->latency_s * cat->bandwidth, bit, 0 };
-	case ETHERNET: return (struct level_cost){ 0, 1518, 8 * 1460 };
-	case PAPER: return (struct level_cost){ 64, 576, 8 * 512 };
+		return (struct cutoff_cost){ (double)cat->fixed_cost, (double)cat->packet_cost,
+					     8 * (double)cat->packet };
+	case MEASURED: return (struct cutoff_cost){ cat->latency_s * cat->bandwidth, bit, 0 };
+	case ETHERNET: return (struct cutoff_cost){ 0, 1518, 8 * 1460 };
+	case PAPER: return (struct cutoff_cost){ 64, 576, 8 * 512 };
 	case IOT: /* waking the radio up costs ten packets */
-		return (struct level_cost){ 1270, 127, 8 * 100 };
+		return (struct cutoff_cost){ 1270, 127, 8 * 100 };
 	}
-	return (struct level_cost){ 0, bit, 0 };
+	return (struct cutoff_cost){ 0, bit, 0 };
 }
 
-static struct level_rule rule_of(const struct cat_params *cat, size_t count)
+static struct cutoff_rule rule_of(const struct cat_params *cat, size_t count)
 {
-	struct level_rule rule = { .cost = cost_of(cat), .dense = 32 * (double)count };
+	struct cutoff_rule rule = { .cost = cost_of(cat), .dense = 32 * (double)count };
 	double index = count > 1 ? ceil(log2((double)count)) : 0;
 
 	rule.signs = cat->variant == SPARSIFY_QUANTISE;
@@ -80,20 +80,20 @@ static struct level_rule rule_of(const struct cat_params *cat, size_t count)
 	return rule;
 }
 
-/* Also what the search for the level needs, which happens where the payload will be. */
+/* Also what the search for the cutoff needs, which happens where the payload will be. */
 static size_t bound(const void *params, size_t count)
 {
 	(void)params;
 	return SPARSE_HEADER + sizeof(float) + sparse_bound_any(count);
 }
 
-static struct level choose(const void *params, const struct compress_input *input,
-			   unsigned char *out)
+static struct cutoff choose(const void *params, const struct compress_input *input,
+			    unsigned char *out)
 {
-	struct level_rule rule = rule_of(params, input->count);
+	struct cutoff_rule rule = rule_of(params, input->count);
 	uint32_t *scratch = (void *)(out + -(uintptr_t)out % sizeof(*scratch));
 
-	return level_choose(&rule, input->x, input->count, scratch);
+	return cutoff_choose(&rule, input->x, input->count, scratch);
 }
 
 static size_t signs_bytes(size_t chosen)
@@ -102,15 +102,15 @@ static size_t signs_bytes(size_t chosen)
 }
 
 /* One magnitude, the mean, which makes the step as long as it should be; signs; indices. */
-static size_t encode_signs(const struct compress_input *input, const struct level *level,
+static size_t encode_signs(const struct compress_input *input, const struct cutoff *cutoff,
 			   unsigned char *out)
 {
-	size_t chosen = level->chosen, at = 0;
+	size_t chosen = cutoff->chosen, at = 0;
 	unsigned char *signs = out + sizeof(float);
 	struct index_writer writer =
 		indices_write(signs + signs_bytes(chosen), chosen, input->count);
-	struct selection selection = level->selection;
-	float size = (float)(level->sum / (double)chosen);
+	struct selection selection = cutoff->selection;
+	float size = (float)(cutoff->sum / (double)chosen);
 
 	memcpy(out, &size, sizeof(size));
 	memset(signs, 0, signs_bytes(chosen));
@@ -125,24 +125,42 @@ static size_t encode_signs(const struct compress_input *input, const struct leve
 static size_t encode(const void *params, const struct compress_input *input, unsigned char *out)
 {
 	const struct cat_params *cat = params;
-	struct level level = choose(params, input, out);
+	struct cutoff cutoff = choose(params, input, out);
 	unsigned char *body = out + SPARSE_HEADER;
 
-	sparse_put_header(out, level.dense ? dense : level.chosen);
-	if (level.chosen == 0)
+	sparse_put_header(out, cutoff.dense ? dense : cutoff.chosen);
+	if (cutoff.chosen == 0)
 		return SPARSE_HEADER;
-	if (level.dense) {
+	if (cutoff.dense) {
 		memcpy(body, input->x, input->count * sizeof(float));
 		return SPARSE_HEADER + input->count * sizeof(float);
 	}
 	if (cat->variant == SPARSIFY_QUANTISE)
-		return SPARSE_HEADER + encode_signs(input, &level, body);
+		return SPARSE_HEADER + encode_signs(input, &cutoff, body);
 	return SPARSE_HEADER +
-	       sparse_encode(input->x, input->count, level.selection, level.chosen, body);
+	       sparse_encode(input->x, input->count, cutoff.selection, cutoff.chosen, body);
 }
 
-static int decode_signs(const unsigned char *bytes, size_t length, size_t chosen, float scale,
-			float *y, size_t count, struct error *err)
+/* Where signs go: added to y, or kept as pairs. */
+struct target {
+	float scale, *y; /* y NULL: pairs */
+	size_t first;
+	struct compress_pairs *pairs;
+};
+
+static void put(const struct target *target, size_t k, size_t at, float value)
+{
+	if (target->y) {
+		target->y[at] += target->scale * value;
+		return;
+	}
+	target->pairs->indices[k] = (uint32_t)(target->first + at);
+	target->pairs->values[k] = value;
+	target->pairs->count = k + 1;
+}
+
+static int decode_signs(const unsigned char *bytes, size_t length, size_t chosen, size_t count,
+			const struct target *target, struct error *err)
 {
 	const unsigned char *signs = bytes + sizeof(float);
 	size_t start = sizeof(float) + signs_bytes(chosen), at;
@@ -158,7 +176,7 @@ static int decode_signs(const unsigned char *bytes, size_t length, size_t chosen
 		if (!indices_next(&reader, &at))
 			return error_set(err, "a payload of %zu bytes with damaged indices",
 					 length);
-		y[at] += scale * (signs[k / 8] >> k % 8 & 1 ? -size : size);
+		put(target, k, at, signs[k / 8] >> k % 8 & 1 ? -size : size);
 	}
 	if (!indices_ended(&reader))
 		return error_set(err, "a payload of %zu bytes has more than its %zu signs", length,
@@ -166,8 +184,8 @@ static int decode_signs(const unsigned char *bytes, size_t length, size_t chosen
 	return 0;
 }
 
-static int decode_add(const void *params, const unsigned char *bytes, size_t length, float scale,
-		      float *y, size_t count, struct error *err)
+static int decode(const void *params, const unsigned char *bytes, size_t length, size_t count,
+		  const struct target *target, struct error *err)
 {
 	const struct cat_params *cat = params;
 	const unsigned char *body = bytes + SPARSE_HEADER;
@@ -177,9 +195,35 @@ static int decode_add(const void *params, const unsigned char *bytes, size_t len
 		return -1;
 	length -= SPARSE_HEADER;
 	if (cat->variant == SPARSIFY_QUANTISE && chosen != dense && chosen > 0)
-		return decode_signs(body, length, chosen, scale, y, count, err);
-	return sparse_decode_add(body, length, chosen == dense ? count : chosen, scale, y, count,
-				 err);
+		return decode_signs(body, length, chosen, count, target, err);
+	if (chosen == dense)
+		chosen = count;
+	if (target->y)
+		return sparse_decode_add(body, length, chosen, target->scale, target->y, count,
+					 err);
+	return sparse_unpack(body, length, chosen, target->first, count, target->pairs, err);
+}
+
+static int decode_add(const void *params, const unsigned char *bytes, size_t length, float scale,
+		      float *y, size_t count, struct error *err)
+{
+	struct target target = { .scale = scale, .y = y };
+
+	return decode(params, bytes, length, count, &target, err);
+}
+
+static int pairs(const void *params, const unsigned char *bytes, size_t length, size_t first,
+		 size_t count, struct compress_pairs *pairs, struct error *err)
+{
+	struct target target = { .first = first, .pairs = pairs };
+
+	return decode(params, bytes, length, count, &target, err);
+}
+
+static size_t any(const void *params, size_t count)
+{
+	(void)params;
+	return count;
 }
 
 /* The largest coordinate at least is taken off the squares; with signs, which promise the square
@@ -206,4 +250,6 @@ const struct compressor compress_cat = {
 	.encode = encode,
 	.decode_add = decode_add,
 	.error = largest_error,
+	.chosen = any,
+	.pairs = pairs,
 };

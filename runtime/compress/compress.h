@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "lib/registry.h"
 #include "runtime/rng.h"
@@ -56,6 +57,13 @@ struct compress_step {
 	double norm2, norm_inf, mean_abs, deviation; /* of it, before residuals were added */
 };
 
+/* Coordinates of which a payload speaks, and what it says of them. */
+struct compress_pairs {
+	uint32_t *indices; /* each above the one before */
+	float *values;
+	size_t count;
+};
+
 struct compressor {
 	struct entry entry;
 	enum payload payload;
@@ -72,6 +80,12 @@ struct compressor {
 			  float scale, float *y, size_t count, struct error *err);
 	/* The most by which decoded may be off in the Euclidean norm, for this very input. */
 	double (*error)(const void *params, const struct compress_input *input);
+	/* Optional, both or neither, of schemes that choose coordinates: the most of `count` that a
+	 * payload holds, and those that this one holds, their indices counted from `first`. Bytes
+	 * as for decode_add. */
+	size_t (*chosen)(const void *params, size_t count);
+	int (*pairs)(const void *params, const unsigned char *bytes, size_t length, size_t first,
+		     size_t count, struct compress_pairs *pairs, struct error *err);
 
 	enum vote (*vote)(const void *params); /* optional: no votes */
 

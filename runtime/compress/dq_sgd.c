@@ -11,7 +11,6 @@
 #include "runtime/compress/width.h"
 
 enum mode { MODE_BUDGET, MODE_ERROR, MODE_FIXED };
-enum norm { NORM_INF, NORM_2 };
 enum rounding { ROUND_CARRY, ROUND_NEAREST, ROUND_UP };
 
 struct dq_params {
@@ -21,7 +20,6 @@ struct dq_params {
 };
 
 static const char *const modes[] = { "budget", "error", "fixed", NULL };
-static const char *const norms[] = { "inf", "2", NULL };
 static const char *const roundings[] = { "carry", "nearest", "up", NULL };
 
 #define ROW(field) offsetof(struct dq_params, field)
@@ -29,7 +27,7 @@ static const char *const roundings[] = { "carry", "nearest", "up", NULL };
 static const struct opt options[] = {
 	{ "mode", OPT_CHOICE, ROW(mode), "budget", "what decides how many bits", .choices = modes },
 	{ "norm", OPT_CHOICE, ROW(norm), "inf", "what the highest level stands for",
-	  .choices = norms },
+	  .choices = width_norms },
 	{ "rounding", OPT_CHOICE, ROW(rounding), "carry", "how bits become a whole number",
 	  .choices = roundings },
 	{ "budget", OPT_REAL, ROW(budget), "4.5", "mean bits of a coordinate, with mode budget",
@@ -157,7 +155,7 @@ static float whole(const struct dq_params *dq, double bits, float *state)
 static void adapt(const void *params, const struct compress_step *step, float *state)
 {
 	const struct dq_params *dq = params;
-	double norm = dq->norm == NORM_2 ? step->norm2 : step->norm_inf, bits;
+	double norm = dq->norm == WIDTH_EUCLIDEAN ? step->norm2 : step->norm_inf, bits;
 
 	if (step->count && norm > 0) {
 		follow(dq, step, norm, state);
@@ -176,16 +174,16 @@ static size_t bound(const void *params, size_t count)
 	return width_bound(count);
 }
 
-static bool euclidean(const void *params)
+static enum width_norm norm_of(const void *params)
 {
 	const struct dq_params *dq = params;
 
-	return dq->norm == NORM_2;
+	return (enum width_norm)dq->norm;
 }
 
 static size_t encode(const void *params, const struct compress_input *input, unsigned char *out)
 {
-	return width_encode(euclidean(params), input, out);
+	return width_encode(norm_of(params), input, out);
 }
 
 static int decode_add(const void *params, const unsigned char *bytes, size_t length, float scale,
@@ -197,7 +195,7 @@ static int decode_add(const void *params, const unsigned char *bytes, size_t len
 
 static double largest_error(const void *params, const struct compress_input *input)
 {
-	return width_error(euclidean(params), input);
+	return width_error(norm_of(params), input);
 }
 
 const struct compressor compress_dq_sgd = {

@@ -84,24 +84,64 @@ static size_t encode(const void *params, const struct compress_input *input, uns
 	return bound(params, input->count);
 }
 
-static int decode_add(const void *params, const unsigned char *bytes, size_t length, float scale,
-		      float *y, size_t count, struct error *err)
-{
-	size_t wanted = bound(params, count), chosen = chosen_of(params, count);
+/* A payload is read from its first interval to the last. */
+struct reader {
+	const unsigned char *values;
 	struct rng rng;
+	size_t next, chosen, count;
+};
+
+static int open_payload(struct reader *reader, const void *params, const unsigned char *bytes,
+			size_t length, size_t count, struct error *err)
+{
+	size_t wanted = bound(params, count);
 	uint64_t seed;
 
 	if (length != wanted)
 		return error_set(err, "a payload of %zu bytes where %zu were expected", length,
 				 wanted);
 	memcpy(&seed, bytes, HEADER);
-	rng = rng_of(seed);
-	for (size_t k = 0; k < chosen; k++) {
-		float value;
+	*reader = (struct reader){ .values = bytes + HEADER,
+				   .rng = rng_of(seed),
+				   .chosen = chosen_of(params, count),
+				   .count = count };
+	return 0;
+}
 
-		memcpy(&value, bytes + HEADER + k * sizeof(value), sizeof(value));
-		y[pick(&rng, k, interval_of(k, chosen, count))] += scale * value;
+static size_t read_pair(struct reader *reader, float *value)
+{
+	size_t k = reader->next++;
+
+	memcpy(value, reader->values + k * sizeof(*value), sizeof(*value));
+	return pick(&reader->rng, k, interval_of(k, reader->chosen, reader->count));
+}
+
+static int decode_add(const void *params, const unsigned char *bytes, size_t length, float scale,
+		      float *y, size_t count, struct error *err)
+{
+	struct reader reader;
+
+	if (open_payload(&reader, params, bytes, length, count, err) < 0)
+		return -1;
+	while (reader.next < reader.chosen) {
+		float value;
+		size_t i = read_pair(&reader, &value);
+
+		y[i] += scale * value;
 	}
+	return 0;
+}
+
+static int pairs(const void *params, const unsigned char *bytes, size_t length, size_t first,
+		 size_t count, struct compress_pairs *pairs, struct error *err)
+{
+	struct reader reader;
+
+	if (open_payload(&reader, params, bytes, length, count, err) < 0)
+		return -1;
+	for (size_t k = 0; k < reader.chosen; k++)
+		pairs->indices[k] = (uint32_t)(first + read_pair(&reader, &pairs->values[k]));
+	pairs->count = reader.chosen;
 	return 0;
 }
 
@@ -137,4 +177,6 @@ const struct compressor compress_randk = {
 	.encode = encode,
 	.decode_add = decode_add,
 	.error = largest_error,
+	.chosen = chosen_of,
+	.pairs = pairs,
 };

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "lib/error.h"
+#include "runtime/compress/compress.h"
 #include "runtime/compress/indices.h"
 
 size_t sparse_bound(size_t chosen, size_t count)
@@ -34,29 +35,82 @@ size_t sparse_encode(const float *x, size_t count, struct selection selection, s
 	return (size_t)(indices_end(&writer) - out);
 }
 
-int sparse_decode_add(const unsigned char *bytes, size_t length, size_t chosen, float scale,
-		      float *y, size_t count, struct error *err)
+/* A reader of the indices behind the values. */
+static int open_payload(struct index_reader *reader, const unsigned char *bytes, size_t length,
+			size_t chosen, size_t count, struct error *err)
 {
-	struct index_reader reader;
-	size_t values = chosen * sizeof(float), i;
+	size_t values = chosen * sizeof(float);
 
 	if (chosen > count || length < values)
 		return error_set(err, "a payload of %zu bytes cannot hold %zu of %zu coordinates",
 				 length, chosen, count);
-	reader = indices_read(bytes + values, length - values, chosen, count);
+	*reader = indices_read(bytes + values, length - values, chosen, count);
+	return 0;
+}
+
+static int refuse_indices(size_t length, struct error *err)
+{
+	return error_set(err, "a payload of %zu bytes with damaged indices", length);
+}
+
+static int close_payload(const struct index_reader *reader, size_t length, size_t chosen,
+			 struct error *err)
+{
+	if (indices_ended(reader))
+		return 0;
+	return error_set(err, "a payload of %zu bytes has more than its %zu coordinates", length,
+			 chosen);
+}
+
+int sparse_decode_add(const unsigned char *bytes, size_t length, size_t chosen, float scale,
+		      float *y, size_t count, struct error *err)
+{
+	struct index_reader reader;
+	size_t i;
+
+	if (open_payload(&reader, bytes, length, chosen, count, err) < 0)
+		return -1;
 	for (size_t k = 0; k < chosen; k++) {
 		float value;
 
 		if (!indices_next(&reader, &i))
-			return error_set(err, "a payload of %zu bytes with damaged indices",
-					 length);
+			return refuse_indices(length, err);
 		memcpy(&value, bytes + k * sizeof(value), sizeof(value));
 		y[i] += scale * value;
 	}
-	if (!indices_ended(&reader))
-		return error_set(err, "a payload of %zu bytes has more than its %zu coordinates",
-				 length, chosen);
-	return 0;
+	return close_payload(&reader, length, chosen, err);
+}
+
+size_t sparse_pack(const uint32_t *indices, const float *values, size_t chosen, size_t first,
+		   size_t count, unsigned char *out)
+{
+	unsigned char *end = out + chosen * sizeof(*values);
+	struct index_writer writer = indices_write(end, chosen, count);
+
+	if (chosen > 0)
+		memcpy(out, values, chosen * sizeof(*values));
+	for (size_t k = 0; k < chosen && chosen < count; k++)
+		indices_put(&writer, indices[k] - first);
+	return (size_t)(indices_end(&writer) - out);
+}
+
+int sparse_unpack(const unsigned char *bytes, size_t length, size_t chosen, size_t first,
+		  size_t count, struct compress_pairs *pairs, struct error *err)
+{
+	struct index_reader reader;
+	size_t i;
+
+	if (open_payload(&reader, bytes, length, chosen, count, err) < 0)
+		return -1;
+	if (chosen > 0)
+		memcpy(pairs->values, bytes, chosen * sizeof(*pairs->values));
+	for (size_t k = 0; k < chosen; k++) {
+		if (!indices_next(&reader, &i))
+			return refuse_indices(length, err);
+		pairs->indices[k] = (uint32_t)(first + i);
+	}
+	pairs->count = chosen;
+	return close_payload(&reader, length, chosen, err);
 }
 
 double sparse_error(const float *x, size_t count, struct selection selection)

@@ -6,6 +6,7 @@
 
 #include "runtime/compress/select.h"
 
+struct compress_pairs;
 struct error;
 
 /* The most bytes, of `chosen` of them or of any number. */
@@ -17,6 +18,11 @@ size_t sparse_encode(const float *x, size_t count, struct selection selection, s
 		     unsigned char *out);
 int sparse_decode_add(const unsigned char *bytes, size_t length, size_t chosen, float scale,
 		      float *y, size_t count, struct error *err);
+/* The same payload from pairs, and back to them: rising indices from `first` on, of `count`. */
+size_t sparse_pack(const uint32_t *indices, const float *values, size_t chosen, size_t first,
+		   size_t count, unsigned char *out);
+int sparse_unpack(const unsigned char *bytes, size_t length, size_t chosen, size_t first,
+		  size_t count, struct compress_pairs *pairs, struct error *err);
 /* The Euclidean norm of what is not chosen. */
 double sparse_error(const float *x, size_t count, struct selection selection);
 

@@ -53,6 +53,24 @@ static int decode_add(const void *params, const unsigned char *bytes, size_t len
 				 count, err);
 }
 
+static size_t any(const void *params, size_t count)
+{
+	(void)params;
+	return count;
+}
+
+static int pairs(const void *params, const unsigned char *bytes, size_t length, size_t first,
+		 size_t count, struct compress_pairs *pairs, struct error *err)
+{
+	size_t chosen;
+
+	(void)params;
+	if (sparse_get_header(bytes, length, &chosen, err) < 0)
+		return -1;
+	return sparse_unpack(bytes + SPARSE_HEADER, length - SPARSE_HEADER, chosen, first, count,
+			     pairs, err);
+}
+
 static double left_out(const void *params, const struct compress_input *input)
 {
 	return sparse_error(input->x, input->count, reaching(params));
@@ -70,4 +88,6 @@ const struct compressor compress_threshold = {
 	.encode = encode,
 	.decode_add = decode_add,
 	.error = left_out,
+	.chosen = any,
+	.pairs = pairs,
 };

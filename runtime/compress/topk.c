@@ -47,6 +47,12 @@ static int decode_add(const void *params, const unsigned char *bytes, size_t len
 	return sparse_decode_add(bytes, length, chosen_of(params, count), scale, y, count, err);
 }
 
+static int pairs(const void *params, const unsigned char *bytes, size_t length, size_t first,
+		 size_t count, struct compress_pairs *pairs, struct error *err)
+{
+	return sparse_unpack(bytes, length, chosen_of(params, count), first, count, pairs, err);
+}
+
 static double left_out(const void *params, const struct compress_input *input)
 {
 	size_t chosen = chosen_of(params, input->count);
@@ -66,4 +72,6 @@ const struct compressor compress_topk = {
 	.encode = encode,
 	.decode_add = decode_add,
 	.error = left_out,
+	.chosen = chosen_of,
+	.pairs = pairs,
 };

@@ -13,6 +13,8 @@
 
 enum { SCALE = 4, HEADER = 1 + SCALE };
 
+const char *const width_norms[] = { "inf", "2", NULL };
+
 float width_clip(double bits)
 {
 	return (float)fmin(fmax(nearbyint(bits), WIDTH_LEAST), WIDTH_MOST);
@@ -24,12 +26,12 @@ static unsigned width_of(const struct compress_input *input)
 }
 
 /* At least the largest |x|, and finite, whatever is rounded. */
-static float norm_of(bool euclidean, const struct compress_input *input)
+static float norm_of(enum width_norm which, const struct compress_input *input)
 {
 	float largest = codes_largest(input->x, input->count);
 	double norm = 0;
 
-	if (euclidean)
+	if (which == WIDTH_EUCLIDEAN)
 		norm = fmin(sqrt(kernels()->sum_squares(input->x, input->count)), (double)FLT_MAX);
 	return fmaxf((float)norm, largest);
 }
@@ -44,10 +46,10 @@ size_t width_bound(size_t count)
 	return length_of(count, WIDTH_MOST);
 }
 
-size_t width_encode(bool euclidean, const struct compress_input *input, unsigned char *out)
+size_t width_encode(enum width_norm which, const struct compress_input *input, unsigned char *out)
 {
 	unsigned width = width_of(input);
-	float norm = norm_of(euclidean, input);
+	float norm = norm_of(which, input);
 	struct codes_plan plan = { .kernel = kernels()->code_levels,
 				   .rule = levels_rule(norm, levels_of(width),
 						       UINT32_C(1) << (width - 1)),
@@ -80,9 +82,9 @@ int width_decode_add(const unsigned char *bytes, size_t length, float scale, flo
 }
 
 /* A level each. */
-double width_error(bool euclidean, const struct compress_input *input)
+double width_error(enum width_norm norm, const struct compress_input *input)
 {
-	double most = levels_error(norm_of(euclidean, input), levels_of(width_of(input)));
+	double most = levels_error(norm_of(norm, input), levels_of(width_of(input)));
 
 	return sqrt((double)input->count) * most;
 }

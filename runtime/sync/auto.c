@@ -42,6 +42,21 @@ static const struct sync_strategy *strategy_of(const struct way *way)
 	return PART_AS(&part, struct sync_strategy);
 }
 
+static bool chooses(const struct sync_wish *wish)
+{
+	return PART_AS(wish->strategy, struct sync_strategy)->chosen_by_plan;
+}
+
+/* What cannot be added on the way takes one way, but for parts. */
+static enum coll_algorithm allreduce_of(const struct sync_wish *wish, const struct plan *plan)
+{
+	enum coll_algorithm allreduce = (enum coll_algorithm)wish->params->allreduce;
+
+	if (allreduce == COLL_AUTO || (plan->compressed && allreduce != COLL_HIERARCHICAL))
+		return COLL_RING;
+	return allreduce;
+}
+
 static bool follows(const struct sync_wish *wish, const struct plan *plan)
 {
 	const struct sync_strategy *named = PART_AS(wish->strategy, struct sync_strategy);
@@ -51,7 +66,7 @@ static bool follows(const struct sync_wish *wish, const struct plan *plan)
 
 	if (!needed)
 		return false;
-	if (named->chosen_by_plan)
+	if (chooses(wish))
 		return true;
 	/* A strategy that asks for plans of its own takes no others, and nobody else takes those.
 	 */
@@ -60,16 +75,24 @@ static bool follows(const struct sync_wish *wish, const struct plan *plan)
 	if (params->order == SYNC_ORDER_GIVEN && plan->kind != PLAN_HIERARCHICAL &&
 	    !plan_is_in_given_order(plan))
 		return false;
-	return (int)way->allreduce ==
-	       (params->allreduce == COLL_AUTO ? COLL_RING : params->allreduce);
+	return way->allreduce == allreduce_of(wish, plan);
 }
 
 const struct plan *sync_choose(const struct plan_list *list, const struct sync_wish *wish)
 {
-	for (size_t i = 0; i < list->count; i++)
-		if (follows(wish, &list->plans[i]))
-			return &list->plans[i];
-	return NULL;
+	const struct plan *found = NULL;
+
+	for (size_t i = 0; i < list->count; i++) {
+		const struct plan *plan = &list->plans[i];
+
+		if (!follows(wish, plan))
+			continue;
+		if (chooses(wish) || plan->compressed == wish->compressed)
+			return plan;
+		if (!found && !plan->compressed)
+			found = plan;
+	}
+	return found;
 }
 
 static bool knows(const struct entry *entry, const char *key)
@@ -95,7 +118,7 @@ static void drop_unknown(struct settings *recipe, const struct entry *chosen)
 	}
 }
 
-void sync_settle(struct settings *recipe, const struct plan *plan)
+void sync_settle(struct settings *recipe, const struct plan *plan, bool keeps)
 {
 	static const struct place place = { .file = "plan" };
 	const struct way *way = plan ? way_of(plan) : &ways[0];
@@ -106,6 +129,10 @@ void sync_settle(struct settings *recipe, const struct plan *plan)
 		return;
 	settings_set(recipe, "sync.allreduce", coll_algorithm_names[way->allreduce], place);
 	settings_set(recipe, "sync.order", "planned", place);
+	if (!keeps) {
+		settings_remove(recipe, "compress");
+		settings_set(recipe, "compress.scheme", "none", place);
+	}
 }
 
 /* Of those that may be chosen, with the options that they would have. */

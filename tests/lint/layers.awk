@@ -7,8 +7,11 @@ BEGIN {
 	may["sync/"] = "exchange state_array coll device/ transport/transport"
 	may["coder"] = "compress/ device/"
 	may["residual"] = "coder compress/compress state_array device/"
-	may["exchange"] = "coder compress/compress residual state_array coll coll_cost transport/transport device/"
+	may["exchange"] = "coder compress/compress residual state_array coll coll_cost coll_sparse " \
+		"sparse_vector transport/transport device/"
 	may["coll"] = "transport/transport device/"
+	may["coll_sparse"] = may["coll_sparse_cost"] = "sparse_vector transport/transport"
+	may["sparse"] = "compress/compress compress/sparse device/"
 	may["compress/"] = may["model/"] = may["transport/"] = "device/"
 	may["optim/"] = "device/ model/model"
 	may["data/"] = "model/batch device/"

@@ -61,9 +61,9 @@ static const struct plan *choice(const char *sync, const struct plan_list *list)
 	return chosen;
 }
 
-static void settle(struct recipe *r, const struct plan *plan)
+static void settle(struct recipe *r, const struct plan *plan, bool keeps)
 {
-	sync_settle(&r->given, plan);
+	sync_settle(&r->given, plan, keeps);
 	job_release(&r->job);
 	settings_release(&r->resolved);
 	job_read(&r->job, &r->given, &r->resolved, &r->problems);
@@ -119,6 +119,45 @@ static void groups_are_for_the_strategy_that_has_them(void **state)
 		schedule_release(&plans[i].schedule);
 }
 
+/* A named strategy has what travels decided already; one that the plan chooses has not. */
+static void what_is_to_travel_is_the_recipes_unless_the_plan_chooses(void **state)
+{
+	struct plan plans[] = { plan_of(PLAN_HIERARCHICAL, planned), plan_of(PLAN_RING, planned),
+				plan_of(PLAN_RING, planned), plan_of(PLAN_HIERARCHICAL, planned) };
+	struct plan_list list = { plans, ARRAY_SIZE(plans) };
+
+	(void)state;
+	plans[0].compressed = plans[2].compressed = true;
+	assert_ptr_equal(choice("auto", &list), &plans[0]);
+	assert_ptr_equal(choice("auto\ncompress: qsgd", &list), &plans[0]);
+	assert_ptr_equal(choice("{order: planned}", &list), &plans[1]);
+	assert_ptr_equal(choice("{order: planned}\ncompress: qsgd", &list), &plans[2]);
+	assert_ptr_equal(choice("{order: planned, allreduce: tree}\ncompress: qsgd", &list),
+			 &plans[2]); /* which is for what adds up */
+	assert_ptr_equal(choice("{allreduce: hierarchical}", &list), &plans[3]);
+	assert_ptr_equal(choice("{allreduce: hierarchical}\ncompress: qsgd", &list), &plans[0]);
+	plans[2].compressed = false; /* nobody predicted any: better than none */
+	assert_ptr_equal(choice("{order: planned}\ncompress: qsgd", &list), &plans[1]);
+	for (size_t i = 0; i < list.count; i++)
+		schedule_release(&plans[i].schedule);
+}
+
+static void what_the_plan_does_not_keep_is_not_compressed(void **state)
+{
+	struct plan plan = plan_of(PLAN_RING, planned);
+	struct recipe r;
+
+	(void)state;
+	for (int keeps = 0; keeps < 2; keeps++) {
+		read_recipe(&r, "auto\ncompress: {scheme: qsgd, bits: 6, feedback: classic}");
+		settle(&r, &plan, keeps);
+		assert_string_equal(r.job.compressor.entry->name, keeps ? "qsgd" : "none");
+		assert_int_equal(job_compresses(&r.job), keeps);
+		forget(&r);
+	}
+	schedule_release(&plan.schedule);
+}
+
 /* Each choice is a recipe that follows the plan which made it. */
 static void what_was_chosen_follows_the_plan(void **state)
 {
@@ -133,7 +172,7 @@ static void what_was_chosen_follows_the_plan(void **state)
 
 		read_recipe(&r, "auto");
 		assert_true(job_wants_plan(&r.job));
-		settle(&r, &plan);
+		settle(&r, &plan, true);
 		assert_false(PART_AS(&r.job.sync, struct sync_strategy)->chosen_by_plan);
 		assert_int_equal(r.job.sync_params.order, SYNC_ORDER_PLANNED);
 		assert_ptr_equal(job_choose_plan(&r.job, &list), &plan);
@@ -148,7 +187,7 @@ static void without_a_plan_all_ranks_sum_their_gradients(void **state)
 
 	(void)state;
 	read_recipe(&r, "{strategy: auto, bucket: 4KiB, allreduce: tree}");
-	settle(&r, NULL);
+	settle(&r, NULL, true);
 	assert_string_equal(r.job.sync.entry->name, "bsp");
 	assert_int_equal(r.job.sync_params.bucket_bytes, 4096);
 	assert_int_equal(r.job.sync_params.allreduce, COLL_TREE);
@@ -184,6 +223,8 @@ int main(void)
 		cmocka_unit_test(a_recipe_follows_the_first_plan_of_its_kind),
 		cmocka_unit_test(a_given_order_follows_no_other),
 		cmocka_unit_test(groups_are_for_the_strategy_that_has_them),
+		cmocka_unit_test(what_is_to_travel_is_the_recipes_unless_the_plan_chooses),
+		cmocka_unit_test(what_the_plan_does_not_keep_is_not_compressed),
 		cmocka_unit_test(what_was_chosen_follows_the_plan),
 		cmocka_unit_test(without_a_plan_all_ranks_sum_their_gradients),
 		cmocka_unit_test(what_a_plan_chooses_never_runs_itself),

@@ -1,4 +1,4 @@
-/* The level that cat chooses against brute force, and what its payloads promise. */
+/* The cutoff that cat chooses against brute force, and what its payloads promise. */
 #include "tests/unit/unit.h"
 
 #include <math.h>
@@ -7,7 +7,7 @@
 
 #include "lib/error.h"
 #include "runtime/compress/compress.h"
-#include "runtime/compress/level.h"
+#include "runtime/compress/cutoff.h"
 #include "tests/unit/part.h"
 
 enum { LARGEST = 3001, KINDS = 5 };
@@ -27,17 +27,17 @@ static void draw(float *x, size_t count, int kind, uint64_t step)
 	}
 }
 
-static struct level_rule rule_of(size_t count, bool signs, struct level_cost cost)
+static struct cutoff_rule rule_of(size_t count, bool signs, struct cutoff_cost cost)
 {
 	double index = count > 1 ? ceil(log2((double)count)) : 0;
 
-	return (struct level_rule){ .cost = cost,
-				    .signs = signs,
-				    .header = signs ? 32 : 0,
-				    .each = index + (signs ? 1 : 32) };
+	return (struct cutoff_rule){ .cost = cost,
+				     .signs = signs,
+				     .header = signs ? 32 : 0,
+				     .each = index + (signs ? 1 : 32) };
 }
 
-static const struct level_cost costs[] = {
+static const struct cutoff_cost costs[] = {
 	{ 0, 1, 0 }, /* bits */
 	{ 100, 0.125, 0 },    { 5000, 0.125, 0 }, { 1e9, 0.125, 0 }, { 0, 1518, 8 * 1460 },
 	{ 64, 576, 8 * 512 }, { 1270, 127, 800 }, { 1000, 3, 128 },
@@ -56,15 +56,15 @@ struct brute {
 	size_t number;
 };
 
-static double ratio_of(const struct level_rule *rule, const double *sums, size_t number)
+static double ratio_of(const struct cutoff_rule *rule, const double *sums, size_t number)
 {
 	double n = (double)number, sum = sums[number];
 
 	return (rule->signs ? sum * sum / n : sum) /
-	       level_price(&rule->cost, rule->header + n * rule->each);
+	       cutoff_price(&rule->cost, rule->header + n * rule->each);
 }
 
-static struct brute by_force(const struct level_rule *rule, const float *x, size_t count)
+static struct brute by_force(const struct cutoff_rule *rule, const float *x, size_t count)
 {
 	struct brute brute = { .sums = xcalloc(count + 1, sizeof(double)) };
 
@@ -84,32 +84,32 @@ static struct brute by_force(const struct level_rule *rule, const float *x, size
 	return brute;
 }
 
-static struct level choose(const struct level_rule *rule, const float *x, size_t count)
+static struct cutoff choose(const struct cutoff_rule *rule, const float *x, size_t count)
 {
 	uint32_t *scratch = xcalloc(count, sizeof(*scratch));
-	struct level level = level_choose(rule, x, count, scratch);
+	struct cutoff cutoff = cutoff_choose(rule, x, count, scratch);
 
 	free(scratch);
-	return level;
+	return cutoff;
 }
 
-static void check_choice(const struct level_rule *rule, const float *x, size_t count)
+static void check_choice(const struct cutoff_rule *rule, const float *x, size_t count)
 {
 	struct brute brute = by_force(rule, x, count);
-	struct level level = choose(rule, x, count);
+	struct cutoff cutoff = choose(rule, x, count);
 	size_t chosen = 0;
 
-	if (level.chosen != brute.number) /* as good up to rounding? */
-		assert_true(ratio_of(rule, brute.sums, level.chosen) >= brute.best * (1 - 2e-10));
-	assert_true(fabs(level.sum - brute.sums[level.chosen]) <= 1e-9 * level.sum);
+	if (cutoff.chosen != brute.number) /* as good up to rounding? */
+		assert_true(ratio_of(rule, brute.sums, cutoff.chosen) >= brute.best * (1 - 2e-10));
+	assert_true(fabs(cutoff.sum - brute.sums[cutoff.chosen]) <= 1e-9 * cutoff.sum);
 	for (size_t i = 0; i < count; i++)
-		chosen += select_size(x[i]) > level.selection.size;
-	if (level.chosen)
-		assert_int_equal(chosen + level.selection.equal, level.chosen);
+		chosen += select_size(x[i]) > cutoff.selection.size;
+	if (cutoff.chosen)
+		assert_int_equal(chosen + cutoff.selection.equal, cutoff.chosen);
 	free(brute.sums);
 }
 
-static void the_level_is_that_of_brute_force(void **state)
+static void the_cutoff_is_that_of_brute_force(void **state)
 {
 	static const size_t counts[] = { 1, 2, 3, 17, 500, LARGEST };
 	float *x = xcalloc(LARGEST, sizeof(*x));
@@ -118,7 +118,7 @@ static void the_level_is_that_of_brute_force(void **state)
 	for (size_t c = 0; c < ARRAY_SIZE(counts); c++) {
 		for (size_t k = 0; k < KINDS * ARRAY_SIZE(costs) * 2; k++) {
 			size_t cost = k / 2 % ARRAY_SIZE(costs);
-			struct level_rule rule = rule_of(counts[c], k % 2, costs[cost]);
+			struct cutoff_rule rule = rule_of(counts[c], k % 2, costs[cost]);
 			uint64_t draws = counts[c] < 1000 ? 20 : 3;
 
 			for (uint64_t step = 0; step < draws; step++) {
@@ -131,14 +131,14 @@ static void the_level_is_that_of_brute_force(void **state)
 }
 
 /* Values of one size, of every size, and the same bits in all but the last place. */
-static void levels_of_degenerate_vectors_are_right(void **state)
+static void cutoffs_of_degenerate_vectors_are_right(void **state)
 {
 	float x[700];
 
 	(void)state;
 	for (size_t cost = 0; cost < ARRAY_SIZE(costs); cost++) {
 		for (int signs = 0; signs < 2; signs++) {
-			struct level_rule rule = rule_of(700, signs, costs[cost]);
+			struct cutoff_rule rule = rule_of(700, signs, costs[cost]);
 
 			for (int kind = 0; kind < 5; kind++) {
 				for (size_t i = 0; i < 700; i++) {
@@ -158,7 +158,7 @@ static void levels_of_degenerate_vectors_are_right(void **state)
 static void a_zero_vector_needs_nothing(void **state)
 {
 	float x[5] = { 0 };
-	struct level_rule rule = rule_of(5, false, costs[1]);
+	struct cutoff_rule rule = rule_of(5, false, costs[1]);
 
 	(void)state;
 	assert_int_equal(choose(&rule, x, 5).chosen, 0);
@@ -167,7 +167,7 @@ static void a_zero_vector_needs_nothing(void **state)
 static void pure_bits_send_one_value(void **state)
 {
 	float x[LARGEST];
-	struct level_rule rule = rule_of(LARGEST, false, costs[0]);
+	struct cutoff_rule rule = rule_of(LARGEST, false, costs[0]);
 
 	(void)state;
 	for (int kind = 0; kind < KINDS; kind++) {
@@ -182,7 +182,7 @@ static void packets_are_filled_with_values(void **state)
 
 	(void)state;
 	for (size_t cost = 4; cost < ARRAY_SIZE(costs); cost++) {
-		struct level_rule rule = rule_of(LARGEST, false, costs[cost]);
+		struct cutoff_rule rule = rule_of(LARGEST, false, costs[cost]);
 		size_t full = (size_t)(rule.cost.packet / rule.each);
 
 		for (int kind = 0; kind < 3; kind++) {
@@ -192,20 +192,20 @@ static void packets_are_filled_with_values(void **state)
 			chosen = choose(&rule, x, LARGEST).chosen;
 			assert_true(
 				chosen == LARGEST ||
-				level_price(&rule.cost, rule.each * (double)chosen) <
-					level_price(&rule.cost, rule.each * (double)(chosen + 1)));
+				cutoff_price(&rule.cost, rule.each * (double)chosen) <
+					cutoff_price(&rule.cost, rule.each * (double)(chosen + 1)));
 			assert_true(chosen >= full || chosen == LARGEST);
 		}
 	}
 }
 
-static void the_level_does_not_depend_on_the_scale(void **state)
+static void the_cutoff_does_not_depend_on_the_scale(void **state)
 {
 	float x[LARGEST], scaled[LARGEST];
 
 	(void)state;
 	for (size_t k = 0; k < 2 * KINDS * ARRAY_SIZE(costs); k++) {
-		struct level_rule rule = rule_of(LARGEST, k % 2, costs[k / 2 % ARRAY_SIZE(costs)]);
+		struct cutoff_rule rule = rule_of(LARGEST, k % 2, costs[k / 2 % ARRAY_SIZE(costs)]);
 
 		draw(x, LARGEST, (int)(k / 2 / ARRAY_SIZE(costs)), 3);
 		for (size_t i = 0; i < LARGEST; i++)
@@ -225,16 +225,16 @@ static void dear_messages_are_longer_and_dear_bits_make_them_shorter(void **stat
 
 		draw(x, LARGEST, kind, 4);
 		for (double fixed = 1; fixed < 1e9; fixed *= 3) {
-			struct level_rule rule =
-				rule_of(LARGEST, false, (struct level_cost){ fixed, 0.125, 0 });
+			struct cutoff_rule rule =
+				rule_of(LARGEST, false, (struct cutoff_cost){ fixed, 0.125, 0 });
 
 			chosen = choose(&rule, x, LARGEST).chosen;
 			assert_true(chosen >= last);
 			last = chosen;
 		}
 		for (double unit = 1e-6; unit < 1e3; unit *= 3) {
-			struct level_rule rule =
-				rule_of(LARGEST, false, (struct level_cost){ 1000, unit, 0 });
+			struct cutoff_rule rule =
+				rule_of(LARGEST, false, (struct cutoff_cost){ 1000, unit, 0 });
 
 			chosen = choose(&rule, x, LARGEST).chosen;
 			assert_true(chosen <= last);
@@ -292,7 +292,7 @@ static void payloads_are_as_short_as_the_rule_says(void **state)
 	for (size_t k = 0; k < 2 * KINDS * ARRAY_SIZE(cost_names); k++) {
 		float y[LARGEST] = { 0 };
 		const char *variant = k % 2 ? "sparsify_quantise" : "sparsify";
-		struct level_rule rule = rule_of(LARGEST, k % 2, costs[0]);
+		struct cutoff_rule rule = rule_of(LARGEST, k % 2, costs[0]);
 		struct trip trip;
 		size_t chosen;
 
@@ -316,22 +316,22 @@ static void decoded_steps_descend_as_promised(void **state)
 
 	(void)state;
 	for (size_t k = 0; k < 2 * KINDS; k++) {
-		struct level_rule rule = rule_of(LARGEST, k % 2, costs[5]);
+		struct cutoff_rule rule = rule_of(LARGEST, k % 2, costs[5]);
 		float y[LARGEST] = { 0 };
 		double descent = 0, gain;
-		struct level level;
+		struct cutoff cutoff;
 		struct trip trip;
 
 		draw(x, LARGEST, (int)k / 2, 6);
-		level = choose(&rule, x, LARGEST);
+		cutoff = choose(&rule, x, LARGEST);
 		trip = encode(k % 2 ? "sparsify_quantise" : "sparsify", "paper", x, LARGEST, y);
 		for (size_t i = 0; i < LARGEST; i++) {
 			assert_true(y[i] == 0 || k % 2 ? y[i] * x[i] >= 0 : y[i] == x[i]);
 			descent += (double)x[i] * y[i] - (double)y[i] * y[i] / 2;
 		}
-		gain = k % 2 ? level.sum * level.sum / (double)level.chosen : level.sum;
+		gain = k % 2 ? cutoff.sum * cutoff.sum / (double)cutoff.chosen : cutoff.sum;
 		if (sent_by(&trip) != UINT32_MAX) {
-			assert_int_equal(sent_by(&trip), level.chosen);
+			assert_int_equal(sent_by(&trip), cutoff.chosen);
 			assert_true(fabs(descent - gain / 2) <= 1e-6 * gain);
 		}
 		release(&trip);
@@ -410,12 +410,12 @@ static void cut_payloads_are_refused(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(the_level_is_that_of_brute_force),
-		cmocka_unit_test(levels_of_degenerate_vectors_are_right),
+		cmocka_unit_test(the_cutoff_is_that_of_brute_force),
+		cmocka_unit_test(cutoffs_of_degenerate_vectors_are_right),
 		cmocka_unit_test(a_zero_vector_needs_nothing),
 		cmocka_unit_test(pure_bits_send_one_value),
 		cmocka_unit_test(packets_are_filled_with_values),
-		cmocka_unit_test(the_level_does_not_depend_on_the_scale),
+		cmocka_unit_test(the_cutoff_does_not_depend_on_the_scale),
 		cmocka_unit_test(dear_messages_are_longer_and_dear_bits_make_them_shorter),
 		cmocka_unit_test(payloads_are_as_short_as_the_rule_says),
 		cmocka_unit_test(decoded_steps_descend_as_promised),

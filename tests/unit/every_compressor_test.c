@@ -123,6 +123,53 @@ static void decoding_adds_a_multiple(void **state)
 	for_every(check_decode_adds);
 }
 
+/* Pairs say what decoding does, bit for bit; of damage neither makes anything. */
+static void check_pairs(const struct part *part, size_t count)
+{
+	const struct compressor *compressor = PART_AS(part, struct compressor);
+	size_t most, first = 70;
+	float *x = normal(count, 1), *y = xcalloc(count, sizeof(*y));
+	float *z = xcalloc(count, sizeof(*z));
+	struct encoded encoded = encode(part, x, count, 1);
+	struct compress_pairs pairs = { .count = 0 };
+	struct error err = { "" };
+
+	assert_true(!compressor->pairs == !compressor->chosen);
+	if (compressor->pairs && count > 0) {
+		most = compressor->chosen(part->params, count);
+		pairs.indices = xcalloc(most, sizeof(*pairs.indices));
+		pairs.values = xcalloc(most, sizeof(*pairs.values));
+		assert_int_equal(compressor->pairs(part->params, encoded.bytes, encoded.length,
+						   first, count, &pairs, &err),
+				 0);
+		assert_true(pairs.count <= most && most <= count);
+		for (size_t k = 0; k < pairs.count; k++) {
+			assert_true(k == 0 || pairs.indices[k] > pairs.indices[k - 1]);
+			assert_in_range(pairs.indices[k], first, first + count - 1);
+			z[pairs.indices[k] - first] += pairs.values[k];
+		}
+		decode_all(part, &encoded, 1, y, count);
+		assert_memory_equal(y, z, count * sizeof(*y));
+		for (size_t length = 0; length < encoded.length; length++)
+			assert_int_equal(
+				compressor->pairs(part->params, encoded.bytes, length, first, count,
+						  &pairs, &err) < 0,
+				decode_add(part, encoded.bytes, length, 1, y, count, &err) < 0);
+	}
+	free(encoded.bytes);
+	free(pairs.indices);
+	free(pairs.values);
+	free(x);
+	free(y);
+	free(z);
+}
+
+static void pairs_are_what_decoding_gives(void **state)
+{
+	(void)state;
+	for_every(check_pairs);
+}
+
 /* With error feedback, what was sent and what is left are all that ever came in. */
 static void feed_back(const struct part *part, size_t count)
 {
@@ -464,6 +511,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_same_vector_and_numbers_give_the_same_bytes),
 		cmocka_unit_test(decoding_adds_a_multiple),
+		cmocka_unit_test(pairs_are_what_decoding_gives),
 		cmocka_unit_test(error_feedback_loses_nothing),
 		cmocka_unit_test(payloads_of_another_length_are_refused),
 		cmocka_unit_test(damaged_payloads_do_no_harm),

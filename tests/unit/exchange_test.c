@@ -2,56 +2,13 @@
 #include "tests/unit/unit.h"
 
 #include <math.h>
-#include <stdatomic.h>
 
-#include "runtime/coll_cost.h"
-#include "runtime/compress/compress.h"
-#include "runtime/compress/rules.h"
-#include "runtime/exchange.h"
-#include "tests/unit/cluster.h"
-#include "tests/unit/part.h"
+#include "runtime/exchange_way.h"
+#include "tests/unit/exchange.h"
 
-enum { BLOCK = 3000, STEPS = 20 };
-
-/* What the ranks of all runs share. */
-struct trial {
-	const struct part *compressor;
-	const struct coll_cost *cost; /* of the group */
-	struct exchange_params params;
-	const struct compress_rules *rules;
-	_Atomic uint64_t digest; /* of the results; the first rank says what it must be */
-};
-
-/* Of these, one makes slices go to owners, the other everything to everybody. */
+/* Of these, one makes slices go to owners, the other everything to everybody, of two ranks. */
 static const struct coll_cost slow_bytes = { .alpha_s = 1e-9, .beta_s = 1e-6 };
 static const struct coll_cost slow_messages = { .alpha_s = 1, .beta_s = 1e-12 };
-
-static const struct coder_span spans[] = { { "first", 0, 700 },
-					   { "second", 700, 1 },
-					   { "third", 701, BLOCK - 701 } };
-
-static float element(int rank, size_t step, size_t i)
-{
-	uint32_t mixed = ((uint32_t)i * 512 + (uint32_t)step * 16 + (uint32_t)rank + 1) *
-			 UINT32_C(2654435761);
-
-	return (float)(mixed >> 8) * 0x1p-24f - 0.5f;
-}
-
-static struct exchange *open_exchange(const struct trial *trial, struct net *net)
-{
-	struct exchange_env env = { .net = net,
-				    .params = trial->params,
-				    .count = BLOCK,
-				    .coder = { .compressor = trial->compressor,
-					       .rules = trial->rules,
-					       .seed = 42,
-					       .steps = STEPS,
-					       .spans = spans,
-					       .span_count = ARRAY_SIZE(spans) } };
-
-	return exchange_new(&env);
-}
 
 static bool is_opaque(const struct part *part)
 {
@@ -63,38 +20,6 @@ static bool has_feedback(const struct trial *trial)
 	enum feedback kind = exchange_feedback(&trial->params, trial->compressor);
 
 	return kind == FEEDBACK_CLASSIC || kind == FEEDBACK_MOMENTUM_CORRECTED;
-}
-
-static uint64_t mix(uint64_t digest, const float *x, size_t count)
-{
-	for (size_t i = 0; i < count; i++) {
-		uint32_t bits;
-
-		memcpy(&bits, &x[i], sizeof(bits));
-		digest = (digest ^ bits) * 1099511628211u;
-	}
-	return digest;
-}
-
-static void must_agree(struct trial *trial, uint64_t digest)
-{
-	uint64_t none = 0;
-
-	if (!atomic_compare_exchange_strong(&trial->digest, &none, digest))
-		assert(none == digest);
-}
-
-/* x becomes this rank's gradient of a step, sent in two buckets, the later one first. */
-static void exchange_step(struct exchange *exchange, const struct group *world, size_t step,
-			  float *x)
-{
-	const size_t half = BLOCK / 3;
-	struct error err;
-
-	for (size_t i = 0; i < BLOCK; i++)
-		x[i] = element(world->index, step, i);
-	cluster_must(exchange_sum(exchange, world, step, half, x + half, BLOCK - half, &err), &err);
-	cluster_must(exchange_sum(exchange, world, step, 0, x, half, &err), &err);
 }
 
 /* Over all steps, what came out and what is still owed is what went in. */
@@ -153,155 +78,115 @@ static void every_scheme_sums_alike_on_all_ranks_and_with_feedback_loses_nothing
 		struct part part = part_default(&compressors, compressors.entries[i]->name);
 
 		for (size_t k = 0; k < ARRAY_SIZE(worlds); k++) {
-			struct trial by_all = { .compressor = &part, .cost = &slow_messages };
-			struct trial by_owners = { .compressor = &part, .cost = &slow_bytes };
+			for (int way = EXCHANGE_GATHER; way <= EXCHANGE_SPARSE; way++) {
+				struct trial trial = { .compressor = &part,
+						       .params = { .collective = way } };
 
-			cluster_run("inproc", worlds[k], sums_body, &by_all);
-			cluster_run("inproc", worlds[k], sums_body, &by_owners);
-			if (worlds[k] != 3)
-				continue;
-			cluster_run_every(worlds[k], 0, sums_body, &by_all);
-			cluster_run_every(worlds[k], 0, sums_body, &by_owners);
+				cluster_run("inproc", worlds[k], sums_body, &trial);
+				if (worlds[k] == 3)
+					cluster_run_every(worlds[k], 0, sums_body, &trial);
+			}
 		}
 		part_release(&part);
 	}
 }
 
-/* What is sent of signs and sizes is taken out of what is owed, here and by the owners: what a
- * server with error feedback does. */
+/* What is sent of signs and sizes is taken out of what is owed, here and by the owners, who do what
+ * a server with error feedback does. */
 static void signs_with_feedback_lose_nothing(void **state)
 {
 	static const char *const names[] = { "sign", "onebit" };
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
-		struct part part = part_default(&compressors, names[i]);
-		struct trial by_all = { .compressor = &part,
-					.cost = &slow_messages,
-					.params.feedback = 1 + FEEDBACK_CLASSIC };
-		struct trial by_owners = by_all;
+		for (int way = EXCHANGE_GATHER; way <= EXCHANGE_SPARSE; way++) {
+			struct part part = part_default(&compressors, names[i]);
+			struct trial trial = { .compressor = &part,
+					       .params = { .feedback = 1 + FEEDBACK_CLASSIC,
+							   .collective = way } };
 
-		by_owners.cost = &slow_bytes;
-		cluster_run("inproc", 3, sums_body, &by_all);
-		cluster_run("inproc", 3, sums_body, &by_owners);
-		part_release(&part);
+			cluster_run("inproc", 3, sums_body, &trial);
+			part_release(&part);
+		}
 	}
 }
 
-static bool is_vote(const struct part *part)
-{
-	const struct compressor *scheme = PART_AS(part, struct compressor);
-
-	return scheme->vote && scheme->vote(part->params) != VOTE_NO;
-}
-
-/* Plus or minus one, and of plain signs what most ranks have, plus if it is a tie. */
-static void check_votes(const struct trial *trial, const struct group *world, size_t step,
-			const float *x)
-{
-	for (size_t i = 0; i < BLOCK; i++) {
-		int count = 0;
-
-		assert(x[i] == 1 || x[i] == -1);
-		for (int r = 0; r < world->count; r++)
-			count += element(r, step, i) < 0 ? -1 : 1;
-		if (strcmp(trial->compressor->entry->name, "sign") == 0)
-			assert(x[i] == (count < 0 ? -1 : 1));
-	}
-}
-
-static void votes_body(int rank, struct net *net, void *arg)
+static void debts_body(int rank, struct net *net, void *arg)
 {
 	struct trial *trial = arg;
 	struct exchange *exchange = open_exchange(trial, net);
 	int ranks[CLUSTER_MAX];
 	struct group world = group_world(ranks, net_world(net), rank);
 	float *x = xmalloc(BLOCK * sizeof(*x));
-	uint64_t digest = 14695981039346656037u;
-	struct error err;
 
-	world.cost = trial->cost;
-	for (size_t step = 0; step < STEPS; step++) {
+	for (size_t step = 0; step < STEPS; step++)
 		exchange_step(exchange, &world, step, x);
-		check_votes(trial, &world, step, x);
-		digest = mix(digest, x, BLOCK);
-	}
-	cluster_must(exchange_mean(exchange, &world, STEPS, 700, x + 700, BLOCK - 700, &err), &err);
-	check_votes(trial, &world, STEPS - 1, x);
-	must_agree(trial, digest);
+	trial->debts[rank] = mix(1, exchange_residual(exchange), BLOCK);
 	exchange_free(exchange);
 	free(x);
 }
 
-/* Neither how votes travel nor who counts them changes what comes of them. */
-static void check_vote(const struct part *part, int world)
+/* In both of them nobody encodes but who sends. */
+static void whole_messages_and_pairs_leave_the_same_debts(void **state)
 {
-	struct trial trial = { .compressor = part, .cost = &slow_messages };
-
-	cluster_run_every(world, 0, votes_body, &trial);
-	trial.cost = &slow_bytes;
-	cluster_run_every(world, 0, votes_body, &trial);
-}
-
-static void votes_that_owners_count_are_those_that_all_count(void **state)
-{
-	static const char *const options[] = { "vote", "yes", NULL };
-	struct part sign = part_with(registry_find(&compressors, "sign"), options);
-
 	(void)state;
-	for (int world = 1; world <= 4; world++) {
-		check_vote(&sign, world);
-		for (size_t i = 0; compressors.entries[i]; i++) {
-			struct part part = part_default(&compressors, compressors.entries[i]->name);
+	for (size_t i = 0; compressors.entries[i]; i++) {
+		struct part part = part_default(&compressors, compressors.entries[i]->name);
+		struct trial whole = { .compressor = &part,
+				       .params = { .collective = EXCHANGE_GATHER } };
+		struct trial pairs = { .compressor = &part,
+				       .params = { .collective = EXCHANGE_SPARSE } };
 
-			if (is_vote(&part))
-				check_vote(&part, world);
-			part_release(&part);
+		if (has_feedback(&whole)) {
+			cluster_run("inproc", 3, debts_body, &whole);
+			cluster_run("inproc", 3, debts_body, &pairs);
+			assert_memory_equal(whole.debts, pairs.debts, sizeof(whole.debts));
 		}
+		part_release(&part);
 	}
-	part_release(&sign);
 }
 
-/* Of tensors that some vote on and others add up, each is what it would be alone. */
-static void mixed_body(int rank, struct net *net, void *arg)
+/* What is chosen for a vector of a scheme on n ranks. */
+struct choice {
+	struct trial trial;
+	enum exchange_collective way;
+};
+
+static void choice_body(int rank, struct net *net, void *arg)
 {
-	struct trial *trial = arg;
-	struct exchange *exchange = open_exchange(trial, net);
+	struct choice *choice = arg;
+	struct exchange *exchange = open_exchange(&choice->trial, net);
 	int ranks[CLUSTER_MAX];
 	struct group world = group_world(ranks, net_world(net), rank);
-	float x[BLOCK];
-	struct error err;
+	struct vector vector = { .group = &world, .count = BLOCK };
 
-	world.cost = trial->cost;
-	for (size_t i = 0; i < BLOCK; i++)
-		x[i] = element(rank, 0, i);
-	cluster_must(exchange_sum(exchange, &world, 0, 0, x, BLOCK, &err), &err);
-	for (size_t i = 0; i < BLOCK; i++) {
-		float sum = element(0, 0, i) + element(1, 0, i) + element(2, 0, i);
-
-		assert(i >= 700 ? fabsf(x[i] - sum) < 1e-6f : fabsf(x[i]) == 1);
-	}
+	world.cost = choice->trial.cost;
+	if (rank == 0)
+		choice->way = exchange_choose(exchange, &vector);
 	exchange_free(exchange);
 }
 
-static void tensors_without_a_vote_are_added_up(void **state)
+static enum exchange_collective way_of(const char *name, int n, const struct coll_cost *cost)
 {
-	struct compress_rule items[] = { { .match = xstrdup("[st]*"),
-					   .scheme = part_default(&compressors, "none") } };
-	struct compress_rules rules = { .items = items, .count = 1 };
-	struct part part = part_default(&compressors, "signum");
-	struct trial trial = { .compressor = &part,
-			       .rules = &rules,
-			       .cost = &slow_messages,
-			       .params.feedback = 1 + FEEDBACK_NONE };
+	struct part part = part_default(&compressors, name);
+	struct choice choice = { .trial = { .compressor = &part, .cost = cost } };
 
-	(void)state;
-	cluster_run("inproc", 3, mixed_body, &trial);
-	trial.cost = &slow_bytes;
-	cluster_run("inproc", 3, mixed_body, &trial);
+	cluster_run("inproc", n, choice_body, &choice);
 	part_release(&part);
-	part_release(&items[0].scheme);
-	free(items[0].match);
+	return choice.way;
+}
+
+static void the_way_follows_from_what_messages_cost(void **state)
+{
+	(void)state;
+	assert_int_equal(way_of("fp16", 8, &slow_messages), EXCHANGE_GATHER);
+	assert_int_equal(way_of("fp16", 8, &slow_bytes), EXCHANGE_OWNERS);
+	assert_int_equal(way_of("fp16", 2, &slow_bytes), EXCHANGE_GATHER);
+	assert_int_equal(way_of("topk", 8, &slow_messages), EXCHANGE_SPARSE);
+	assert_int_equal(way_of("topk", 8, &slow_bytes), EXCHANGE_OWNERS);
+	assert_int_equal(way_of("randk", 8, &slow_messages), EXCHANGE_SPARSE);
+	/* Nobody knows how many. */
+	assert_int_equal(way_of("threshold", 8, &slow_messages), EXCHANGE_GATHER);
 }
 
 static void mean_body(int rank, struct net *net, void *arg)
@@ -618,9 +503,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(
 			every_scheme_sums_alike_on_all_ranks_and_with_feedback_loses_nothing),
+		cmocka_unit_test(whole_messages_and_pairs_leave_the_same_debts),
+		cmocka_unit_test(the_way_follows_from_what_messages_cost),
 		cmocka_unit_test(signs_with_feedback_lose_nothing),
-		cmocka_unit_test(votes_that_owners_count_are_those_that_all_count),
-		cmocka_unit_test(tensors_without_a_vote_are_added_up),
 		cmocka_unit_test(a_mean_is_the_sum_divided_by_the_ranks),
 		cmocka_unit_test(averages_by_differences_come_together_at_the_mean),
 		cmocka_unit_test(a_value_that_overflows_spoils_no_later_step),

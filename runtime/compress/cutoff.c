@@ -3,7 +3,7 @@
  * that end in each of its bins can reach. The bins that may hold the best are partitioned bit by
  * bit, and parts that cannot hold it are left alone.
  */
-#include "runtime/compress/level.h"
+#include "runtime/compress/cutoff.h"
 
 #include <assert.h>
 #include <math.h>
@@ -20,9 +20,9 @@ enum {
 static const double tolerance = 1e-10;
 
 struct search {
-	const struct level_rule *rule;
+	const struct cutoff_rule *rule;
 	double best; /* ratio that some number reaches */
-	struct level level;
+	struct cutoff cutoff;
 };
 
 /* What has been chosen already when numbers in some part are looked at. */
@@ -31,29 +31,29 @@ struct taken {
 	double sum;
 };
 
-double level_price(const struct level_cost *cost, double bits)
+double cutoff_price(const struct cutoff_cost *cost, double bits)
 {
 	double units = cost->packet > 0 ? ceil(bits / cost->packet) : bits;
 
 	return cost->fixed + cost->unit * units;
 }
 
-static double share_of(const struct level_rule *rule, uint32_t size)
+static double share_of(const struct cutoff_rule *rule, uint32_t size)
 {
 	double x = select_magnitude(size);
 
 	return rule->signs ? x : x * x;
 }
 
-static double ratio(const struct level_rule *rule, size_t number, double sum)
+static double ratio(const struct cutoff_rule *rule, size_t number, double sum)
 {
-	double n = (double)number, price = level_price(&rule->cost, rule->header + n * rule->each);
+	double n = (double)number, price = cutoff_price(&rule->cost, rule->header + n * rule->each);
 
 	return (rule->signs ? sum * sum / n : sum) / price;
 }
 
 /* The last number that costs no more packets than this one. */
-static size_t end_of_packet(const struct level_rule *rule, size_t number)
+static size_t end_of_packet(const struct cutoff_rule *rule, size_t number)
 {
 	double bits = rule->header + (double)number * rule->each, packet = rule->cost.packet;
 	double end = floor((ceil(bits / packet) * packet - rule->header) / rule->each);
@@ -67,7 +67,7 @@ static size_t end_of_packet(const struct level_rule *rule, size_t number)
  * before, a = sum / share - n >= 0 and r = fixed / unit, its slope has the sign of a r - n (r - 2a)
  * with signs, which changes once at most and from falling to rising, or does not change at all.
  */
-static double best_of_run(const struct level_rule *rule, const struct taken *taken, double share,
+static double best_of_run(const struct cutoff_rule *rule, const struct taken *taken, double share,
 			  size_t count, size_t *number)
 {
 	size_t end = taken->number + count, n = taken->number + 1;
@@ -92,16 +92,16 @@ static void offer(struct search *search, const struct taken *taken, uint32_t siz
 	size_t number = 0;
 	double share = share_of(search->rule, size);
 	double reached = best_of_run(search->rule, taken, share, count, &number);
-	struct level *level = &search->level;
+	struct cutoff *cutoff = &search->cutoff;
 
 	if (reached < search->best * (1 - tolerance))
 		return;
-	if (reached <= search->best * (1 + tolerance) && level->chosen && level->chosen < number)
+	if (reached <= search->best * (1 + tolerance) && cutoff->chosen && cutoff->chosen < number)
 		return;
 	search->best = fmax(reached, search->best);
-	level->chosen = number;
-	level->sum = taken->sum + share * (double)(number - taken->number);
-	level->selection = (struct selection){ .size = size, .equal = number - taken->number };
+	cutoff->chosen = number;
+	cutoff->sum = taken->sum + share * (double)(number - taken->number);
+	cutoff->selection = (struct selection){ .size = size, .equal = number - taken->number };
 }
 
 /* Those with the bit to the front; returns how many. */
@@ -161,7 +161,7 @@ static void count_bins(struct histogram *bins, bool signs, const float *x, size_
 }
 
 /* The largest ratio at the end of a bin. */
-static double best_edge(const struct level_rule *rule, const struct histogram *bins)
+static double best_edge(const struct cutoff_rule *rule, const struct histogram *bins)
 {
 	struct taken taken = { 0 };
 	double best = 0;
@@ -186,7 +186,7 @@ struct places {
 static void place_bins(const struct search *search, const struct histogram *bins,
 		       struct places *places)
 {
-	const struct level_rule *rule = search->rule;
+	const struct cutoff_rule *rule = search->rule;
 	struct taken taken = { 0 };
 	uint32_t next = 0;
 	size_t number;
@@ -251,8 +251,8 @@ static void search_bins(struct search *search, const struct histogram *bins, con
 	}
 }
 
-struct level level_choose(const struct level_rule *rule, const float *x, size_t count,
-			  uint32_t *scratch)
+struct cutoff cutoff_choose(const struct cutoff_rule *rule, const float *x, size_t count,
+			    uint32_t *scratch)
 {
 	struct histogram bins = { 0 };
 	struct search search = { .rule = rule };
@@ -265,11 +265,11 @@ struct level level_choose(const struct level_rule *rule, const float *x, size_t 
 		for (size_t bin = 0; bin < BINS; bin++)
 			squares += bins.sums[bin];
 	if (!(squares > 0))
-		return (struct level){ 0 };
+		return (struct cutoff){ 0 };
 	search_bins(&search, &bins, x, count, scratch);
-	if (rule->dense > 0 && squares / level_price(&rule->cost, rule->dense) > search.best) {
-		search.level.dense = true;
-		search.level.chosen = count;
+	if (rule->dense > 0 && squares / cutoff_price(&rule->cost, rule->dense) > search.best) {
+		search.cutoff.dense = true;
+		search.cutoff.chosen = count;
 	}
-	return search.level;
+	return search.cutoff;
 }
