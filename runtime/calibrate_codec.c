@@ -80,7 +80,10 @@ static void run(struct trial *trial, struct cost_codec *out)
 
 static bool has_feedback(const struct job *job)
 {
-	return exchange_feedback(&job->exchange_params, &job->compressor) != FEEDBACK_NONE;
+	int feedback = job->exchange_params.feedback;
+
+	return feedback == FEEDBACK_AUTO ? PART_AS(&job->compressor, struct compressor)->feedback
+					 : feedback != FEEDBACK_NONE;
 }
 
 void calibrate_codec(struct cost_codec *out, const struct job *job, const struct model *model,

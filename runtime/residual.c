@@ -77,7 +77,7 @@ static void run_mean(const struct residual *residual, size_t offset, float *x, s
 
 float *residual_due(struct residual *residual, size_t offset, float *x, size_t count)
 {
-	float *velocity = residual->velocity ? residual->velocity + offset : NULL;
+	float *velocity = residual->velocity + offset;
 
 	switch (residual->kind) {
 	case FEEDBACK_NONE: return x;
@@ -118,11 +118,10 @@ int residual_settle(struct residual *residual, const struct coder *coder,
 		    const unsigned char *message, size_t length, size_t offset, size_t count,
 		    struct error *err)
 {
-	float *owed;
+	float *owed = residual->owed + offset;
 
 	if (!residual->owed)
 		return 0;
-	owed = residual->owed + offset;
 	if (coder_decode(coder, message, length, -1, offset, owed, count, err) < 0)
 		return -1;
 	for (size_t i = 0; i < count; i++)
