@@ -31,8 +31,9 @@ static void say_changes(const struct train *train)
 	if (strcmp(digest, manifest->recipe_digest) != 0)
 		log_info("the recipe was changed since the checkpoint was written");
 	if (world != manifest->world)
-		log_info("%zu ranks instead of %u: what each rank had of its own is left behind, "
-			 "and the losses will differ in the last digits",
+		log_info("%zu ranks instead of %u: what each rank had of its own is left behind "
+			 "but for what compression owes, which is handed over, and the losses will "
+			 "differ in the last digits",
 			 world, manifest->world);
 	buf_release(&recipe);
 }

@@ -78,14 +78,6 @@ static void run(struct trial *trial, struct cost_codec *out)
 	out->decode_s = numbers_median(decode_s, rounds) / bytes;
 }
 
-static bool has_feedback(const struct job *job)
-{
-	int feedback = job->exchange_params.feedback;
-
-	return feedback == FEEDBACK_AUTO ? PART_AS(&job->compressor, struct compressor)->feedback
-					 : feedback != FEEDBACK_NONE;
-}
-
 void calibrate_codec(struct cost_codec *out, const struct job *job, const struct model *model,
 		     size_t ranks_here)
 {
@@ -109,7 +101,8 @@ void calibrate_codec(struct cost_codec *out, const struct job *job, const struct
 		run(&trial, out);
 		out->encode_s *= crowd;
 		out->decode_s *= crowd;
-		out->feedback = has_feedback(job);
+		out->feedback =
+			exchange_feedback(&job->exchange_params, &job->compressor) != FEEDBACK_NONE;
 		out->bucket_bytes = (double)job->sync_params.bucket_bytes;
 		free(trial.x);
 		free(trial.y);

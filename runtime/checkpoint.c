@@ -184,8 +184,9 @@ int checkpoint_save(const struct checkpoint_parts *parts, size_t step, struct ne
 	return 0;
 }
 
-/* Copies the file's arrays over those of `wanted`, which all must be there in the same size. */
-static int read_file(const struct buf *file, const char *name, struct arrays *wanted,
+/* Copies the file's arrays over those of `wanted`, which must be there in the same size; all, or
+ * only some. */
+static int read_file(const struct buf *file, const char *name, struct arrays *wanted, bool all,
 		     struct error *err)
 {
 	struct safetensors read = { 0 };
@@ -195,6 +196,8 @@ static int read_file(const struct buf *file, const char *name, struct arrays *wa
 		const struct safetensor *to = &wanted->entries[i];
 		const struct safetensor *from = safetensors_find(&read, to->name);
 
+		if (!from && !all)
+			continue;
 		if (!from || from->count != to->count)
 			status = error_set(err,
 					   "no array '%s' of %zu numbers; was the recipe "
@@ -219,7 +222,7 @@ int checkpoint_read(const struct checkpoint_parts *parts, const struct checkpoin
 					 "changed?)");
 	if (files->optimizer->length) {
 		add_slots(&arrays, parts);
-		if (read_file(files->optimizer, "optimizer.safetensors", &arrays, err) < 0)
+		if (read_file(files->optimizer, "optimizer.safetensors", &arrays, true, err) < 0)
 			return -1;
 	}
 	return 0;
@@ -246,8 +249,13 @@ int checkpoint_read_own(const struct checkpoint_parts *parts, const struct check
 {
 	struct arrays arrays = { 0 };
 
-	if (!files->own->length)
+	if (files->own->length) {
+		add_own(&arrays, parts);
+		if (read_file(files->own, "rank-N.safetensors", &arrays, true, err) < 0)
+			return -1;
+	}
+	if (!files->debts->length)
 		return 0;
 	add_own(&arrays, parts);
-	return read_file(files->own, "rank-N.safetensors", &arrays, err);
+	return read_file(files->debts, "rank-N.safetensors", &arrays, false, err);
 }

@@ -37,6 +37,7 @@ int checkpoint_save(const struct checkpoint_parts *parts, size_t step, struct ne
 /* Files received for this rank; any may be empty. */
 struct checkpoint_files {
 	const struct buf *model, *optimizer, *own;
+	const struct buf *debts; /* of ranks of a run of another size: some arrays of its own */
 };
 /*
  * Restoring takes these three in order. Rank 0 reads what it was sent; all take its weights and

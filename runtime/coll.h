@@ -65,6 +65,15 @@ void group_by_host(struct partition *out, const struct group *group, const struc
 int coll_allreduce(struct net *net, const struct group *group, enum coll_algorithm algorithm,
 		   float *x, size_t count, struct error *err);
 
+/* Adds up a piece of a vector, x[count] from its element `start` on, over those members that hold
+ * it, one of each part. */
+typedef int coll_across(void *arg, const struct group *owners, size_t start, float *x, size_t count,
+			struct error *err);
+/* COLL_HIERARCHICAL where something else is done across the parts, which are there. */
+int coll_allreduce_across(struct net *net, const struct group *group, float *x, size_t count,
+			  coll_across *across, void *arg, struct error *err);
+int coll_parts_count(const struct coll_parts *parts); /* NULL: one */
+
 /* The slice (runtime/slice.h) of this rank in x[count] becomes the sum; the rest of x is scratch
  * afterwards. */
 int coll_reduce_scatter(struct net *net, const struct group *group, float *x, size_t count,

@@ -149,21 +149,22 @@ static struct group owners_of(const struct group *whole, size_t start, size_t co
 	return owners;
 }
 
-static int add_across(const struct coll_call *call, float *x, size_t count, struct error *err)
+/* Piece by piece of those that this rank owns. */
+static int add_across(const struct group *group, float *x, size_t count, coll_across *across,
+		      void *arg, struct error *err)
 {
-	const struct pieces *pieces = pieces_of(call->group->parts, count);
+	const struct pieces *pieces = pieces_of(group->parts, count);
 
 	for (int round = 0; round < pieces->round_count; round++)
 		for (int i = 0; i < pieces->count; i++) {
-			size_t start = pieces->starts[i];
+			size_t start = pieces->starts[i], end = pieces->starts[i + 1];
 			struct group owners;
 
 			if (pieces->rounds[i] != round)
 				continue;
-			owners = owners_of(call->group, start, count);
+			owners = owners_of(group, start, count);
 			if (owners.index >= 0 &&
-			    coll_allreduce(call->net, &owners, COLL_AUTO, x + start,
-					   pieces->starts[i + 1] - start, err) < 0)
+			    across(arg, &owners, start, x + start, end - start, err) < 0)
 				return -1;
 		}
 	return 0;
@@ -193,14 +194,32 @@ void coll_parts_free(struct coll_parts *parts)
 	free(parts);
 }
 
+int coll_parts_count(const struct coll_parts *parts)
+{
+	return parts ? parts->partition->groups : 1;
+}
+
+int coll_allreduce_across(struct net *net, const struct group *group, float *x, size_t count,
+			  coll_across *across, void *arg, struct error *err)
+{
+	struct group part = part_of(group, group->parts->partition);
+
+	if (coll_reduce_scatter(net, &part, x, count, err) < 0 ||
+	    add_across(group, x, count, across, arg, err) < 0)
+		return -1;
+	return coll_allgather(net, &part, x, count, err);
+}
+
+static int allreduce(void *arg, const struct group *owners, size_t start, float *x, size_t count,
+		     struct error *err)
+{
+	(void)start;
+	return coll_allreduce(arg, owners, COLL_AUTO, x, count, err);
+}
+
 int coll_hierarchical(const struct coll_call *call, float *x, size_t count, struct error *err)
 {
-	struct group part = part_of(call->group, call->group->parts->partition);
-
-	if (coll_reduce_scatter(call->net, &part, x, count, err) < 0 ||
-	    add_across(call, x, count, err) < 0)
-		return -1;
-	return coll_allgather(call->net, &part, x, count, err);
+	return coll_allreduce_across(call->net, call->group, x, count, allreduce, call->net, err);
 }
 
 /* Was the host of this member that of an earlier one? */

@@ -6,10 +6,12 @@
 
 #include "lib/error.h"
 #include "lib/memory.h"
+#include "runtime/coll_round.h"
 #include "runtime/coll_sparse.h"
 #include "runtime/device/cpu.h"
 #include "runtime/exchange_way.h"
 #include "runtime/residual.h"
+#include "runtime/slice.h"
 #include "runtime/transport/transport.h"
 
 /* As enum feedback, behind what leaves it to the scheme. */
@@ -70,6 +72,10 @@ struct exchange *exchange_new(const struct exchange_env *env)
 	exchange->residual = residual_new(feedback, env->params.momentum, env->count);
 	exchange->acts_alone = acts_alone(exchange, feedback);
 	exchange->numbers = xcalloc(4 * (size_t)net_world(env->net), sizeof(size_t));
+	for (int k = 0; k < EXCHANGE_DEPTH; k++) {
+		exchange->slices[k] = coll_round_new(net_world(env->net));
+		exchange->sums[k] = coll_round_new(net_world(env->net));
+	}
 	return exchange;
 }
 
@@ -77,6 +83,10 @@ void exchange_free(struct exchange *exchange)
 {
 	if (!exchange)
 		return;
+	for (int k = 0; k < EXCHANGE_DEPTH; k++) {
+		coll_round_free(exchange->slices[k]);
+		coll_round_free(exchange->sums[k]);
+	}
 	residual_free(exchange->residual);
 	coder_free(exchange->coder);
 	free(exchange->difference);
@@ -107,12 +117,43 @@ struct coder_report exchange_report(const struct exchange *exchange)
 	return coder_report(exchange->coder);
 }
 
-int exchange_decode(const struct exchange *exchange, int rank, const unsigned char *message,
+struct vector exchange_part(const struct vector *of, size_t start, size_t count)
+{
+	struct vector part = *of;
+
+	part.offset += start;
+	part.x += start;
+	part.count = count;
+	return part;
+}
+
+struct vector exchange_segment(const struct vector *vector, size_t segments, size_t k)
+{
+	size_t count, start = slice_start(vector->count, segments, k, &count);
+
+	return exchange_part(vector, start, count);
+}
+
+int exchange_decode(struct exchange *exchange, int rank, const unsigned char *message,
 		    size_t length, size_t offset, float *y, size_t count, struct error *err)
 {
-	if (coder_decode(exchange->coder, message, length, 1, offset, y, count, err) < 0)
-		return error_prefix(err, "rank %d", rank);
-	return 0;
+	if (coder_decode(exchange->coder, message, length, 1, offset, y, count, err) == 0)
+		return 0;
+	for (int k = 0; k < EXCHANGE_DEPTH; k++) {
+		coll_round_flush(exchange->slices[k]);
+		coll_round_flush(exchange->sums[k]);
+	}
+	return error_prefix(err, "rank %d", rank);
+}
+
+int exchange_give_up(struct exchange *exchange, const struct error *err)
+{
+	net_abort(exchange->env.net, err->text);
+	for (int k = 0; k < EXCHANGE_DEPTH; k++) {
+		coll_round_abandon(exchange->slices[k]);
+		coll_round_abandon(exchange->sums[k]);
+	}
+	return -1;
 }
 
 void exchange_make_room(struct exchange *exchange, size_t bytes)
@@ -124,7 +165,7 @@ void exchange_make_room(struct exchange *exchange, size_t bytes)
 	exchange->room = bytes;
 }
 
-static int sum_opaque(struct exchange *exchange, const struct vector *vector, struct error *err)
+int exchange_messages(struct exchange *exchange, const struct vector *vector, struct error *err)
 {
 	static int (*const run[])(struct exchange *, const struct vector *, struct error *) = {
 		[EXCHANGE_GATHER] = exchange_gather,
@@ -133,10 +174,22 @@ static int sum_opaque(struct exchange *exchange, const struct vector *vector, st
 	};
 	enum exchange_collective way = exchange->env.params.collective;
 
-	coder_begin(exchange->coder, vector->step, vector->offset, vector->x, vector->count);
 	if (way == EXCHANGE_AUTO)
 		way = exchange_choose(exchange, vector);
 	if (run[way](exchange, vector, err) < 0)
+		return -1;
+	coder_count_votes(exchange->coder, vector->offset, vector->x, vector->count);
+	return 0;
+}
+
+static int sum_opaque(struct exchange *exchange, const struct vector *vector, struct error *err)
+{
+	bool in_parts = exchange->env.algorithm == COLL_HIERARCHICAL &&
+			coll_parts_count(vector->group->parts) > 1;
+
+	coder_begin(exchange->coder, vector->step, vector->offset, vector->x, vector->count);
+	if ((in_parts ? exchange_across(exchange, vector, err)
+		      : exchange_messages(exchange, vector, err)) < 0)
 		return -1;
 	coder_count_votes(exchange->coder, vector->offset, vector->x, vector->count);
 	return 0;

@@ -6,16 +6,22 @@
 /* Seconds to decode a coordinate that was chosen. */
 static const double DECODE_S = 12e-9;
 
-/* Lengths, and whole messages round a ring. */
-static double gather_s(const struct coll_cost *cost, double n, double bytes, double chosen)
+/* Until n - 1 messages at once have come. */
+static double latency_s(const struct coll_cost *cost, double n)
 {
-	return n * cost->alpha_s + (n - 1) * bytes * cost->beta_s + n * chosen * DECODE_S;
+	return cost->alpha_s + (n - 2) * cost->message_s;
 }
 
-/* Lengths, slices, lengths, and sums round a ring. */
+/* Whole messages. */
+static double gather_s(const struct coll_cost *cost, double n, double bytes, double chosen)
+{
+	return latency_s(cost, n) + (n - 1) * bytes * cost->beta_s + n * chosen * DECODE_S;
+}
+
+/* Slices and sums. */
 static double owners_s(const struct coll_cost *cost, double n, double bytes, double chosen)
 {
-	return (n + 2) * cost->alpha_s + 2 * (n - 1) * bytes / n * cost->beta_s +
+	return 2 * latency_s(cost, n) + 2 * (n - 1) * bytes / n * cost->beta_s +
 	       2 * chosen * DECODE_S;
 }
 

@@ -22,30 +22,29 @@ static float nearest(const float *x, const float *sent, size_t count)
 	return square > 0 && both > 0 ? (float)(both / square) : 0;
 }
 
-/* Encodes the difference behind the factor that goes with it, and takes both out of x. The length;
- * 0 and err. */
-static size_t send_off(struct exchange *exchange, const struct vector *difference, float *x,
-		       struct error *err)
+/* Encodes the difference behind the factor that goes with it, and takes both out of the weights.
+ */
+static size_t send_off(struct exchange *exchange, const struct vector *difference, void *weights,
+		       unsigned char *message, struct error *err)
 {
-	size_t count = difference->count, length;
-	float *sent = exchange->difference + count, factor;
-	unsigned char *message;
+	size_t count = difference->count, offset = difference->offset, length;
+	float *sent = exchange->difference + exchange->env.count, *x = (float *)weights + offset;
+	unsigned char *payload = message + sizeof(float);
+	float factor;
 
-	exchange_make_room(exchange, sizeof(factor) + coder_bound(exchange->coder, 0, count));
-	message = exchange->message + sizeof(factor);
-	length = coder_encode(exchange->coder, 0, difference->x, count, message, err);
+	length = coder_encode(exchange->coder, offset, difference->x, count, payload, err);
 	memset(sent, 0, count * sizeof(*sent));
 	if (length == 0 ||
-	    coder_decode(exchange->coder, message, length, 1, 0, sent, count, err) < 0)
+	    coder_decode(exchange->coder, payload, length, 1, offset, sent, count, err) < 0)
 		return 0;
 	factor = nearest(difference->x, sent, count);
-	memcpy(exchange->message, &factor, sizeof(factor));
+	memcpy(message, &factor, sizeof(factor));
 	for (size_t i = 0; i < count; i++)
 		x[i] -= factor * sent[i];
 	return sizeof(factor) + length;
 }
 
-static int add_difference(struct exchange *exchange, const struct vector *difference, int rank,
+static int add_difference(struct exchange *exchange, const struct vector *sum, int rank,
 			  const unsigned char *message, size_t length, struct error *err)
 {
 	float factor = 0;
@@ -55,7 +54,7 @@ static int add_difference(struct exchange *exchange, const struct vector *differ
 	if (length < sizeof(factor) || !isfinite(factor))
 		return error_set(err, "rank %d: a malformed difference", rank);
 	if (coder_decode(exchange->coder, message + sizeof(factor), length - sizeof(factor), factor,
-			 0, difference->x, difference->count, err) < 0)
+			 sum->offset, sum->x, sum->count, err) < 0)
 		return error_prefix(err, "rank %d", rank);
 	return 0;
 }
@@ -64,22 +63,12 @@ static int add_difference(struct exchange *exchange, const struct vector *differ
 static int sum_differences(struct exchange *exchange, const struct vector *difference, float *x,
 			   struct error *err)
 {
-	const struct group *group = difference->group;
-	size_t *starts = exchange->numbers, *lengths = starts + group->count, length;
-	unsigned char *all = NULL;
-	int status;
+	const struct exchange_codec codec = {
+		.arg = x, .extra = sizeof(float), .encode = send_off, .decode = add_difference
+	};
 
 	coder_begin(exchange->coder, difference->step, 0, difference->x, difference->count);
-	length = send_off(exchange, difference, x, err);
-	status = length ? coll_allgather_bytes(exchange->env.net, group, exchange->message, length,
-					       &all, starts, lengths, err)
-			: -1;
-	memset(difference->x, 0, difference->count * sizeof(*difference->x));
-	for (int i = 0; i < group->count && status == 0; i++)
-		status = add_difference(exchange, difference, group->ranks[i], all + starts[i],
-					lengths[i], err);
-	free(all);
-	return status;
+	return exchange_gather_by(exchange, &codec, difference, difference->x, err);
 }
 
 int exchange_average(struct exchange *exchange, const struct group *group, size_t step, float *x,

@@ -1,105 +1,176 @@
 /* Sums of slices: each goes to its owner, who adds up and hands out the sum, encoded again. */
 #include "runtime/exchange_way.h"
 
-#include <stdlib.h>
 #include <string.h>
 
+#include "runtime/coll_cost.h"
+#include "runtime/coll_round.h"
 #include "runtime/residual.h"
 #include "runtime/slice.h"
 
-/* The slice of a member: where it starts in the block. */
-static size_t slice_of(const struct vector *vector, int member, size_t *count)
+/* A vector on its way, and what is due of it; the same memory where nothing is owed. */
+struct sum {
+	struct exchange *exchange;
+	const struct vector *vector;
+	struct vector due;
+	size_t segments; /* of each slice */
+};
+
+/* Segment k of a member's slice. */
+static struct vector segment_of(const struct sum *sum, const struct vector *vector, size_t k,
+				int member)
 {
-	return vector->offset +
-	       slice_start(vector->count, (size_t)vector->group->count, (size_t)member, count);
+	size_t count, start;
+	struct vector slice;
+
+	start = slice_start(vector->count, (size_t)vector->group->count, (size_t)member, &count);
+	slice = exchange_part(vector, start, count);
+	return exchange_segment(&slice, sum->segments, k);
 }
 
-/* Encodes the slices of the others, one after the other. */
-static int encode_slices(struct exchange *exchange, const struct vector *vector, size_t *starts,
-			 size_t *lengths, struct error *err)
+static size_t bound_of(const struct sum *sum, size_t k, int member)
 {
-	float *due = residual_due(exchange->residual, vector->offset, vector->x, vector->count);
-	size_t end = 0;
+	struct vector segment = segment_of(sum, &sum->due, k, member);
 
-	if (exchange_agree(exchange, vector, due, err) < 0)
+	return coder_bound(sum->exchange->coder, segment.offset, segment.count);
+}
+
+static int member_after(const struct sum *sum, int distance)
+{
+	const struct group *group = sum->vector->group;
+
+	return (group->index + group->count + distance) % group->count;
+}
+
+static int encode(const struct sum *sum, const struct vector *segment, struct coll_round *round,
+		  int to, struct error *err)
+{
+	struct exchange *exchange = sum->exchange;
+	unsigned char *message = coll_round_room(round, to);
+	bool is_sum = to == sum->vector->group->index;
+	size_t length = (is_sum ? coder_encode_sum : coder_encode)(
+		exchange->coder, segment->offset, segment->x, segment->count, message, err);
+
+	if (length == 0 || residual_settle(exchange->residual, exchange->coder, message, length,
+					   segment->offset, segment->count, err) < 0)
 		return -1;
+	coll_round_send(round, to, length);
+	return 0;
+}
 
-	for (int i = 0; i < vector->group->count; i++) {
-		size_t count, start = slice_of(vector, i, &count);
-		float *x = due + (start - vector->offset);
+/* Encodes segments k of the slices of the others: each leaves while the next one is encoded. */
+static int scatter(const struct sum *sum, size_t k, struct error *err)
+{
+	struct exchange *exchange = sum->exchange;
+	const struct group *group = sum->vector->group;
+	struct coll_round *round = exchange->slices[k % EXCHANGE_DEPTH];
+	size_t *in = exchange->numbers, *out = in + group->count;
 
-		starts[i] = end;
-		lengths[i] = 0;
-		if (i == vector->group->index || count == 0)
-			continue;
-		lengths[i] = coder_encode(exchange->coder, start, x, count, exchange->message + end,
-					  err);
-		if (lengths[i] == 0 ||
-		    residual_settle(exchange->residual, exchange->coder, exchange->message + end,
-				    lengths[i], start, count, err) < 0)
+	for (int i = 0; i < group->count; i++) {
+		in[i] = bound_of(sum, k, group->index);
+		out[i] = bound_of(sum, k, i);
+	}
+	coll_round_begin(round, exchange->env.net, group, COLL_EACH_ITS_OWN, k, in, out);
+	for (int distance = 1; distance < group->count; distance++) {
+		int to = member_after(sum, distance);
+		struct vector segment = segment_of(sum, &sum->due, k, to);
+
+		if (segment.count && encode(sum, &segment, round, to, err) < 0)
 			return -1;
-		end += lengths[i];
 	}
 	return 0;
 }
 
-/* Adds what came of this rank's slice to its own, or to its votes, in the group's order, and
- * encodes the sum. */
-static int add_slice(struct exchange *exchange, const struct vector *vector,
-		     const unsigned char *all, const size_t *starts, const size_t *lengths,
-		     size_t *encoded, struct error *err)
+/* The round in which segments k of the sums go to everybody: on a ring where that takes no longer,
+ * since it crosses a link that pairs share least often. */
+static struct coll_round *begin_sums(const struct sum *sum, size_t k)
 {
-	const struct group *group = vector->group;
-	size_t count, start = slice_of(vector, group->index, &count);
-	float *owed = residual_owed(exchange->residual);
-	float *x = owed ? owed + start : vector->x + (start - vector->offset);
+	struct exchange *exchange = sum->exchange;
+	const struct group *group = sum->vector->group;
+	const struct coll_cost *cost = group->cost ? group->cost : &coll_cost_default;
+	struct coll_round *round = exchange->sums[k % EXCHANGE_DEPTH];
+	size_t *most = exchange->numbers, bytes = 0;
+	bool ring;
 
-	*encoded = 0;
-	if (coder_cast_votes(exchange->coder, start, x, count, exchange->message, err) < 0)
+	for (int i = 0; i < group->count; i++) {
+		most[i] = bound_of(sum, k, i);
+		bytes += most[i];
+	}
+	ring = coll_cost_best(cost, group->count, bytes) == COLL_RING;
+	coll_round_begin(round, exchange->env.net, group, ring ? COLL_SAME_RING : COLL_SAME_DIRECT,
+			 k, most, most);
+	return round;
+}
+
+static int decode(const struct sum *sum, struct coll_round *round, int from,
+		  const struct vector *segment, struct error *err)
+{
+	size_t length;
+	const unsigned char *message = coll_round_take(round, from, &length, err);
+
+	if (!message)
 		return -1;
-	for (int i = 0; i < group->count; i++)
-		if (i != group->index && count > 0 &&
-		    exchange_decode(exchange, group->ranks[i], all + starts[i], lengths[i], start,
-				    x, count, err) < 0)
+	return exchange_decode(sum->exchange, segment->group->ranks[from], message, length,
+			       segment->offset, segment->x, segment->count, err);
+}
+
+/* Adds what comes of segment k of this rank's slice to its own, or to its votes, in the order in
+ * which it comes if all are alike, and encodes the sum. */
+static int add(const struct sum *sum, size_t k, struct error *err)
+{
+	struct coll_round *slices = sum->exchange->slices[k % EXCHANGE_DEPTH];
+	struct coll_round *sums = begin_sums(sum, k);
+	int n = sum->vector->group->count, mine = sum->vector->group->index;
+	struct vector own = segment_of(sum, &sum->due, k, mine);
+
+	exchange_make_room(sum->exchange, bound_of(sum, k, mine));
+	if (coder_cast_votes(sum->exchange->coder, own.offset, own.x, own.count,
+			     sum->exchange->message, err) < 0)
+		return -1;
+	for (int distance = 1; distance < n && own.count; distance++)
+		if (decode(sum, slices, member_after(sum, -distance), &own, err) < 0)
 			return -1;
-	if (count == 0)
-		return 0;
-	*encoded = coder_encode_sum(exchange->coder, start, x, count, exchange->message, err);
-	return *encoded ? residual_settle(exchange->residual, exchange->coder, exchange->message,
-					  *encoded, start, count, err)
-			: -1;
+	if (own.count && encode(sum, &own, sums, mine, err) < 0)
+		return -1;
+	return coll_round_end(slices, err);
+}
+
+/* Segments k of all slices become what their owners say. */
+static int collect(const struct sum *sum, size_t k, struct error *err)
+{
+	struct coll_round *round = sum->exchange->sums[k % EXCHANGE_DEPTH];
+
+	for (int distance = 0; distance < sum->vector->group->count; distance++) {
+		int owner = member_after(sum, -distance);
+		struct vector segment = segment_of(sum, sum->vector, k, owner);
+
+		memset(segment.x, 0, segment.count * sizeof(*segment.x));
+		if (segment.count && decode(sum, round, owner, &segment, err) < 0)
+			return -1;
+	}
+	return coll_round_end(round, err);
+}
+
+static int run(const struct sum *sum, struct error *err)
+{
+	if (scatter(sum, 0, err) < 0)
+		return -1;
+	for (size_t k = 0; k < sum->segments; k++)
+		if ((k + 1 < sum->segments && scatter(sum, k + 1, err) < 0) ||
+		    add(sum, k, err) < 0 || (k > 0 && collect(sum, k - 1, err) < 0))
+			return -1;
+	return collect(sum, sum->segments - 1, err);
 }
 
 int exchange_owners(struct exchange *exchange, const struct vector *vector, struct error *err)
 {
-	const struct group *group = vector->group;
-	size_t n = (size_t)group->count, count, start, length, room = 0;
-	size_t *starts = exchange->numbers, *lengths = starts + n;
-	size_t *got_starts = lengths + n, *got_lengths = got_starts + n;
-	unsigned char *parts = NULL, *sums = NULL;
-	int status;
+	struct sum sum = { .exchange = exchange, .vector = vector, .due = *vector };
+	size_t longest;
 
-	for (size_t i = 0; i < n; i++) {
-		start = slice_of(vector, (int)i, &count);
-		room += coder_bound(exchange->coder, start, count);
-	}
-	exchange_make_room(exchange, room);
-	status = encode_slices(exchange, vector, starts, lengths, err);
-	if (status == 0)
-		status = coll_alltoall_bytes(exchange->env.net, group, exchange->message, starts,
-					     lengths, &parts, got_starts, got_lengths, err);
-	if (status == 0)
-		status = add_slice(exchange, vector, parts, got_starts, got_lengths, &length, err);
-	if (status == 0)
-		status = coll_allgather_bytes(exchange->env.net, group, exchange->message, length,
-					      &sums, starts, lengths, err);
-	memset(vector->x, 0, vector->count * sizeof(*vector->x));
-	for (int i = 0; i < group->count && status == 0; i++) {
-		start = slice_of(vector, i, &count);
-		status = exchange_decode(exchange, group->ranks[i], sums + starts[i], lengths[i],
-					 start, vector->x + (start - vector->offset), count, err);
-	}
-	free(parts);
-	free(sums);
-	return status;
+	slice_start(vector->count, (size_t)vector->group->count, 0, &longest);
+	sum.segments = slice_pieces(longest, EXCHANGE_SEGMENT);
+	sum.due.x = residual_due(exchange->residual, vector->offset, vector->x, vector->count);
+	if (exchange_agree(exchange, vector, sum.due.x, err) < 0)
+		return exchange_give_up(exchange, err);
+	return run(&sum, err) < 0 ? exchange_give_up(exchange, err) : 0;
 }

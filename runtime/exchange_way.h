@@ -7,8 +7,18 @@
 #include "runtime/exchange.h"
 #include "runtime/sparse_vector.h"
 
+struct coll_round;
 struct coll_sparse;
 struct residual;
+
+/*
+ * Vectors travel in segments, of at most so many elements, each with pieces of tensors that are
+ * encoded by themselves: one is encoded, and another one decoded, while others are on their way.
+ * With n members, n messages in either direction wait in memory for each of EXCHANGE_DEPTH
+ * segments, and as many again of sums: at most EXCHANGE_DEPTH * 3 n * coder_bound of a segment,
+ * however long vectors are.
+ */
+enum { EXCHANGE_SEGMENT = 64 << 10, EXCHANGE_DEPTH = 2 };
 
 struct exchange {
 	struct exchange_env env;
@@ -21,6 +31,7 @@ struct exchange {
 	size_t *numbers;	    /* [4 * world]: starts and lengths, out and in */
 	struct coll_sparse *sparse; /* NULL until it is needed */
 	struct sparse_vector pairs;
+	struct coll_round *slices[EXCHANGE_DEPTH], *sums[EXCHANGE_DEPTH];
 };
 
 /* One vector of a step: block[offset .. offset + count). */
@@ -33,9 +44,31 @@ struct vector {
 
 /* exchange->message has so many bytes from now on. */
 void exchange_make_room(struct exchange *exchange, size_t bytes);
+/* Segment k of `segments`, and the part of `of` that starts at element `start`. */
+struct vector exchange_segment(const struct vector *vector, size_t segments, size_t k);
+struct vector exchange_part(const struct vector *of, size_t start, size_t count);
 /* What a peer sent is added to y. */
-int exchange_decode(const struct exchange *exchange, int rank, const unsigned char *message,
+int exchange_decode(struct exchange *exchange, int rank, const unsigned char *message,
 		    size_t length, size_t offset, float *y, size_t count, struct error *err);
+/* After a failure: aborts the net, and nothing is under way any more. */
+int exchange_give_up(struct exchange *exchange, const struct error *err);
+
+/* How segments become messages. */
+struct exchange_codec {
+	void *arg;
+	size_t extra; /* bytes of a message beyond what the coder needs */
+	/* The length; 0 and err. */
+	size_t (*encode)(struct exchange *exchange, const struct vector *due, void *arg,
+			 unsigned char *message, struct error *err);
+	/* Adds what `rank` sent to sum->x. */
+	int (*decode)(struct exchange *exchange, const struct vector *sum, int rank,
+		      const unsigned char *message, size_t length, struct error *err);
+};
+
+/* Everybody's vector to everybody: sums[] becomes what is decoded of all, due->x (which may be the
+ * same memory) is encoded. */
+int exchange_gather_by(struct exchange *exchange, const struct exchange_codec *codec,
+		       const struct vector *due, float *sums, struct error *err);
 
 /* For votes that depend on what is largest on all ranks: asks them. x is what will be encoded of
  * the vector. */
@@ -43,6 +76,11 @@ int exchange_agree(struct exchange *exchange, const struct vector *vector, const
 		   struct error *err);
 
 /* vector->x becomes the sum. */
+int exchange_messages(
+	struct exchange *exchange, const struct vector *vector,
+	struct error *err); /* whichever of the following costs least, or was asked for */
+int exchange_across(struct exchange *exchange, const struct vector *vector,
+		    struct error *err); /* messages across the group's parts alone */
 int exchange_gather(struct exchange *exchange, const struct vector *vector,
 		    struct error *err); /* everybody's vector to everybody */
 int exchange_owners(struct exchange *exchange, const struct vector *vector,

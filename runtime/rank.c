@@ -194,7 +194,8 @@ static int train(struct rank *rank, struct parts *parts, size_t *completed, stru
 	struct loop *loop = &parts->loop;
 	struct checkpoint_files files = { .model = &rank->model,
 					  .optimizer = &rank->optimizer,
-					  .own = &rank->own };
+					  .own = &rank->own,
+					  .debts = &rank->debts };
 
 	if (checkpoint_read(&loop->parts, &files, err) < 0)
 		return -1;
@@ -207,6 +208,7 @@ static int train(struct rank *rank, struct parts *parts, size_t *completed, stru
 	buf_release(&rank->model);
 	buf_release(&rank->optimizer);
 	buf_release(&rank->own);
+	buf_release(&rank->debts);
 	if (loop_run(loop, completed, err) < 0)
 		return -1;
 	loop->peer_failed = true;

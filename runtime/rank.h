@@ -36,7 +36,7 @@ struct rank {
 	int listener;
 	unsigned char key[NET_KEY_BYTES]; /* until the net is open */
 	struct gate gate; /* made by the worker, so that HOLD can come at any time */
-	struct buf model, optimizer, own; /* checkpoint files, complete before START */
+	struct buf model, optimizer, own, debts; /* checkpoint files, complete before START */
 	pthread_t thread;
 };
 

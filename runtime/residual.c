@@ -118,10 +118,11 @@ int residual_settle(struct residual *residual, const struct coder *coder,
 		    const unsigned char *message, size_t length, size_t offset, size_t count,
 		    struct error *err)
 {
-	float *owed = residual->owed + offset;
+	float *owed = residual->owed;
 
-	if (!residual->owed)
+	if (!owed)
 		return 0;
+	owed += offset;
 	if (coder_decode(coder, message, length, -1, offset, owed, count, err) < 0)
 		return -1;
 	for (size_t i = 0; i < count; i++)

@@ -446,6 +446,7 @@ static int take_file(struct worker *worker, const struct control_frame *frame, s
 		return -1;
 	into = strcmp(chunk.name, "model.safetensors") == 0	  ? &rank->model
 	       : strcmp(chunk.name, "optimizer.safetensors") == 0 ? &rank->optimizer
+	       : strcmp(chunk.name, "debts.safetensors") == 0	  ? &rank->debts
 								  : &rank->own;
 	buf_add(into, chunk.bytes, chunk.length);
 	free(chunk.name);

@@ -32,11 +32,6 @@ struct outlet {
 	bool pinned; /* the transport is reading the first send's bytes */
 };
 
-struct text {
-	struct text *next;
-	char *text;
-};
-
 /* The lock is for everything below it, and for the requests and arrivals that are in here. */
 struct mailbox {
 	struct net_env env;
@@ -52,7 +47,8 @@ struct mailbox {
 	struct lead lead;
 	struct queue told; /* unsolicited messages */
 	struct arrival *arrivals;
-	struct text *texts; /* that requests point to */
+	char **texts; /* [text_count] that requests point to */
+	size_t text_count;
 	const char *why;    /* of the abort, or NULL */
 	size_t waiting;	    /* threads that wait and do not lead */
 	size_t withdrawing; /* threads that wait for bytes to be unpinned */
@@ -96,29 +92,29 @@ static void finish(struct mailbox *box, struct net_request *request, const char 
 		box->engine.ring(box->engine.arg);
 }
 
-static const char *wrong_length(struct mailbox *box, const struct net_request *request,
-				size_t length)
+/* Why a message of that length is not one that the receive is for; NULL: it is, and its length is
+ * the receive's. */
+static const char *misfit(struct mailbox *box, struct net_request *request, size_t length)
 {
-	struct text *text = xmalloc(sizeof(*text));
-
-	text->text = xasprintf("rank %d (%s) sent a message of %zu bytes, expected were %zu",
-			       request->peer, box->env.peers[request->peer].host, length,
-			       request->length);
-	text->next = box->texts;
-	box->texts = text;
-	return text->text;
+	if (length == request->length || (length < request->length && request->up_to)) {
+		request->length = length;
+		return NULL;
+	}
+	box->texts = xgrow(box->texts, box->text_count, sizeof(*box->texts));
+	return box->texts[box->text_count++] =
+		       xasprintf("rank %d (%s) sent a message of %zu bytes, expected were %s%zu",
+				 request->peer, box->env.peers[request->peer].host, length,
+				 request->up_to ? "at most " : "", request->length);
 }
 
 /* Gives the whole message to the receive, and frees it. */
 static void hand_over(struct mailbox *box, struct net_request *message, struct net_request *request)
 {
-	if (message->length != request->length) {
-		finish(box, request, wrong_length(box, request, message->length));
-	} else {
-		if (message->length)
-			memcpy(request->bytes, message->bytes, message->length);
-		finish(box, request, NULL);
-	}
+	const char *problem = misfit(box, request, message->length);
+
+	if (!problem && message->length)
+		memcpy(request->bytes, message->bytes, message->length);
+	finish(box, request, problem);
 	free(message);
 }
 
@@ -440,14 +436,16 @@ void mailbox_begin(struct mailbox *box, struct arrival *arrival, int peer,
 		   const struct envelope *envelope)
 {
 	struct net_request *request = NULL;
+	const char *problem;
 
 	*arrival = (struct arrival){ .peer = peer };
 	pthread_mutex_lock(&box->lock);
 	arrival->dropped = box->stopped || envelope->view != box->env.view;
 	if (!arrival->dropped)
 		request = queue_take_tag(&box->holes[peer].receives, envelope->tag);
-	if (request && request->length != envelope->length) {
-		finish(box, request, wrong_length(box, request, envelope->length));
+	problem = request ? misfit(box, request, envelope->length) : NULL;
+	if (problem) {
+		finish(box, request, problem);
 		request = NULL;
 		arrival->dropped = true;
 	}
@@ -571,8 +569,6 @@ void mailbox_set_engine(struct mailbox *box, const struct mailbox_engine *engine
 
 void mailbox_free(struct mailbox *box)
 {
-	struct text *next;
-
 	if (!box)
 		return;
 	for (int i = 0; i < box->env.world; i++) {
@@ -585,11 +581,9 @@ void mailbox_free(struct mailbox *box)
 	for (struct arrival *arrival = box->arrivals; arrival; arrival = arrival->next)
 		if (!arrival->posted)
 			free(arrival->into);
-	for (struct text *text = box->texts; text; text = next) {
-		next = text->next;
-		free(text->text);
-		free(text);
-	}
+	for (size_t i = 0; i < box->text_count; i++)
+		free(box->texts[i]);
+	free(box->texts);
 	free(box->outlets);
 	free(box->holes);
 	pthread_cond_destroy(&box->news);

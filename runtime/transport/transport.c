@@ -155,15 +155,41 @@ void net_post_send(struct net *net, int peer, uint64_t tag, const void *bytes, s
 	send_message(net, request);
 }
 
+static void post_recv(struct net *net, const struct net_request *receive,
+		      struct net_request *request)
+{
+	check_message(net, receive->peer, receive->bytes, receive->length);
+	assert(receive->tag < NET_TAG_UNSOLICITED);
+	*request = *receive;
+	net->transport->post_recv(net->state, request);
+}
+
 void net_post_recv(struct net *net, int peer, uint64_t tag, void *bytes, size_t length,
 		   struct net_request *request)
 {
-	check_message(net, peer, bytes, length);
-	assert(tag < NET_TAG_UNSOLICITED);
-	*request = (struct net_request){
+	struct net_request receive = {
 		.bytes = bytes, .length = length, .tag = tag, .peer = peer, .receive = true
 	};
-	net->transport->post_recv(net->state, request);
+
+	post_recv(net, &receive, request);
+}
+
+void net_post_recv_up_to(struct net *net, int peer, uint64_t tag, void *bytes, size_t most,
+			 struct net_request *request)
+{
+	struct net_request receive = { .bytes = bytes,
+				       .length = most,
+				       .tag = tag,
+				       .peer = peer,
+				       .receive = true,
+				       .up_to = true };
+
+	post_recv(net, &receive, request);
+}
+
+size_t net_received(const struct net_request *request)
+{
+	return request->length;
 }
 
 static int wait_until(struct net *net, struct net_request *request, double deadline,

@@ -64,11 +64,12 @@ struct net_env {
  */
 struct net_request {
 	struct net_request *next;
-	void *bytes; /* borrowed; never written by a send */
-	size_t length;
+	void *bytes;   /* borrowed; never written by a send */
+	size_t length; /* once a receive is done, what came */
 	uint64_t tag;
 	int peer;
 	bool receive;
+	bool up_to;    /* a receive of a message that may be shorter than `length` */
 	bool detached; /* a send that nobody waits for: heap memory, freed by the transport */
 	bool done;
 	const char *problem; /* NULL, or why it failed: a text that lives as long as the net */
@@ -146,6 +147,10 @@ void net_post_send(struct net *net, int peer, uint64_t tag, const void *bytes, s
 /* The message must have exactly `length` bytes, or the wait fails. */
 void net_post_recv(struct net *net, int peer, uint64_t tag, void *bytes, size_t length,
 		   struct net_request *request);
+/* The message may be of any length up to `most`; net_received tells of which, after the wait. */
+void net_post_recv_up_to(struct net *net, int peer, uint64_t tag, void *bytes, size_t most,
+			 struct net_request *request);
+size_t net_received(const struct net_request *request);
 /* Blocks, within net_env.timeout_s. */
 int net_wait(struct net *net, struct net_request *request, struct error *err);
 /* Waits for all, also when one fails (abort makes that quick); the first error counts. */

@@ -1,6 +1,7 @@
 """Train an MLP with PyTorch's DistributedDataParallel over gloo, one rank in each host of a lab.
 
-usage: ddp_hosts.py SETTINGS, which are JSON: lab, hosts, data, hidden, batch, epochs, lr, momentum, warmup, seed, and meeting, a directory.
+usage: ddp_hosts.py SETTINGS, which are JSON: lab, hosts, data, hidden, batch, epochs, lr, momentum, warmup, seed, hook (none, fp16 or
+powersgd-RANK), and meeting, a directory.
 Prints what dstrain writes to metrics.jsonl: a line of JSON for every step and evaluation. Time begins when all ranks
 are ready. bytes_sent is what left the first rank's NIC, headers and all; compute_s a step without communication, while
 the other ranks compute theirs. PyTorch is loaded once, and the ranks are forks of that process.
@@ -17,6 +18,7 @@ sys.path[:0] = [str(HERE.parent / "lab")]
 
 import torch  # noqa: E402
 import torch.distributed as dist  # noqa: E402
+from torch.distributed.algorithms.ddp_comm_hooks import default_hooks, powerSGD_hook  # noqa: E402
 from torch.nn import functional as f  # noqa: E402
 from torch.nn.parallel import DistributedDataParallel  # noqa: E402
 
@@ -25,6 +27,7 @@ import processes  # noqa: E402
 import torch_train  # noqa: E402
 
 ALONE = 8  # steps without communication
+WHOLE = 2  # steps before PowerSGD begins: its hook wants some
 
 
 def load(settings):
@@ -69,11 +72,21 @@ def alone(model, x, y, share):
     return sorted(took)[ALONE // 2]
 
 
+def compress(model, hook):
+    if hook == "fp16":
+        model.register_comm_hook(None, default_hooks.fp16_compress_hook)
+    elif hook != "none":
+        state = powerSGD_hook.PowerSGDState(None, matrix_approximation_rank=int(hook.removeprefix("powersgd-")),
+                                            start_powerSGD_iter=WHOLE, min_compression_rate=1)
+        model.register_comm_hook(state, powerSGD_hook.powerSGD_hook)
+
+
 def train(settings, parts, rank):
     world = len(settings["hosts"])
     (x, y), test = parts
     network = torch_train.modules.make("mlp", inputs=x.shape[1], classes=10, hidden=settings["hidden"])
     model = DistributedDataParallel(network)
+    compress(model, settings["hook"])
     optimizer = torch.optim.SGD(model.parameters(), lr=settings["lr"], momentum=settings["momentum"])
     share, steps_per_epoch = settings["batch"] // world, len(x) // settings["batch"]
     steps = settings["epochs"] * steps_per_epoch

@@ -7,7 +7,7 @@ BEGIN {
 	may["sync/"] = "exchange state_array coll device/ transport/transport"
 	may["coder"] = "compress/ device/"
 	may["residual"] = "coder compress/compress state_array device/"
-	may["exchange"] = "coder compress/compress residual state_array coll coll_cost coll_sparse " \
+	may["exchange"] = "coder compress/compress residual state_array coll coll_cost coll_round coll_sparse " \
 		"sparse_vector transport/transport device/"
 	may["coll"] = "transport/transport device/"
 	may["coll_sparse"] = may["coll_sparse_cost"] = "sparse_vector transport/transport"

@@ -304,6 +304,52 @@ static void a_message_of_another_length_is_an_error(void **state)
 	run_every(2, 0, length_body, NULL);
 }
 
+/* Shorter than its receive, of its length, none, too long; posted before it comes, or after. */
+static void up_to_body(int rank, struct net *net, void *arg)
+{
+	static const size_t lengths[] = { 5, 70000, 0, 70001 };
+	static unsigned char bytes[CLUSTER_MAX][70001];
+	struct net_request requests[2][ARRAY_SIZE(lengths)];
+
+	(void)arg;
+	memset(bytes[rank], rank ? 'x' : '-', sizeof(bytes[rank]));
+	for (size_t i = 0; i < ARRAY_SIZE(lengths) && rank == 0; i++)
+		net_post_recv_up_to(net, 1, i, bytes[0], 70000, &requests[0][i]);
+	barrier(net);
+	for (size_t i = 0; i < 2 * ARRAY_SIZE(lengths) && rank == 1; i++)
+		send_now(net, 0, i, bytes[1], lengths[i % ARRAY_SIZE(lengths)]);
+	barrier(net);
+	for (size_t i = 0; i < 2 * ARRAY_SIZE(lengths) && rank == 0; i++) {
+		size_t length = lengths[i % ARRAY_SIZE(lengths)];
+		struct net_request *request = requests[i / ARRAY_SIZE(lengths)] + i % 4;
+		struct error err;
+
+		if (i >= ARRAY_SIZE(lengths)) {
+			memset(bytes[0], '-', sizeof(bytes[0]));
+			net_post_recv_up_to(net, 1, i, bytes[0], 70000, request);
+		}
+		if (length > 70000) {
+			must_fail(net, request, "rank 1 (node",
+				  "70001 bytes, expected were at most 70000");
+			continue;
+		}
+		cluster_must(net_wait(net, request, &err), &err);
+		assert(net_received(request) == length);
+		if (i >= ARRAY_SIZE(lengths))
+			assert(bytes[0][length] == '-' &&
+			       (length == 0 || bytes[0][length - 1] == 'x'));
+	}
+	if (rank == 0)
+		assert(net_bytes(net).payload_received == 2 * (70000 + 5));
+	barrier(net);
+}
+
+static void a_message_may_be_shorter_than_its_receive_where_that_is_said(void **state)
+{
+	(void)state;
+	run_every(2, 0, up_to_body, NULL);
+}
+
 static void timeout_body(int rank, struct net *net, void *arg)
 {
 	struct net_request request;
@@ -561,6 +607,7 @@ int main(void)
 		cmocka_unit_test(payload_is_counted_to_the_byte),
 		cmocka_unit_test(unsolicited_messages_go_to_the_handler_which_may_answer),
 		cmocka_unit_test(a_message_of_another_length_is_an_error),
+		cmocka_unit_test(a_message_may_be_shorter_than_its_receive_where_that_is_said),
 		cmocka_unit_test(a_wait_ends_at_the_deadline_and_takes_the_request_back),
 		cmocka_unit_test(an_abort_ends_every_wait_at_once),
 		cmocka_unit_test(a_closed_peer_fails_its_requests_by_name_and_no_others),
