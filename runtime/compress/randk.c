@@ -9,6 +9,7 @@
 
 #include "lib/error.h"
 #include "lib/opt.h"
+#include "runtime/compress/sparse.h"
 
 struct randk_params {
 	double share;
@@ -27,10 +28,7 @@ enum { HEADER = sizeof(uint64_t) };
 
 static size_t chosen_of(const void *params, size_t count)
 {
-	const struct randk_params *randk = params;
-	size_t chosen = (size_t)ceil(randk->share * (double)count);
-
-	return chosen < count ? chosen : count;
+	return sparse_share(((const struct randk_params *)params)->share, count);
 }
 
 /* The k-th of `chosen` intervals. */

@@ -15,6 +15,7 @@
 	X(sto_sign)    \
 	X(dp_sign)     \
 	X(topk)        \
+	X(dgc)         \
 	X(randk)       \
 	X(threshold)   \
 	X(cat)         \
