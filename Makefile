@@ -77,11 +77,12 @@ $(OUT)/%.o: %.c
 	$(Q)$(CC) $(ALL_CFLAGS) -c -o $@ $<
 
 # Fuzzers read files; what they never reach is not instrumented, which would take minutes.
+# The other sanitizers look for mistakes: -O3 on top of what they add would take minutes, too.
 define kernels
 $(OUT)/%.$(1).o: %.c
 	$$(call say,CC)
 	$$(Q)mkdir -p $$(@D)
-	$$(Q)$$(CC) $$(if $$(filter fuzz,$$(SAN)),$$(filter-out -fsanitize%,$$(ALL_CFLAGS)),$$(ALL_CFLAGS)) -O3 -fno-math-errno -ffp-contract=$$(if $$(filter $$(ALIKE),$$*),off,fast) $$($(1)) -DISA=$(1) -c -o $$@ $$<
+	$$(Q)$$(CC) $$(if $$(filter fuzz,$$(SAN)),$$(filter-out -fsanitize%,$$(ALL_CFLAGS)),$$(ALL_CFLAGS)) $(if $(SAN),-O1,-O3) -fno-math-errno -ffp-contract=$$(if $$(filter $$(ALIKE),$$*),off,fast) $$($(1)) -DISA=$(1) -c -o $$@ $$<
 endef
 $(foreach isa,$(ISAS),$(eval $(call kernels,$(isa))))
 

@@ -156,7 +156,7 @@ static void judge_compression(struct train_plan *plan, const struct job *job,
 {
 	const struct sync_strategy *strategy = PART_AS(&job->sync, struct sync_strategy);
 	struct sync_wish wish = { &job->sync, &job->sync_params, false };
-	const char *scheme = job->compressor.entry->name;
+	const char *scheme = job_scheme(job);
 	const struct plan *dense = sync_choose(list, &wish);
 	char *costs;
 

@@ -13,12 +13,22 @@
 struct flow_net;
 struct links;
 
+/* How runtime/exchange.c sums what it cannot add up on the way. */
+enum cost_way {
+	COST_CHOSEN, /* by what a group's messages cost */
+	COST_GATHER, /* everybody's whole payload straight to everybody */
+	COST_OWNERS, /* slices to their owners, and what these make of them to everybody */
+	COST_SPARSE  /* what a payload chose, as pairs that are added up */
+};
+
 /* What a compressor makes of float32, and takes for it on one core. */
 struct cost_codec {
 	double ratio;		   /* bytes on the wire for a byte of float32; 0: there is none */
 	double encode_s, decode_s; /* for a byte of float32 */
 	bool feedback;		   /* a rank decodes what it sent, to know what it left out */
-	double bucket_bytes;	   /* of float32, exchanged at a time; 0: all at once */
+	double chosen;		   /* part of the coordinates that is sent; 0: all */
+	enum cost_way way;
+	double bucket_bytes; /* of float32, exchanged at a time; 0: all at once */
 };
 
 /* Ranks on hosts. All borrowed. */
@@ -53,17 +63,12 @@ void cost_ring_bytes(const struct cost_env *env, const struct partition *partiti
 /* Reduce-scatter within each group, a ring allreduce across for each slice, allgather within. */
 struct cost cost_hierarchical(const struct cost_env *env, const struct partition *partition);
 
-/*
- * The same of compressed payloads, which cannot be added on the way, as runtime/exchange.c has it.
- * Everybody's to everybody; or slices straight to their owners, and encoded sums round the ring;
- * opaque: the one of them that fewer bytes and more messages make worth it.
- */
-struct cost cost_gather(const struct cost_env *env, const struct partition *partition);
-struct cost cost_owners(const struct cost_env *env, const struct partition *partition);
-struct cost cost_opaque(const struct cost_env *env, const struct partition *partition);
+/* The same of compressed payloads, which cannot be added on the way; CHOSEN: the codec's way. */
+struct cost cost_opaque(const struct cost_env *env, const struct partition *partition,
+			enum cost_way way);
 /* cost_hierarchical, compressed across the groups alone. */
 struct cost cost_across(const struct cost_env *env, const struct partition *partition);
-/* Differences to a reference, each member's to all others: cost_gather but for the codec. */
+/* Differences to a reference, each member's to all others. */
 struct cost cost_differences(const struct cost_env *env, const struct partition *partition);
 
 #endif

@@ -5,6 +5,10 @@
 #include "lib/cost.h"
 #include "lib/flow.h"
 
+/* Of a rank's own work, what each message adds that is sent together with others, in seconds: as in
+ * runtime/coll_cost.c. */
+#define COST_MORE_S 5e-6
+
 /* All that is under way at the same time. */
 struct cost_stage {
 	struct flow_hop *hops;
@@ -42,6 +46,21 @@ void cost_add_message(struct cost_total *total, int group, int from, int to, dou
 void cost_wait_for(struct cost_total *total, int group, double latency);
 /* Runs what was added; the next stage is empty. */
 void cost_run_stage(struct cost_total *total);
+
+/* From every member to every other of its group, all at once, `bytes` each: a stage by itself. */
+void cost_run_pairs(struct cost_total *total, const struct partition *groups, double bytes);
+
+/* What ranks measure of a ring of n before they choose how to go on. */
+struct cost_pace {
+	int n;
+	double alpha_s, beta_s; /* until a message is there; for each of its bytes */
+};
+/* By such figures: what a sum of pairs takes, the codec of pairs included. */
+double cost_sparse_seconds(const struct cost_codec *codec, const struct cost_pace *pace,
+			   double bytes);
+/* Runs the stages of that way which the pace makes the shorter one; bytes_sent and codec_s. */
+struct cost cost_run_sparse(struct cost_total *total, const struct cost_env *env,
+			    const struct partition *groups, const struct cost_pace *pace);
 
 /* Until the first byte of a message between two hosts is there. */
 double cost_latency(const struct cost_env *env, int from, int to);

@@ -13,13 +13,18 @@ struct way {
 	bool compressed;
 	const char *suffix; /* of its name */
 };
+static struct cost cost_chosen(const struct cost_env *env, const struct partition *partition)
+{
+	return cost_opaque(env, partition, COST_CHOSEN);
+}
+
 enum { RING, HALVING_DOUBLING, TREE, HIERARCHICAL, OPAQUE, ACROSS };
 static const struct way ways[] = {
 	[RING] = { PLAN_RING, cost_ring, false, "" },
 	[HALVING_DOUBLING] = { PLAN_HALVING_DOUBLING, cost_halving_doubling, false, "" },
 	[TREE] = { PLAN_TREE, cost_tree, false, "" },
 	[HIERARCHICAL] = { PLAN_HIERARCHICAL, cost_hierarchical, false, "" },
-	[OPAQUE] = { PLAN_RING, cost_opaque, true, ", compressed" },
+	[OPAQUE] = { PLAN_RING, cost_chosen, true, ", compressed" },
 	[ACROSS] = { PLAN_HIERARCHICAL, cost_across, true, ", compressed across" },
 };
 

@@ -11,17 +11,22 @@
 #include "lib/error.h"
 #include "lib/limit.h"
 #include "lib/memory.h"
-#include "lib/numbers.h"
 #include "runtime/coder.h"
-#include "runtime/compress/compress.h"
 #include "runtime/job.h"
 #include "runtime/model/model.h"
 #include "runtime/rng.h"
 
-/* The first round finds caches cold. More numbers than these are compressed no faster. */
-enum { WARM = 1, LEAST = 3, MOST = 64, COUNT_MOST = 1 << 19 };
+/* More numbers than these are compressed no faster. */
+enum { ROUNDS = 4, COUNT_MOST = 1 << 19 };
 
 static const double MOMENT_S = 0.05;
+
+static const enum cost_way ways[] = {
+	[EXCHANGE_AUTO] = COST_CHOSEN,
+	[EXCHANGE_GATHER] = COST_GATHER,
+	[EXCHANGE_OWNERS] = COST_OWNERS,
+	[EXCHANGE_SPARSE] = COST_SPARSE,
+};
 
 /* Few are large, and most are near zero: the product of two normal numbers. */
 static void fill(float *x, size_t count, uint64_t seed)
@@ -59,23 +64,37 @@ static void once(struct trial *trial, size_t step)
 	trial->decode_s = clock_now() - encoded;
 }
 
-/* Medians, and the bytes of the last round. */
+/* The best of some rounds: the others met something else. */
 static void run(struct trial *trial, struct cost_codec *out)
 {
-	double encode_s[MOST], decode_s[MOST], end = clock_now() + MOMENT_S;
-	double bytes = (double)(trial->count * sizeof(float));
-	size_t rounds = 0;
+	double bytes = (double)(trial->count * sizeof(float)), end = clock_now() + MOMENT_S;
+	double encode_s = INFINITY, decode_s = INFINITY;
+	size_t round = 0;
 
-	for (size_t i = 0; i < WARM; i++)
-		once(trial, i);
 	do {
-		once(trial, WARM + rounds);
-		encode_s[rounds] = trial->encode_s;
-		decode_s[rounds++] = trial->decode_s;
-	} while (rounds < MOST && (rounds < LEAST || clock_now() < end));
+		once(trial, round);
+		encode_s = fmin(encode_s, trial->encode_s);
+		decode_s = fmin(decode_s, trial->decode_s);
+	} while (++round < ROUNDS || clock_now() < end);
 	out->ratio = (double)trial->length / bytes;
-	out->encode_s = numbers_median(encode_s, rounds) / bytes;
-	out->decode_s = numbers_median(decode_s, rounds) / bytes;
+	out->encode_s = encode_s / bytes;
+	out->decode_s = decode_s / bytes;
+}
+
+/* Whether a rank decodes what it sent. */
+static bool looks_back(const struct job *job)
+{
+	enum feedback feedback = exchange_feedback(&job->exchange_params, &job->compressor);
+
+	return feedback == FEEDBACK_CLASSIC || feedback == FEEDBACK_MOMENTUM_CORRECTED;
+}
+
+/* 0: all coordinates are sent. */
+static double chosen_part(const struct trial *trial)
+{
+	size_t chosen = coder_chosen(trial->coder, 0, trial->count);
+
+	return chosen < trial->count ? (double)chosen / (double)trial->count : 0;
 }
 
 void calibrate_codec(struct cost_codec *out, const struct job *job, const struct model *model,
@@ -91,23 +110,25 @@ void calibrate_codec(struct cost_codec *out, const struct job *job, const struct
 	struct coder_span *spans = job_spans(model, &env.span_count);
 
 	*out = (struct cost_codec){ 0 };
-	if (PART_AS(&job->compressor, struct compressor)->payload == PAYLOAD_OPAQUE) {
-		env.spans = spans;
-		trial.coder = coder_new(&env);
+	env.spans = spans;
+	trial.coder = coder_new(&env);
+	if (coder_is_lossy(trial.coder, 0, whole)) {
 		trial.x = xaligned(trial.count * sizeof(float));
 		trial.y = xaligned(trial.count * sizeof(float));
 		trial.message = xmalloc(coder_bound(trial.coder, 0, trial.count));
 		fill(trial.x, trial.count, job->params.seed);
-		run(&trial, out);
+		if (coder_bound(trial.coder, 0, trial.count)) /* rules may make factors of all */
+			run(&trial, out);
 		out->encode_s *= crowd;
 		out->decode_s *= crowd;
-		out->feedback =
-			exchange_feedback(&job->exchange_params, &job->compressor) != FEEDBACK_NONE;
+		out->feedback = looks_back(job);
+		out->chosen = chosen_part(&trial);
+		out->way = ways[job->exchange_params.collective];
 		out->bucket_bytes = (double)job->sync_params.bucket_bytes;
-		free(trial.x);
-		free(trial.y);
-		free(trial.message);
-		coder_free(trial.coder);
 	}
+	free(trial.x);
+	free(trial.y);
+	free(trial.message);
+	coder_free(trial.coder);
 	free(spans);
 }

@@ -276,12 +276,27 @@ struct coder_report coder_report(const struct coder *coder)
 	};
 }
 
+void coder_count(struct coder *coder, size_t bytes)
+{
+	coder->bytes += (double)bytes;
+}
+
+/* The next one that messages have: factors travel otherwise. */
+static bool next_coded(const struct coder *coder, size_t offset, size_t count, size_t *span,
+		       struct coder_piece *piece)
+{
+	while (coder_next(coder, offset, count, span, piece))
+		if (piece->compressor->payload != PAYLOAD_FACTORS)
+			return true;
+	return false;
+}
+
 size_t coder_bound(const struct coder *coder, size_t offset, size_t count)
 {
 	struct coder_piece piece;
 	size_t bytes = 0, span = 0;
 
-	while (coder_next(coder, offset, count, &span, &piece))
+	while (next_coded(coder, offset, count, &span, &piece))
 		bytes += PREFIX + piece.compressor->bound(piece.params, piece.count);
 	return bytes;
 }
@@ -300,6 +315,15 @@ static bool is_finite(const float *x, size_t count)
 	return largest < 0x7f800000;
 }
 
+int coder_check(const struct coder *coder, const struct coder_piece *piece, const float *x,
+		struct error *err)
+{
+	if (is_finite(x, piece->count))
+		return 0;
+	return error_set(err, "step %zu: '%s' has a number that is not finite", coder->step,
+			 piece->span->name);
+}
+
 /* Random numbers belong to places in tensors: slices of one have the same as all of it. */
 static struct compress_input input_of(const struct coder *coder, size_t span,
 				      const struct coder_piece *piece, const float *x)
@@ -314,6 +338,7 @@ static struct compress_input input_of(const struct coder *coder, size_t span,
 		.state = coder->scheme_of[span]->state,
 		.largest = coder->largest[span],
 		.norm = coder->norms[span],
+		.link = coder->env.link.bytes_per_s > 0 ? &coder->env.link : NULL,
 	};
 }
 
@@ -324,16 +349,13 @@ static size_t encode(const struct coder *coder, size_t offset, const float *x, s
 	struct coder_piece piece;
 	size_t span = 0;
 
-	while (coder_next(coder, offset, count, &span, &piece)) {
+	while (next_coded(coder, offset, count, &span, &piece)) {
 		const float *part = x + (piece.offset - offset);
 		struct compress_input input = input_of(coder, span - 1, &piece, part);
 		uint32_t bytes;
 
-		if (!is_finite(part, piece.count)) {
-			error_set(err, "step %zu: '%s' has a number that is not finite",
-				  coder->step, piece.span->name);
+		if (coder_check(coder, &piece, part, err) < 0)
 			return 0;
-		}
 		if (counted && piece.vote != VOTE_NO)
 			bytes = (uint32_t)votes_encode(part, piece.count, out + PREFIX);
 		else
@@ -421,7 +443,7 @@ int coder_decode(const struct coder *coder, const unsigned char *message, size_t
 	size_t span = 0;
 	uint32_t bytes;
 
-	while (coder_next(coder, offset, count, &span, &piece)) {
+	while (next_coded(coder, offset, count, &span, &piece)) {
 		const unsigned char *payload = take(&rest, &bytes, err);
 
 		if (!payload)
@@ -444,7 +466,7 @@ size_t coder_chosen(const struct coder *coder, size_t offset, size_t count)
 	struct coder_piece piece;
 	size_t chosen = 0, span = 0;
 
-	while (coder_next(coder, offset, count, &span, &piece))
+	while (next_coded(coder, offset, count, &span, &piece))
 		chosen += chosen_of(&piece);
 	return chosen;
 }
@@ -471,7 +493,7 @@ int coder_pairs(const struct coder *coder, const unsigned char *message, size_t 
 	uint32_t bytes;
 
 	pairs->count = 0;
-	while (coder_next(coder, offset, count, &span, &piece)) {
+	while (next_coded(coder, offset, count, &span, &piece)) {
 		const unsigned char *payload = take(&rest, &bytes, err);
 		struct compress_pairs some = { .indices = pairs->indices + pairs->count,
 					       .values = pairs->values + pairs->count };

@@ -36,6 +36,7 @@ struct coder_env {
 	const struct coder_span *spans; /* borrowed: adjoining, in order, the whole block; NULL:
 					 * it is one */
 	size_t span_count;
+	struct compress_link link; /* bytes_per_s 0: not known */
 };
 
 struct coder *coder_new(const struct coder_env *env);
@@ -52,6 +53,10 @@ struct coder_piece {
 	enum vote vote;
 };
 
+/* -1 and err, with the tensor's name, if a number of the piece, which is at x, is not finite. */
+int coder_check(const struct coder *coder, const struct coder_piece *piece, const float *x,
+		struct error *err);
+
 /* The next piece of block[offset .. offset + count), from *span on, which is 0 at first; false:
  * there is none. */
 bool coder_next(const struct coder *coder, size_t offset, size_t count, size_t *span,
@@ -61,7 +66,11 @@ bool coder_next(const struct coder *coder, size_t offset, size_t count, size_t *
  * what the vectors of the step before were like. Steps never fall. */
 void coder_begin(struct coder *coder, size_t step, size_t offset, const float *x, size_t count);
 
-/* The most bytes that block[offset .. offset + count) can need: on all ranks the same. */
+/* So many bytes of the step are not messages of this coder's. */
+void coder_count(struct coder *coder, size_t bytes);
+
+/* The most bytes that block[offset .. offset + count) can need: on all ranks the same. There and
+ * below tensors of PAYLOAD_FACTORS are left out. */
 size_t coder_bound(const struct coder *coder, size_t offset, size_t count);
 /* Encodes block[offset .. offset + count), which is at x, to `out`. The length, at most
  * coder_bound; 0 and err if a number is not finite, with the tensor's name. */
@@ -93,7 +102,7 @@ size_t coder_chosen(const struct coder *coder, size_t offset, size_t count);
 int coder_pairs(const struct coder *coder, const unsigned char *message, size_t length,
 		size_t offset, size_t count, struct compress_pairs *pairs, struct error *err);
 
-/* What was encoded in the latest step: bits for a coordinate, all messages together, and the level
+/* What was sent in the latest step: bits for a coordinate, all messages together, and the level
  * of the first scheme that adapts; 0: nothing, and none. */
 struct coder_report {
 	double bits, level;

@@ -15,16 +15,19 @@
 
 const char *const coll_sparse_names[] = { "auto", "recursive_doubling", "split_allgather", NULL };
 
-enum { HEAD = 2 * sizeof(uint32_t) }; /* how many pairs follow, and bytes of indices */
-
-/* Pairs of a part, packed. */
-struct packet {
-	unsigned char head[HEAD];
-	unsigned char *body;
-	size_t room, count, length; /* of the body */
+enum {
+	HEAD = 2 * sizeof(uint32_t), /* how many pairs follow, and bytes of indices */
+	FIRST = 64 << 10	     /* bytes of a first message, which most are */
 };
 
-enum { HEAD_IN, BODY_IN, HEAD_OUT, BODY_OUT, REQUESTS };
+/* Pairs of a part, packed behind a head. */
+struct packet {
+	unsigned char *bytes;
+	size_t room, count, length; /* with the head */
+};
+
+/* What is longer than a first message comes in two, as then its length is known. */
+enum { FIRST_IN, REST_IN, FIRST_OUT, REST_OUT, REQUESTS };
 
 /* What goes to a peer, and what comes from it. */
 struct trade {
@@ -60,8 +63,8 @@ struct coll_sparse *coll_sparse_new(void)
 static void empty(struct coll_sparse *sparse)
 {
 	for (int i = 0; i < sparse->members; i++) {
-		free(sparse->trades[i].in.body);
-		free(sparse->packets[i].body);
+		free(sparse->trades[i].in.bytes);
+		free(sparse->packets[i].bytes);
 		sparse_vector_release(&sparse->addends[i]);
 	}
 	free(sparse->trades);
@@ -107,43 +110,59 @@ static void reserve(struct packet *packet, size_t bytes)
 {
 	if (bytes <= packet->room)
 		return;
-	free(packet->body);
 	packet->room = bytes + bytes / 8;
-	packet->body = xmalloc(packet->room);
+	packet->bytes = xrealloc(packet->bytes, packet->room, 1);
 }
 
 static void pack(struct packet *packet, const struct sparse_vector *vector, struct sparse_part part)
 {
 	size_t most = sparse_vector_find(vector, part.start + part.space) -
 		      sparse_vector_find(vector, part.start);
+	size_t body;
 
-	reserve(packet, sparse_vector_bound(most, part.space));
-	packet->length = sparse_vector_pack(vector, &part, &packet->count, packet->body);
-	put_u32(packet->head, packet->count);
-	put_u32(packet->head + HEAD / 2, packet->length - packet->count * sizeof(float));
+	reserve(packet, HEAD + sparse_vector_bound(most, part.space));
+	body = sparse_vector_pack(vector, &part, &packet->count, packet->bytes + HEAD);
+	packet->length = HEAD + body;
+	put_u32(packet->bytes, packet->count);
+	put_u32(packet->bytes + HEAD / 2, body - packet->count * sizeof(float));
 }
 
 /* Adds what came to the vector's pairs. */
 static int unpack(const struct packet *packet, int from, struct sparse_part part,
 		  struct sparse_vector *vector, struct error *err)
 {
-	if (sparse_vector_unpack(vector, &part, packet->count, packet->body, packet->length, err) <
-	    0)
+	if (sparse_vector_unpack(vector, &part, packet->count, packet->bytes + HEAD,
+				 packet->length - HEAD, err) < 0)
 		return error_prefix(err, "rank %d", from);
 	return 0;
 }
 
-static void post(struct traffic *traffic, struct trade *trade, int which, void *bytes,
-		 size_t length)
+static size_t first_of(size_t length)
 {
-	struct net_request *request = &trade->requests[which];
-	uint64_t tag = coll_tag(&traffic->call);
+	return length < FIRST ? length : FIRST;
+}
 
-	if (which == HEAD_IN || which == BODY_IN)
-		net_post_recv(traffic->call.net, trade->peer, tag, bytes, length, request);
-	else
-		net_post_send(traffic->call.net, trade->peer, tag, bytes, length, request);
-	trade->posted[which] = true;
+static void receive_first(struct traffic *traffic, struct trade *trade)
+{
+	reserve(&trade->in, FIRST);
+	net_post_recv_up_to(traffic->call.net, trade->peer, coll_tag(&traffic->call),
+			    trade->in.bytes, FIRST, &trade->requests[FIRST_IN]);
+	trade->posted[FIRST_IN] = true;
+}
+
+static void send_packet(struct traffic *traffic, struct trade *trade)
+{
+	const struct packet *out = trade->out;
+	size_t first = first_of(out->length);
+
+	net_post_send(traffic->call.net, trade->peer, coll_tag(&traffic->call), out->bytes, first,
+		      &trade->requests[FIRST_OUT]);
+	trade->posted[FIRST_OUT] = true;
+	if (out->length == first)
+		return;
+	net_post_send(traffic->call.net, trade->peer, coll_tag(&traffic->call), out->bytes + first,
+		      out->length - first, &trade->requests[REST_OUT]);
+	trade->posted[REST_OUT] = true;
 }
 
 static int finish(struct traffic *traffic, struct trade *trade, int which, struct error *err)
@@ -154,26 +173,38 @@ static int finish(struct traffic *traffic, struct trade *trade, int which, struc
 	return net_wait(traffic->call.net, &trade->requests[which], err);
 }
 
-/* What the head says is checked before there is room for it. */
-static int receive_body(struct traffic *traffic, struct trade *trade, struct error *err)
+/* Checked before there is room for what it says. */
+static int read_head(struct trade *trade, size_t received, struct error *err)
 {
-	size_t count, indices, most;
+	size_t space = trade->part.space, count, indices;
 
-	if (!trade->receives)
-		return 0;
-	if (finish(traffic, trade, HEAD_IN, err) < 0)
-		return -1;
-	count = get_u32(trade->in.head);
-	indices = get_u32(trade->in.head + HEAD / 2);
-	most = count <= trade->part.space ? sparse_vector_bound(count, trade->part.space) : 0;
-	if (count > trade->part.space || count * sizeof(float) + indices > most)
+	if (received < HEAD)
+		return error_set(err, "rank %d sent %zu bytes instead of pairs", trade->peer,
+				 received);
+	count = get_u32(trade->in.bytes);
+	indices = get_u32(trade->in.bytes + HEAD / 2);
+	if (count > space || count * sizeof(float) + indices > sparse_vector_bound(count, space))
 		return error_set(err, "rank %d sent %zu pairs of %zu with %zu bytes of indices",
-				 trade->peer, count, trade->part.space, indices);
+				 trade->peer, count, space, indices);
 	trade->in.count = count;
-	trade->in.length = count * sizeof(float) + indices;
+	trade->in.length = HEAD + count * sizeof(float) + indices;
+	if (received != first_of(trade->in.length))
+		return error_set(err, "rank %d sent %zu bytes of pairs instead of %zu", trade->peer,
+				 received, first_of(trade->in.length));
+	return 0;
+}
+
+static int receive_rest(struct traffic *traffic, struct trade *trade, struct error *err)
+{
+	if (finish(traffic, trade, FIRST_IN, err) < 0 ||
+	    read_head(trade, net_received(&trade->requests[FIRST_IN]), err) < 0)
+		return -1;
 	reserve(&trade->in, trade->in.length);
-	if (trade->in.length > 0)
-		post(traffic, trade, BODY_IN, trade->in.body, trade->in.length);
+	if (trade->in.length <= FIRST)
+		return 0;
+	net_post_recv(traffic->call.net, trade->peer, coll_tag(&traffic->call),
+		      trade->in.bytes + FIRST, trade->in.length - FIRST, &trade->requests[REST_IN]);
+	trade->posted[REST_IN] = true;
 	return 0;
 }
 
@@ -196,18 +227,13 @@ static int trade_all(struct traffic *traffic, struct trade *trades, int count, s
 
 	for (int i = 0; i < count; i++)
 		if (trades[i].receives)
-			post(traffic, &trades[i], HEAD_IN, trades[i].in.head, HEAD);
-	for (int i = 0; i < count; i++) {
-		const struct packet *out = trades[i].out;
-
-		if (!out)
-			continue;
-		post(traffic, &trades[i], HEAD_OUT, (void *)(uintptr_t)out->head, HEAD);
-		if (out->length > 0)
-			post(traffic, &trades[i], BODY_OUT, out->body, out->length);
-	}
+			receive_first(traffic, &trades[i]);
+	for (int i = 0; i < count; i++)
+		if (trades[i].out)
+			send_packet(traffic, &trades[i]);
 	for (int i = 0; i < count && status == 0; i++)
-		status = receive_body(traffic, &trades[i], err);
+		if (trades[i].receives)
+			status = receive_rest(traffic, &trades[i], err);
 	for (int i = 0; i < count && status == 0; i++)
 		for (int which = 0; which < REQUESTS && status == 0; which++)
 			status = finish(traffic, &trades[i], which, err);

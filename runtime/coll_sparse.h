@@ -5,8 +5,8 @@
  *
  *	((x[0] + x[p]) + (x[1] + x[p+1])) + ...		p: the largest power of two in the group
  *
- * which an owner follows, too. Messages are as long as they must be: a head says what follows, and
- * what follows does not wait for an answer.
+ * which an owner follows, too. Messages are as long as they must be: a head says what there is, and
+ * what does not fit behind it follows without waiting for an answer.
  */
 #ifndef DSTRAIN_RUNTIME_COLL_SPARSE_H
 #define DSTRAIN_RUNTIME_COLL_SPARSE_H

@@ -10,7 +10,7 @@
 /* Seconds to pack a pair and unpack it again, and to merge it with others. */
 static const double CODE_S = 18e-9, MERGE_S = 5e-9;
 
-enum { HEAD = 8 }; /* bytes, a message of its own */
+enum { HEAD = 8, FIRST = 64 << 10 }; /* bytes in front of pairs; most of a message */
 
 /* Of two halves, by plain arithmetic: all members must choose alike. */
 double coll_sparse_fill(size_t space, double count, int n)
@@ -38,12 +38,14 @@ static double packed(double space, double count)
 	return HEAD + fmin(values + indices, space * sizeof(float));
 }
 
-/* Messages at once, each of `bytes` and its head, and what is done with their pairs. */
-static double step(const struct coll_cost *cost, double messages, double bytes, double coded,
+/* To so many peers at once, `bytes` each, and what is done with their pairs. */
+static double step(const struct coll_cost *cost, double peers, double bytes, double coded,
 		   double merged)
 {
-	return cost->alpha_s + (2 * messages - 1) * cost->message_s +
-	       messages * bytes * cost->beta_s + coded * CODE_S + merged * MERGE_S;
+	double messages = bytes > FIRST ? 2 * peers : peers;
+
+	return cost->alpha_s + (messages - 1) * cost->message_s + peers * bytes * cost->beta_s +
+	       coded * CODE_S + merged * MERGE_S;
 }
 
 static struct coll_sparse_cost recursive_doubling(const struct coll_cost *cost, int n, size_t space,

@@ -71,6 +71,7 @@ struct exchange *exchange_new(const struct exchange_env *env)
 	exchange->coder = coder_new(&coder);
 	exchange->residual = residual_new(feedback, env->params.momentum, env->count);
 	exchange->acts_alone = acts_alone(exchange, feedback);
+	exchange->factors = exchange_factors_new(exchange);
 	exchange->numbers = xcalloc(4 * (size_t)net_world(env->net), sizeof(size_t));
 	for (int k = 0; k < EXCHANGE_DEPTH; k++) {
 		exchange->slices[k] = coll_round_new(net_world(env->net));
@@ -87,6 +88,7 @@ void exchange_free(struct exchange *exchange)
 		coll_round_free(exchange->slices[k]);
 		coll_round_free(exchange->sums[k]);
 	}
+	exchange_factors_free(exchange->factors);
 	residual_free(exchange->residual);
 	coder_free(exchange->coder);
 	free(exchange->difference);
@@ -109,7 +111,7 @@ size_t exchange_state(struct exchange *exchange, struct state_array *arrays)
 
 	if (scheme)
 		arrays[count++] = (struct state_array){ "compress", scheme, learnt };
-	return count;
+	return count + exchange_factors_state(exchange->factors, arrays + count);
 }
 
 struct coder_report exchange_report(const struct exchange *exchange)
@@ -187,11 +189,24 @@ static int sum_opaque(struct exchange *exchange, const struct vector *vector, st
 	bool in_parts = exchange->env.algorithm == COLL_HIERARCHICAL &&
 			coll_parts_count(vector->group->parts) > 1;
 
-	coder_begin(exchange->coder, vector->step, vector->offset, vector->x, vector->count);
 	if ((in_parts ? exchange_across(exchange, vector, err)
 		      : exchange_messages(exchange, vector, err)) < 0)
 		return -1;
 	coder_count_votes(exchange->coder, vector->offset, vector->x, vector->count);
+	return 0;
+}
+
+static int sum_lossy(struct exchange *exchange, const struct vector *vector, struct error *err)
+{
+	struct vector run;
+	size_t span = 0;
+
+	coder_begin(exchange->coder, vector->step, vector->offset, vector->x, vector->count);
+	if (exchange->factors && exchange_factors(exchange, vector, NULL, err) < 0)
+		return -1;
+	while (exchange_next_opaque(exchange, vector, &span, &run))
+		if (sum_opaque(exchange, &run, err) < 0)
+			return -1;
 	return 0;
 }
 
@@ -208,7 +223,7 @@ int exchange_sum(struct exchange *exchange, const struct group *group, size_t st
 		return coll_allreduce(exchange->env.net, group, exchange->env.algorithm, x, count,
 				      err);
 	assert(offset <= exchange->env.count && count <= exchange->env.count - offset);
-	return sum_opaque(exchange, &vector, err);
+	return sum_lossy(exchange, &vector, err);
 }
 
 int exchange_mean(struct exchange *exchange, const struct group *group, size_t step, size_t offset,

@@ -8,6 +8,8 @@
  * are added up as pairs (runtime/coll_sparse.h), exactly. All members decode the same bytes in the
  * same order, and so have the same bits.
  *
+ * What adds up as factors of matrices rides allreduces (runtime/exchange_factors.c).
+ *
  * With error feedback (runtime/residual.h) a rank adds to what it encodes what earlier steps left
  * out: of a vector before it is sent, of a sum before its owner hands it out. Either is a debt to
  * the sum, so that one array holds both; the sum of what came out, and of all ranks' residuals, is
@@ -79,6 +81,8 @@ bool exchange_is_lossy(const struct exchange *exchange);
  * After Koloskova, Stich and Jaggi, "Decentralized stochastic optimization and gossip algorithms
  * with compressed communication", ICML 2019, with r in common instead of one for each member. What
  * Q leaves out stays in x_i, so that no residual is needed and the mean of x stays what it was.
+ * Of matrices that travel as factors Q is what lies in the columns of P, which all members have in
+ * common and which is drawn anew from the seed and the step: groups change.
  * reference[count] has the same bits on all members, before and after. Where nothing is lost x
  * becomes the mean, and the reference (may be NULL) is left alone.
  */

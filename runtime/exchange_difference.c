@@ -67,8 +67,23 @@ static int sum_differences(struct exchange *exchange, const struct vector *diffe
 		.arg = x, .extra = sizeof(float), .encode = send_off, .decode = add_difference
 	};
 
-	coder_begin(exchange->coder, difference->step, 0, difference->x, difference->count);
 	return exchange_gather_by(exchange, &codec, difference, difference->x, err);
+}
+
+/* The same of a vector of which some may travel as factors. */
+static int sum_all(struct exchange *exchange, const struct vector *difference, float *x,
+		   struct error *err)
+{
+	struct vector run;
+	size_t span = 0;
+
+	coder_begin(exchange->coder, difference->step, 0, difference->x, difference->count);
+	if (exchange->factors && exchange_factors(exchange, difference, x, err) < 0)
+		return -1;
+	while (exchange_next_opaque(exchange, difference, &span, &run))
+		if (sum_differences(exchange, &run, x, err) < 0)
+			return -1;
+	return 0;
 }
 
 int exchange_average(struct exchange *exchange, const struct group *group, size_t step, float *x,
@@ -86,7 +101,7 @@ int exchange_average(struct exchange *exchange, const struct group *group, size_
 	difference.x = exchange->difference;
 	for (size_t i = 0; i < count; i++)
 		difference.x[i] = x[i] - reference[i];
-	if (sum_differences(exchange, &difference, x, err) < 0)
+	if (sum_all(exchange, &difference, x, err) < 0)
 		return -1;
 	cpu_scale(difference.x, 1 / (float)group->count, count);
 	cpu_add(x, difference.x, count);

@@ -9,6 +9,7 @@
 
 struct coll_round;
 struct coll_sparse;
+struct factors;
 struct residual;
 
 /*
@@ -24,8 +25,9 @@ struct exchange {
 	struct exchange_env env;
 	struct coder *coder;
 	struct residual *residual;
-	float *difference;	/* [2 * env.count], of exchange_average, and what was sent of it */
-	unsigned char *message; /* as long as the longest so far needs */
+	struct factors *factors; /* NULL: no scheme has any */
+	float *difference;	 /* [2 * env.count], of exchange_average, and what was sent of it */
+	unsigned char *message;	 /* as long as the longest so far needs */
 	size_t room;
 	bool acts_alone;	    /* a group of one is no copy: there are votes, or momentum */
 	size_t *numbers;	    /* [4 * world]: starts and lengths, out and in */
@@ -74,6 +76,21 @@ int exchange_gather_by(struct exchange *exchange, const struct exchange_codec *c
  * the vector. */
 int exchange_agree(struct exchange *exchange, const struct vector *vector, const float *x,
 		   struct error *err);
+
+/* What travels in messages: the next run of adjoining tensors of the vector, from *span on, which
+ * is 0 at first; false: there is none. The whole vector where no scheme has factors. */
+bool exchange_next_opaque(const struct exchange *exchange, const struct vector *vector,
+			  size_t *span, struct vector *run);
+
+/* NULL if no scheme has factors; after exchange->coder. */
+struct factors *exchange_factors_new(const struct exchange *exchange);
+size_t exchange_factors_state(struct factors *factors, struct state_array *arrays);
+void exchange_factors_free(struct factors *factors); /* may be NULL */
+/* What travels in no message becomes the sum. With `weights` [count of the block], which are being
+ * averaged by differences, what this rank contributed is taken out of them; without (NULL), out of
+ * what the rank owes, and the next step starts from this one's factors. */
+int exchange_factors(struct exchange *exchange, const struct vector *vector, float *weights,
+		     struct error *err);
 
 /* vector->x becomes the sum. */
 int exchange_messages(

@@ -303,9 +303,22 @@ bool job_wants_plan(const struct job *job)
 	       (strategy->wants_plan && strategy->wants_plan(job->sync.params));
 }
 
+static bool is_opaque(const struct part *scheme)
+{
+	return PART_AS(scheme, struct compressor)->payload != PAYLOAD_SUMS;
+}
+
 bool job_compresses(const struct job *job)
 {
-	return PART_AS(&job->compressor, struct compressor)->payload != PAYLOAD_SUMS;
+	for (size_t i = 0; i < job->compress_rules.count; i++)
+		if (is_opaque(&job->compress_rules.items[i].scheme))
+			return true;
+	return is_opaque(&job->compressor);
+}
+
+const char *job_scheme(const struct job *job)
+{
+	return is_opaque(&job->compressor) ? job->compressor.entry->name : "compress.rules";
 }
 
 void job_foresee(const struct job *job, double bytes, struct plan_env *env)
@@ -314,7 +327,7 @@ void job_foresee(const struct job *job, double bytes, struct plan_env *env)
 
 	env->bytes = bytes;
 	env->seed = job->params.seed;
-	env->scheme = job->compressor.entry->name;
+	env->scheme = job_scheme(job);
 	env->consensus_period = (int)job->plan.consensus_period;
 	env->bsp_overlap = plan_bsp_overlap(bytes, (double)job->sync_params.bucket_bytes);
 	if (strategy->foresee)

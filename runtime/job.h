@@ -102,6 +102,8 @@ struct coder_span *job_spans(const struct model *model, size_t *count);
 bool job_wants_plan(const struct job *job);
 /* Whether something else than sums of float32 travels. */
 bool job_compresses(const struct job *job);
+/* What does that, for messages. */
+const char *job_scheme(const struct job *job);
 /* What a plan has to know of this job, whose parameters are so many bytes; the network's part, and
  * what was measured, is the caller's to fill. */
 void job_foresee(const struct job *job, double bytes, struct plan_env *env);

@@ -114,6 +114,20 @@ static int restart_momentum(struct residual *residual, const struct coder *coder
 	return 0;
 }
 
+static void forget_overflow(float *x, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		x[i] = isfinite(x[i]) ? x[i] : 0;
+}
+
+void residual_settled(struct residual *residual, size_t offset, size_t count)
+{
+	if (residual->owed)
+		forget_overflow(residual->owed + offset, count);
+	if (residual->kind == FEEDBACK_MOMENTUM_CORRECTED)
+		forget_overflow(residual->velocity + offset, count);
+}
+
 int residual_settle(struct residual *residual, const struct coder *coder,
 		    const unsigned char *message, size_t length, size_t offset, size_t count,
 		    struct error *err)
@@ -125,8 +139,7 @@ int residual_settle(struct residual *residual, const struct coder *coder,
 	owed += offset;
 	if (coder_decode(coder, message, length, -1, offset, owed, count, err) < 0)
 		return -1;
-	for (size_t i = 0; i < count; i++)
-		owed[i] = isfinite(owed[i]) ? owed[i] : 0;
+	forget_overflow(owed, count);
 	if (residual->kind == FEEDBACK_MOMENTUM_CORRECTED)
 		return restart_momentum(residual, coder, message, length, offset, count, err);
 	return 0;

@@ -32,6 +32,9 @@ int residual_settle(struct residual *residual, const struct coder *coder,
 		    const unsigned char *message, size_t length, size_t offset, size_t count,
 		    struct error *err);
 
+/* The same after the caller itself took out of residual_owed() what went of block[offset ..). */
+void residual_settled(struct residual *residual, size_t offset, size_t count);
+
 float *residual_owed(struct residual *residual); /* [count]; NULL: nothing ever is */
 /* Fills arrays[], at most two, and returns how many. */
 size_t residual_state(struct residual *residual, struct state_array *arrays);

@@ -17,7 +17,8 @@ enum rng_purpose {
 	RNG_DROPOUT,
 	RNG_DATA,
 	RNG_COMPRESS,
-	RNG_AUGMENT
+	RNG_AUGMENT,
+	RNG_FACTORS
 };
 
 struct rng {

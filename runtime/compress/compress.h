@@ -18,6 +18,7 @@ struct error;
 enum payload {
 	PAYLOAD_SUMS,	/* the payload is the float32 vector itself: rides an allreduce */
 	PAYLOAD_OPAQUE, /* decoded, added and encoded again by the owner of a slice, or gathered */
+	PAYLOAD_FACTORS /* none: matrices are products of two factors, which ride allreduces */
 };
 
 /* What becomes of what a message leaves out. */
@@ -38,6 +39,12 @@ enum vote {
 	VOTE_NORM     /* ... or norm */
 };
 
+/* What a message costs: the slowest way that this rank's go. */
+struct compress_link {
+	double latency_s; /* NAN: unknown */
+	double bytes_per_s;
+};
+
 /* One span to encode: a tensor, or the part of one that lies in a slice. Finite numbers. */
 struct compress_input {
 	const float *x;
@@ -46,8 +53,9 @@ struct compress_input {
 	struct rng rng;	    /* for stochastic rounding: differs by rank, tensor and step */
 	const float *state; /* [state_count] what adapt keeps; NULL if it keeps nothing */
 	/* Of the tensor, or the part of it in a vector of which x may be a slice; 0: unknown. */
-	float largest; /* |x| on any rank */
-	double norm;   /* Euclidean */
+	float largest;			  /* |x| on any rank */
+	double norm;			  /* Euclidean */
+	const struct compress_link *link; /* NULL: unknown */
 };
 
 /* What a scheme that adapts sees at the beginning of a step. */
@@ -69,6 +77,11 @@ struct compressor {
 	enum payload payload;
 	bool sparse;		/* most coordinates are left out */
 	enum feedback feedback; /* that suits it: the default */
+
+	/* With PAYLOAD_FACTORS, which has none of the four below: how many columns the factors of
+	 * a matrix have, fewer than it has rows or columns; 0: it had better travel as it is. */
+	size_t (*rank)(const void *params, size_t rows, size_t columns);
+
 	/* The most bytes that encode can write for `count` elements, whatever the state is. */
 	size_t (*bound)(const void *params, size_t count);
 	/* Writes at most bound() bytes to out; returns how many. No span of count 0. */

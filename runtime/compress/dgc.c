@@ -44,7 +44,10 @@ static size_t chosen_of(const void *params, const struct compress_input *input)
 
 static size_t bound(const void *params, size_t count)
 {
-	return SPARSE_HEADER + sparse_bound(most(params, count), count);
+	size_t chosen = most(params, count);
+
+	return SPARSE_HEADER +
+	       (chosen < count ? sparse_bound(chosen, count) : sparse_bound_any(count));
 }
 
 static size_t encode(const void *params, const struct compress_input *input, unsigned char *out)

@@ -19,6 +19,7 @@
 	X(randk)       \
 	X(threshold)   \
 	X(cat)         \
+	X(powersgd)    \
 	X(dq_sgd)      \
 	X(adaqs)       \
 	X(adaptive_rms)

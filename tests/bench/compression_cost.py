@@ -69,7 +69,7 @@ def even_odd(folder, _data, quick):
     files = {"x": str(folder / "x.npy"), "y": str(folder / "y.npy")}
     numpy.save(files["x"], x)
     numpy.save(files["y"], y)
-    return Problem(x.astype(float), y, {"format": "npy", "train": files}, 0, 30 if quick else 1000)
+    return Problem(x.astype(float), y, {"format": "npy", "train": files}, 0, 30 if quick else 2000)
 
 
 PROBLEMS = {"a9a": a9a, "even-odd": even_odd}
@@ -95,7 +95,10 @@ def measure(case, folder, args):
                         "optimizer": {"name": "sgd", "lr": 1 / problem.smoothness, "momentum": problem.momentum}},
               "compress": {**SCHEMES[case["scheme"]], **({"feedback": "none"} if case["scheme"] != "full" else {})},
               "transport": "inproc", "checkpoint": {"every": 0}}
-    with trained(recipe, RANKS) as run_dir:
+    def enough(records):
+        return len(records) > 1 and records[-1].get("loss", math.inf) <= wanted(records[0]["loss"], least, TARGETS[-1])
+
+    with trained(recipe, RANKS, enough) as run_dir:
         steps = [r for r in records_of(run_dir / "metrics.jsonl") if r["kind"] == "step"]
     dense = 32 * problem.x.shape[1]
     sizes = [r.get("bits_per_coordinate", 32) * problem.x.shape[1] / 8 for r in steps]
@@ -104,10 +107,13 @@ def measure(case, folder, args):
             "reached": [reached(losses, least, target, sizes) for target in TARGETS]}
 
 
+def wanted(start, least, target):
+    return least + target * (start - least)
+
+
 def reached(losses, least, target, sizes):
     """Steps to so much of the loss, and what they cost; None: never. The loss of a step is that before it."""
-    wanted = least + target * (losses[0] - least)
-    steps = next((i for i, loss in enumerate(losses) if loss <= wanted), None)
+    steps = next((i for i, loss in enumerate(losses) if loss <= wanted(losses[0], least, target)), None)
     if steps is None:
         return None
     return {"steps": steps, **{name: sum(map(cost, sizes[:steps])) for name, cost in COSTS.items()}}

@@ -4,10 +4,12 @@ import gzip
 import json
 import os
 import pathlib
+import signal
 import struct
 import subprocess
 import sys
 import tempfile
+import time
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
@@ -62,19 +64,31 @@ def scratch(_args):
         yield pathlib.Path(folder)
 
 
+def train(path, ranks, run_dir, enough):
+    """Its exit status, 0 if it was ended because what it has written is enough; and what it said."""
+    process = subprocess.Popen([DSTRAIN, "run", path, "--hosts", f"local:{ranks}", "--run-dir", run_dir, "--quiet"],
+                               stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=environment())
+    stopped = False
+    while process.poll() is None and not stopped:
+        time.sleep(0.2)
+        stopped = enough(records_of(f"{run_dir}/metrics.jsonl"))
+    if stopped:
+        process.send_signal(signal.SIGINT)
+    said = process.communicate()[1]
+    return 0 if stopped else process.returncode, said
+
+
 @contextlib.contextmanager
-def trained(recipe, ranks):
+def trained(recipe, ranks, enough=lambda records: False):
     """The directory of a run that has ended; None if its numbers grew for ever."""
     with tempfile.TemporaryDirectory(prefix="compression-") as folder:
         path, run_dir = f"{folder}/recipe.yaml", f"{folder}/run"
         with open(path, "w", encoding="ascii") as out:
             json.dump(recipe, out)
-        done = subprocess.run([DSTRAIN, "run", path, "--hosts", f"local:{ranks}", "--run-dir", run_dir, "--quiet"],
-                              check=False, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
-                              env=environment())
-        if done.returncode and "not finite" not in done.stderr:
-            sys.exit(f"compression: {done.stderr}")
-        yield None if done.returncode else pathlib.Path(run_dir)
+        status, said = train(path, ranks, run_dir, enough)
+        if status and "not finite" not in said:
+            sys.exit(f"compression: {said}")
+        yield None if status else pathlib.Path(run_dir)
 
 
 def fashion_files(part):

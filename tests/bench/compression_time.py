@@ -44,7 +44,7 @@ def settings(case):
     curve = case["kind"] == "curve"
     scheme = SCHEMES.get(case["scheme"], {}) if case["strategy"] != "pytorch" else {}
     return types.SimpleNamespace(
-        nic=case["nic"], curves=curve, keep=False, true_links=True, reach=case["kind"] == "full",
+        nic=case["nic"], curves=curve, keep=False, true_links=True, reach=case["kind"] != "step",
         seconds=SECONDS if case["kind"] == "step" or case["quick"] else 0,
         hook=case["scheme"], set=[f"compress.{key}={value}" for key, value in scheme.items()])
 
@@ -138,7 +138,7 @@ def tables(results, args):
         if not both:
             continue
         show(f"{HOSTS} hosts with {nic:g} Mbit/s, to {ds_sync.TARGET:.0%}",
-             [["", "scheme", "ms a step", "ms that its bytes take", "KB a rank sends", "steps there", "accuracy in the end",
+             [["", "scheme", "ms a step", "ms that its bytes take", "KB a rank sends", "steps there", "last accuracy",
                "seconds: steps x step", "seconds of a run", "times ring, none"],
               *(row(results, nic, *pair, plain, args.quick) for pair in both)])
         verdict(times, plain)

@@ -1,15 +1,17 @@
 /*
  * Times whole sums of compressed vectors, with ranks as threads:
  *
- *	exchange RATE RANKS COUNT NAME [KEY VALUE]...
+ *	exchange RATE RANKS COUNT COLLECTIVE NAME [KEY VALUE]...
  *
  * over one switch, to which each rank has an emulated link of RATE ("100mbit"; 0: none are
- * emulated). Prints the median seconds, and the most bytes that a rank sends in a sum.
+ * emulated), in the way of COLLECTIVE, as in `compress.collective`. Prints the median seconds, and
+ *the most bytes that a rank sends in a sum.
  */
 #include <stdatomic.h>
 #include <stdbool.h>
 
 #include "lib/clock.h"
+#include "runtime/coll_measure.h"
 #include "runtime/exchange.h"
 #include "tests/bench/part.h"
 #include "tests/unit/cluster.h"
@@ -21,6 +23,7 @@ enum { ROUNDS_MOST = 10000, ROUNDS_LEAST = 5 };
 struct bench {
 	struct part part;
 	size_t count;
+	int collective;
 	double seconds[ROUNDS_MOST];
 	size_t rounds;
 	atomic_bool over;
@@ -65,13 +68,17 @@ static void body(int rank, struct net *net, void *arg)
 	int ranks[CLUSTER_MAX];
 	struct group world = group_world(ranks, net_world(net), rank);
 	struct exchange_env env = { .net = net,
+				    .params = { .momentum = 0.9, .collective = bench->collective },
 				    .count = bench->count,
 				    .coder = { .compressor = &bench->part, .seed = 1 } };
 	struct exchange *exchange = exchange_new(&env);
 	float *x = xaligned(bench->count * sizeof(*x));
-	double end = clock_now() + TIME_S;
+	struct coll_cost cost;
 	struct error err;
+	double end;
 
+	cluster_must(coll_measure(net, &world, &cost, &err), &err);
+	end = clock_now() + TIME_S;
 	for (size_t step = 0; go_on(bench, net, &world, end); step++) {
 		struct rng rng = rng_make((uint64_t)rank, RNG_COMPRESS, 0, 0);
 		uint64_t before = net_bytes(net).payload_sent;
@@ -91,6 +98,19 @@ static void body(int rank, struct net *net, void *arg)
 	free(x);
 }
 
+/* Its number, or -1. */
+static int collective_of(const char *name)
+{
+	const struct opt *row = exchange_options;
+
+	while (strcmp(row->key, "collective") != 0)
+		row++;
+	for (int i = 0; row->choices[i]; i++)
+		if (strcmp(row->choices[i], name) == 0)
+			return i;
+	return -1;
+}
+
 static int ascending(const void *a, const void *b)
 {
 	double x = *(const double *)a, y = *(const double *)b;
@@ -101,16 +121,18 @@ static int ascending(const void *a, const void *b)
 int main(int argc, char **argv)
 {
 	static struct bench bench;
-	int world = argc > 2 ? atoi(argv[2]) : 0;
+	int world = argc > 2 ? (int)number(argv[2]) : 0;
 	struct cluster cluster = { .spec = "inproc", .world = world };
 	struct cluster_rank ranks[CLUSTER_MAX];
 
-	bench.count = argc > 4 ? number(argv[3]) : 0;
-	if (!bench.count || world < 1 || world > CLUSTER_MAX) {
-		fprintf(stderr, "usage: exchange RATE RANKS COUNT NAME [KEY VALUE]...\n");
+	bench.count = argc > 5 ? number(argv[3]) : 0;
+	bench.collective = argc > 5 ? collective_of(argv[4]) : -1;
+	if (!bench.count || bench.collective < 0 || world < 1 || world > CLUSTER_MAX) {
+		fprintf(stderr,
+			"usage: exchange RATE RANKS COUNT COLLECTIVE NAME [KEY VALUE]...\n");
 		return 2;
 	}
-	bench.part = make_part(&compressors, argv[4], argv + 5);
+	bench.part = make_part(&compressors, argv[5], argv + 6);
 	cluster_prepare(&cluster);
 	if (strcmp(argv[1], "0") != 0) {
 		cluster.emulator = emulator_of(argv[1], world);

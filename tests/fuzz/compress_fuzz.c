@@ -15,11 +15,16 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
 	(void)argc;
 	(void)argv;
-	while (compressors.entries[schemes])
-		schemes++;
-	parts = xcalloc(schemes, sizeof(*parts));
-	for (size_t i = 0; i < schemes; i++)
-		parts[i] = part_default(&compressors, compressors.entries[i]->name);
+	for (size_t i = 0; compressors.entries[i]; i++) {
+		struct part part = part_default(&compressors, compressors.entries[i]->name);
+
+		if (!PART_AS(&part, struct compressor)->decode_add) {
+			part_release(&part);
+			continue;
+		}
+		parts = xgrow(parts, schemes, sizeof(*parts));
+		parts[schemes++] = part;
+	}
 	return 0;
 }
 

@@ -191,8 +191,10 @@ static void odd_shapes_match_plain_sums(void **state)
 			for (size_t padding = 0; padding < kernel; padding++) {
 				size_t side = 4 + kernel + stride + padding;
 
-				check(conv_of(3, side, side + 2, 5, kernel, stride, padding, 1), 3,
-				      padding % 2);
+				if ((kernel + stride + padding) % SPACING == 0)
+					check(conv_of(3, side, side + 2, 5, kernel, stride, padding,
+						      1),
+					      3, padding % 2);
 			}
 }
 
@@ -208,7 +210,7 @@ static void shapes_of_networks_match_plain_sums(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < ARRAY_SIZE(convs); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(convs); i += SPACING) {
 		const size_t *c = convs[i];
 
 		check(conv_of(c[0], c[1], c[2], c[3], c[4], c[5], c[6], c[7]), 2, i % 2);

@@ -9,6 +9,9 @@
 #include "lib/flow.h"
 #include "tests/unit/rack_links.h"
 
+/* Of a rank's own work for each message, and for each more that is sent with it. */
+static const double MESSAGE_S = 30e-6, MORE_S = 5e-6;
+
 static const int self[8] = { 0, 1, 2, 3, 4, 5, 6, 7 };
 
 static const struct cost_codec eighth = { .ratio = 0.125, .encode_s = 1e-9, .decode_s = 3e-9 };
@@ -40,7 +43,8 @@ static void bytes_and_codec_are_those_of_the_way_they_travel(void **state)
 	struct links links = racks_of(sizes, 1, 1e6, 0);
 	struct cost_env env = env_of(&links);
 	struct partition all = partition_flat(8, NULL);
-	struct cost gather = cost_gather(&env, &all), owners = cost_owners(&env, &all);
+	struct cost gather = cost_opaque(&env, &all, COST_GATHER),
+		    owners = cost_opaque(&env, &all, COST_OWNERS);
 	struct cost differences = cost_differences(&env, &all);
 
 	(void)state;
@@ -53,8 +57,8 @@ static void bytes_and_codec_are_those_of_the_way_they_travel(void **state)
 	assert_near(wire_s(differences), 7);
 	assert_near(differences.codec_s, 8e6 * (1e-9 + 9 * 3e-9));
 	env.codec.feedback = true;
-	assert_near(cost_gather(&env, &all).codec_s, gather.codec_s + 8e6 * 3e-9);
-	assert_near(cost_owners(&env, &all).codec_s, owners.codec_s + 8e6 * 3e-9);
+	assert_near(cost_opaque(&env, &all, COST_GATHER).codec_s, gather.codec_s + 8e6 * 3e-9);
+	assert_near(cost_opaque(&env, &all, COST_OWNERS).codec_s, owners.codec_s + 8e6 * 3e-9);
 	assert_near(cost_differences(&env, &all).codec_s, differences.codec_s);
 	partition_release(&all);
 	flow_net_free(env.net);
@@ -68,7 +72,7 @@ static void direct_messages_fill_an_uplink_that_a_ring_spares(void **state)
 	struct links links = racks_of(sizes, 2, 1e9, 1e6);
 	struct cost_env env = env_of(&links);
 	struct partition all = partition_flat(8, NULL);
-	struct cost cost = cost_owners(&env, &all);
+	struct cost cost = cost_opaque(&env, &all, COST_OWNERS);
 
 	(void)state;
 	assert_near(wire_s(cost), 16 / 8.0 + 7 / 8.0);
@@ -107,13 +111,80 @@ static void few_bytes_go_to_everybody_and_many_to_owners(void **state)
 	struct partition all = partition_flat(8, NULL);
 
 	(void)state;
+	assert_near(cost_opaque(&env, &all, COST_OWNERS).latency_s,
+		    MESSAGE_S + 6 * MORE_S + 7 * MESSAGE_S); /* sums on a ring */
 	set_rtt(&links, 0.1);
-	assert_near(cost_opaque(&env, &all).seconds, cost_owners(&env, &all).seconds);
-	env.codec.bucket_bytes = 8e4;
-	assert_near(cost_opaque(&env, &all).seconds, cost_gather(&env, &all).seconds);
+	assert_near(cost_opaque(&env, &all, COST_CHOSEN).seconds,
+		    cost_opaque(&env, &all, COST_OWNERS).seconds);
+	env.codec.bucket_bytes = 4e4;
+	assert_near(cost_opaque(&env, &all, COST_CHOSEN).seconds,
+		    cost_opaque(&env, &all, COST_GATHER).seconds);
 	env.codec.bucket_bytes = 0;
-	env.bytes = 8e4;
-	assert_near(cost_opaque(&env, &all).seconds, cost_gather(&env, &all).seconds);
+	env.bytes = 4e4;
+	assert_near(cost_opaque(&env, &all, COST_OWNERS).latency_s,
+		    2 * (0.05 + MESSAGE_S + 6 * MORE_S)); /* straight to everybody */
+	assert_near(cost_opaque(&env, &all, COST_CHOSEN).seconds,
+		    cost_opaque(&env, &all, COST_GATHER).seconds);
+	partition_release(&all);
+	flow_net_free(env.net);
+	links_release(&links);
+}
+
+/* A sum of n has 1 - (1 - chosen)^n of the coordinates. */
+static void pairs_are_added_up_by_doubling_or_by_owners(void **state)
+{
+	static const size_t sizes[] = { 8 };
+	struct links links = racks_of(sizes, 1, 1e6, 0);
+	struct cost_env env = env_of(&links);
+	struct partition all = partition_flat(8, NULL);
+	double first = 160e3, two = first * (1 - pow(0.99, 2)) / 0.01;
+	double four = first * (1 - pow(0.99, 4)) / 0.01;
+	struct cost cost;
+
+	(void)state;
+	env.codec.chosen = 0.01;
+	env.codec.ratio = 0.02;
+	cost = cost_opaque(&env, &all, COST_SPARSE);
+	assert_near(wire_s(cost), (first + two + four) / 1e6);
+	assert_near(cost.bytes_sent, first + two + four);
+	assert_true(cost.codec_s > 8e6 * (1e-9 + 3e-9));
+	env.codec.chosen = 0.1; /* then sums are as long as float32 is */
+	env.codec.ratio = 0.2;
+	cost = cost_opaque(&env, &all, COST_SPARSE);
+	assert_near(wire_s(cost), (1.6e6 + 8e6) * 7 / 8 / 1e6);
+	assert_near(cost.bytes_sent, (1.6e6 + 8e6) * 7 / 8);
+	env.codec.chosen = 0;
+	env.codec.way = COST_OWNERS; /* as the recipe says */
+	assert_near(cost_opaque(&env, &all, COST_CHOSEN).seconds,
+		    cost_opaque(&env, &all, COST_OWNERS).seconds);
+	partition_release(&all);
+	flow_net_free(env.net);
+	links_release(&links);
+}
+
+static void pairs_of_any_number_of_ranks_are_added_up(void **state)
+{
+	static const size_t sizes[] = { 7 };
+	struct links links = racks_of(sizes, 1, 1e6, 0);
+	struct cost_env env = env_of(&links);
+	struct partition all = partition_flat(7, NULL);
+	double first = 8e3, seven = first * (1 - pow(0.9995, 7)) / 0.0005;
+	struct cost cost;
+
+	(void)state;
+	set_rtt(&links, 0.001); /* at which two rounds of few bytes would be better */
+	env.codec.chosen = 0.0005;
+	env.codec.ratio = 0.001;
+	cost = cost_opaque(&env, &all, COST_SPARSE);
+	assert_near(wire_s(cost), (first + seven) * 6 / 7 / 1e6);
+	for (int n = 1; n <= 7; n++) {
+		struct partition one = partition_flat(n, NULL);
+
+		env.world = n;
+		cost = cost_opaque(&env, &one, COST_CHOSEN);
+		assert_true(isfinite(cost.seconds) && (cost.seconds > 0) == (n > 1));
+		partition_release(&one);
+	}
 	partition_release(&all);
 	flow_net_free(env.net);
 	links_release(&links);
@@ -164,7 +235,7 @@ static void messages_of_all_to_all_take_what_the_flow_model_says(void **state)
 			if (draw_below(&draw, 100 + i, 4) == 0)
 				links.pairs[i].bytes_per_s =
 					1e4 * (double)(1 + draw_below(&draw, 200 + i, 100));
-		assert_near(wire_s(cost_owners(&env, &all)), simulated_s(&env));
+		assert_near(wire_s(cost_opaque(&env, &all, COST_OWNERS)), simulated_s(&env));
 		partition_release(&all);
 		flow_net_free(env.net);
 		links_release(&links);
@@ -178,6 +249,8 @@ int main(void)
 		cmocka_unit_test(direct_messages_fill_an_uplink_that_a_ring_spares),
 		cmocka_unit_test(across_groups_a_slice_of_each_rank_is_compressed),
 		cmocka_unit_test(few_bytes_go_to_everybody_and_many_to_owners),
+		cmocka_unit_test(pairs_are_added_up_by_doubling_or_by_owners),
+		cmocka_unit_test(pairs_of_any_number_of_ranks_are_added_up),
 		cmocka_unit_test(messages_of_all_to_all_take_what_the_flow_model_says),
 	};
 

@@ -28,7 +28,7 @@ typedef void visit(struct bench *bench);
 /* Fit for hundreds of forward passes; of the others there are lighter variants. */
 static bool is_light(const struct bench *b)
 {
-	return model_flops(b->model) * BATCH < 1e8;
+	return model_flops(b->model) * BATCH < 1e8 / (SPACING * SPACING);
 }
 
 static size_t visit_all(visit *check, const struct entry *entry, const char *const *options)

@@ -21,12 +21,19 @@
 #define WIDTH 4
 #endif
 
-/* For loops over arrays of vectors that are to stay in registers. */
+/* For loops over arrays of vectors that are to stay in registers. Sanitizers check every round of
+ * every copy, which would take them minutes: for them functions remain functions, and loops loops.
+ */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define INLINE		   static inline
+#define UNROLLED(i, count) for (size_t i = 0; i < (count); i++)
+#else
 #define INLINE static inline __attribute__((always_inline))
 #ifdef __clang__
 #define UNROLLED(i, count) _Pragma("unroll") for (size_t i = 0; i < (count); i++)
 #else
 #define UNROLLED(i, count) _Pragma("GCC unroll 16") for (size_t i = 0; i < (count); i++)
+#endif
 #endif
 
 INLINE uint32_t bits_of(float value)
