@@ -91,5 +91,7 @@ int exchange_gather(struct exchange *exchange, const struct vector *vector, stru
 	struct vector due = *vector;
 
 	due.x = residual_due(exchange->residual, vector->offset, vector->x, vector->count);
+	if (exchange_agree(exchange, vector, due.x, err) < 0)
+		return exchange_give_up(exchange, err);
 	return exchange_gather_by(exchange, &codec, &due, vector->x, err);
 }

@@ -30,6 +30,7 @@ struct exchange {
 	unsigned char *message;	 /* as long as the longest so far needs */
 	size_t room;
 	size_t *numbers;	    /* [4 * world]: bounds, or starts and lengths */
+	bool acts_alone;	    /* a group of one is no copy: there are votes, or momentum */
 	struct coll_sparse *sparse; /* NULL until it is needed */
 	struct sparse_vector pairs;
 	struct coll_round *slices[EXCHANGE_DEPTH], *sums[EXCHANGE_DEPTH];
@@ -78,6 +79,11 @@ struct exchange_codec {
  * same memory) is encoded. */
 int exchange_gather_by(struct exchange *exchange, const struct exchange_codec *codec,
 		       const struct vector *due, float *sums, struct error *err);
+
+/* For votes that depend on what is largest on all ranks: asks them. x is what will be encoded of
+ * the vector. */
+int exchange_agree(struct exchange *exchange, const struct vector *vector, const float *x,
+		   struct error *err);
 
 /* What travels in messages: the next run of adjoining tensors of the vector, from *span on, which
  * is 0 at first; false: there is none. The whole vector where no scheme has factors. */

@@ -5,7 +5,7 @@ BEGIN {
 	# A module of runtime/ and what it may include there beyond itself. "*" sees everything; a
 	# module that is not named here sees the files of runtime/ and none of its directories.
 	may["sync/"] = "exchange state_array coll device/ transport/transport"
-	may["coder"] = "compress/compress compress/rules"
+	may["coder"] = "compress/ device/"
 	may["residual"] = "coder compress/compress state_array device/"
 	may["exchange"] = "coder compress/compress residual state_array coll coll_cost coll_volume coll_round coll_sparse " \
 		"sparse_vector transport/transport device/"

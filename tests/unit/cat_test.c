@@ -384,6 +384,40 @@ static void dense_vectors_go_as_they_are_where_that_is_cheaper(void **state)
 	release(&trip);
 }
 
+/* The run's links, where they are known, count more than options. */
+static void a_link_says_what_messages_cost(void **state)
+{
+	static const char *const options[][7] = {
+		{ "cost", "measured", "latency", "2ms", "bandwidth", "1e6", NULL },
+		{ "cost", "measured", NULL },
+		{ "cost", "measured", "latency", "2ms", NULL },
+	};
+	const struct compress_link links[] = { { 0 }, { 2e-3, 1e6 }, { NAN, 1e6 } };
+	size_t lengths[ARRAY_SIZE(links)], unlike = 0;
+	float x[LARGEST];
+
+	(void)state;
+	draw(x, LARGEST, 1, 8);
+	for (size_t k = 0; k < ARRAY_SIZE(links); k++) {
+		struct part part = part_with(registry_find(&compressors, "cat"), options[k]);
+		const struct compressor *cat = PART_AS(&part, struct compressor);
+		unsigned char *bytes = xmalloc(cat->bound(part.params, LARGEST));
+		struct compress_input input = { .x = x,
+						.count = LARGEST,
+						.link = k ? &links[k] : NULL };
+
+		lengths[k] = cat->encode(part.params, &input, bytes);
+		input.link = NULL;
+		if (k)
+			unlike += cat->encode(part.params, &input, bytes) != lengths[k];
+		free(bytes);
+		part_release(&part);
+	}
+	assert_int_equal(lengths[1], lengths[0]);
+	assert_int_equal(lengths[2], lengths[0]);
+	assert_true(unlike > 0);
+}
+
 static void nothing_is_lost_with_error_feedback(void **state)
 {
 	double given[400] = { 0 }, sent[400] = { 0 };
@@ -478,6 +512,7 @@ int main(void)
 		cmocka_unit_test(payloads_are_as_short_as_the_rule_says),
 		cmocka_unit_test(decoded_steps_descend_as_promised),
 		cmocka_unit_test(dense_vectors_go_as_they_are_where_that_is_cheaper),
+		cmocka_unit_test(a_link_says_what_messages_cost),
 		cmocka_unit_test(nothing_is_lost_with_error_feedback),
 		cmocka_unit_test(pairs_are_what_decoding_gives),
 		cmocka_unit_test(cut_payloads_are_refused),
