@@ -62,12 +62,35 @@ static void print_plan(struct table *table, const struct json *plan)
 		table_add(table, "%.3g s predicted, %.3g s measured", predicted, measured);
 }
 
+static const char *show_bytes(char *text, size_t size, const struct json *result, const char *key)
+{
+	return units_show_bytes(text, size, (double)json_get_count(result, key, 0));
+}
+
+static void print_traffic(struct table *table, const struct json *result)
+{
+	double ratio = json_get_real(result, "compression_ratio", NAN);
+	double bits = json_get_real(result, "bits_per_coordinate", 8 * sizeof(float));
+	char sent[32], payload[32], header[32], control[32];
+
+	table_add(table, "sent");
+	table_add(table, "%s: payload %s, headers %s, control %s",
+		  show_bytes(sent, sizeof(sent), result, "bytes_sent"),
+		  show_bytes(payload, sizeof(payload), result, "payload_sent"),
+		  show_bytes(header, sizeof(header), result, "header_sent"),
+		  show_bytes(control, sizeof(control), result, "control_sent"));
+	if (isnan(ratio))
+		return;
+	table_add(table, "compression");
+	table_add(table, "ratio %.2f, %.2f bits a number", ratio, bits);
+}
+
 void summary_print(const struct json *result)
 {
 	unsigned long long world = json_get_count(result, "world", 0),
 			   hosts = json_get_count(result, "hosts", 0);
 	struct table table = { .align = "ll" };
-	char time[32], sent[32], payload[32];
+	char time[32];
 
 	print_evals(json_get(result, "evaluations"));
 	table_add(&table, "model");
@@ -79,12 +102,7 @@ void summary_print(const struct json *result)
 		  units_show_seconds(time, sizeof(time), json_get_real(result, "elapsed_s", 0)),
 		  json_get_real(result, "samples_per_s", 0));
 	print_plan(&table, json_get(result, "plan"));
-	table_add(&table, "sent");
-	table_add(&table, "%s, %s of it payload",
-		  units_show_bytes(sent, sizeof(sent),
-				   (double)json_get_count(result, "bytes_sent", 0)),
-		  units_show_bytes(payload, sizeof(payload),
-				   (double)json_get_count(result, "payload_sent", 0)));
+	print_traffic(&table, result);
 	table_add(&table, "model file");
 	table_add(&table, "%s/checkpoints/step-%llu/model.safetensors",
 		  json_get_text(result, "run_dir"), json_get_count(result, "checkpoint_step", 0));
@@ -168,8 +186,6 @@ struct json *summary_json(const struct summary *summary)
 	json_add_count(json, "parameters", totals->parameters);
 	json_add_count(json, "checkpoint_step", summary->checkpoint_step);
 	status_add_totals(json, totals);
-	json_add_count(json, "bytes_sent", totals->bytes_sent);
-	json_add_count(json, "payload_sent", totals->payload_sent);
 	if (totals->eval_count)
 		json_add(json, "evaluations", evaluations(totals));
 	if (summary->plan)

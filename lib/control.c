@@ -134,9 +134,7 @@ void control_put_step(struct buf *out, enum control_type type, unsigned rank,
 	wire_put_f64(&p, step->comm_s);
 	wire_put_f64(&p, step->exposed_comm_s);
 	wire_put_f64(&p, step->step_s);
-	wire_put_u64(&p, step->bytes_sent);
-	wire_put_u64(&p, step->payload_sent);
-	wire_put_f64(&p, step->bits);
+	traffic_put(&p, &step->traffic);
 	wire_put_f64(&p, step->level);
 	put_payload(out, type, rank, &p);
 }
@@ -388,9 +386,7 @@ int control_get_step(struct control_step *out, const struct control_frame *frame
 	step.comm_s = wire_get_f64(&wire);
 	step.exposed_comm_s = wire_get_f64(&wire);
 	step.step_s = wire_get_f64(&wire);
-	step.bytes_sent = wire_get_u64(&wire);
-	step.payload_sent = wire_get_u64(&wire);
-	step.bits = wire_get_f64(&wire);
+	step.traffic = traffic_get(&wire);
 	step.level = wire_get_f64(&wire);
 	if (check_end(&wire, frame, err) < 0)
 		return -1;

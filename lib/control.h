@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "lib/buf.h"
+#include "lib/traffic.h"
 
 struct error;
 
@@ -108,8 +109,8 @@ struct control_step {
 	double loss_sum, lr, gradient_norm;
 	uint64_t correct, count;
 	double data_s, compute_s, comm_s, exposed_comm_s, step_s;
-	uint64_t bytes_sent, payload_sent; /* on the wire; without headers; of this step */
-	double bits, level; /* of a compressor: a coordinate takes, its level; 0: none */
+	struct traffic traffic;
+	double level; /* of a compressor that adapts; 0: none */
 };
 
 /* What was measured of one size. */

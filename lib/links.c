@@ -99,6 +99,19 @@ double links_rate(const struct links *links, size_t from, size_t to)
 	return rate;
 }
 
+size_t links_slowest(const struct links *links, size_t from)
+{
+	size_t slowest = links->hosts;
+	double least = INFINITY;
+
+	for (size_t to = 0; to < links->hosts; to++)
+		if (to != from && links_rate(links, from, to) < least) {
+			least = links_rate(links, from, to);
+			slowest = to;
+		}
+	return slowest;
+}
+
 size_t links_find(const struct links *links, const char *name)
 {
 	size_t i = 0;

@@ -58,6 +58,8 @@ void links_drop_segment(struct links *links, size_t number);
 bool link_crosses(const struct link_segment *segment, size_t from, size_t to);
 /* The least of the pair's own rate and of the segments on its way; NAN: unknown. */
 double links_rate(const struct links *links, size_t from, size_t to);
+/* The other host that is reached from this one at the least rate; links->hosts: none is known. */
+size_t links_slowest(const struct links *links, size_t from);
 /* Hosts in the order of `names` [hosts], which must all be there; others are left out. */
 int links_select(struct links *out, const struct links *links, const char *const *names,
 		 size_t hosts, struct error *err);

@@ -161,9 +161,7 @@ static struct control_step merge(const struct progress *progress, const struct r
 		sum.comm_s += part->comm_s / n;
 		sum.exposed_comm_s += part->exposed_comm_s / n;
 		sum.step_s += part->step_s / n;
-		sum.bytes_sent += part->bytes_sent;
-		sum.payload_sent += part->payload_sent;
-		sum.bits += part->bits / n;
+		traffic_add(&sum.traffic, &part->traffic);
 		sum.level += part->level / n;
 	}
 	return sum;
@@ -184,10 +182,7 @@ static int write_step(struct progress *progress, const struct control_step *sum,
 	json_add_real(json, "compute_s", sum->compute_s);
 	json_add_real(json, "comm_s", sum->comm_s);
 	json_add_real(json, "exposed_comm_s", sum->exposed_comm_s);
-	json_add_count(json, "bytes_sent", sum->bytes_sent);
-	json_add_count(json, "payload_sent", sum->payload_sent);
-	if (sum->bits > 0)
-		json_add_real(json, "bits_per_coordinate", sum->bits);
+	traffic_add_json(json, &sum->traffic);
 	if (sum->level > 0)
 		json_add_real(json, "compress_level", sum->level);
 	json_add_real(json, "elapsed_s", progress_elapsed(progress));
@@ -195,7 +190,7 @@ static int write_step(struct progress *progress, const struct control_step *sum,
 }
 
 static int write_eval(struct progress *progress, const struct progress_eval *eval,
-		      struct error *err)
+		      const struct traffic *traffic, struct error *err)
 {
 	struct json *json = json_object_new();
 
@@ -204,6 +199,7 @@ static int write_eval(struct progress *progress, const struct progress_eval *eva
 	json_add_count(json, "epoch", eval->epoch);
 	json_add_real(json, "loss", eval->loss);
 	json_add_real(json, "accuracy", eval->accuracy);
+	traffic_add_json(json, traffic);
 	json_add_real(json, "elapsed_s", eval->elapsed_s);
 	return write_line(progress, json, err);
 }
@@ -232,7 +228,8 @@ static void add_common(const struct progress *progress, const char *gap, struct 
 
 static void measure_rate(struct progress *progress)
 {
-	uint64_t sent = progress->totals.bytes_sent - progress->rated_bytes;
+	uint64_t all = traffic_sent(&progress->totals.traffic);
+	uint64_t sent = all - progress->rated_bytes;
 	double now = clock_now();
 
 	if (now < progress->rated + LIVE_S)
@@ -240,7 +237,7 @@ static void measure_rate(struct progress *progress)
 	progress->rate_bytes_per_s =
 		0.8 * progress->rate_bytes_per_s + 0.2 * (double)sent / (now - progress->rated);
 	progress->rated = now;
-	progress->rated_bytes = progress->totals.bytes_sent;
+	progress->rated_bytes = all;
 }
 
 static void draw(const struct progress *progress, struct buf *full, struct buf *narrow)
@@ -249,8 +246,9 @@ static void draw(const struct progress *progress, struct buf *full, struct buf *
 	double seconds = clock_now() - progress->began;
 	double done = (double)(t->step - progress->env.start_step);
 	double left = done > 0 ? seconds / done * (double)(t->steps - t->step) : 0;
-	char rate_text[32], left_text[32];
+	char rate_text[32], left_text[32], ratio_text[32];
 
+	traffic_show_ratio(ratio_text, sizeof(ratio_text), &t->traffic);
 	units_show_rate(rate_text, sizeof(rate_text), progress->rate_bytes_per_s);
 	units_show_seconds(left_text, sizeof(left_text), left);
 	add_common(progress, "  ", full);
@@ -261,10 +259,11 @@ static void draw(const struct progress *progress, struct buf *full, struct buf *
 		buf_addf(full, "  accuracy %.2f %%", percent);
 		buf_addf(narrow, " %.2f %%", percent);
 	}
-	buf_addf(full, "  %.0f samples/s  %s  left %s", samples_per_s(progress), rate_text,
-		 left_text);
+	buf_addf(full, "  %.0f samples/s  %s%s%s  left %s", samples_per_s(progress), rate_text,
+		 ratio_text[0] ? "  " : "", ratio_text, left_text);
 	/* What matters least stands last. */
-	buf_addf(narrow, " left %s %.0f/s %s", left_text, samples_per_s(progress), rate_text);
+	buf_addf(narrow, " left %s %.0f/s %s %s", left_text, samples_per_s(progress), rate_text,
+		 ratio_text);
 }
 
 void progress_show(const char *full, const char *narrow)
@@ -335,8 +334,7 @@ static int finish_step(struct progress *progress, const struct record *record, s
 	t->step = sum.step;
 	t->last_loss = sum.loss_sum / (double)sum.count;
 	t->samples_seen += sum.count / progress->labels;
-	t->bytes_sent += sum.bytes_sent;
-	t->payload_sent += sum.payload_sent;
+	traffic_add(&t->traffic, &sum.traffic);
 	progress->here_samples += sum.count / progress->labels;
 	progress->step_s = xgrow(progress->step_s, t->step_count, sizeof(*progress->step_s));
 	progress->step_s[t->step_count++] = sum.step_s;
@@ -353,6 +351,7 @@ static int finish_eval(struct progress *progress, const struct record *record, s
 
 	if (sum.count == 0)
 		return 0;
+	traffic_add(&progress->totals.traffic, &sum.traffic);
 	progress->evals = xrealloc(progress->evals, progress->totals.eval_count + 1,
 				   sizeof(*progress->evals));
 	eval = &progress->evals[progress->totals.eval_count++];
@@ -376,7 +375,7 @@ static int finish_eval(struct progress *progress, const struct record *record, s
 			     eval->train_loss, eval->loss, accuracy, samples_per_s(progress));
 		progress->shown = clock_now();
 	}
-	return write_eval(progress, eval, err);
+	return write_eval(progress, eval, &sum.traffic, err);
 }
 
 static struct record *find_record(struct progress *progress, bool eval, uint64_t step)

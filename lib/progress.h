@@ -9,6 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "lib/traffic.h"
+
 struct control_ready;
 struct control_step;
 struct error;
@@ -32,7 +34,8 @@ struct progress_eval {
 
 /* Figures of a run so far. */
 struct progress_totals {
-	uint64_t step, steps, steps_per_epoch, samples_seen, parameters, bytes_sent, payload_sent;
+	uint64_t step, steps, steps_per_epoch, samples_seen, parameters;
+	struct traffic traffic;
 	uint64_t start_step; /* done before this try, as env->start_step */
 	double elapsed_s;    /* over all resumes */
 	double here_s;	     /* since the start of this one */

@@ -22,6 +22,7 @@ void status_add_totals(struct json *to, const struct progress_totals *t)
 	}
 	json_add_real(to, "samples_per_s", t->here_s > 0 ? (double)t->samples_seen / t->here_s : 0);
 	json_add_real(to, "elapsed_s", t->elapsed_s);
+	traffic_add_json(to, &t->traffic);
 	if (here && t->step <= t->steps)
 		json_add_real(to, "left_s",
 			      t->here_s / (double)here * (double)(t->steps - t->step));

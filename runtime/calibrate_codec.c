@@ -97,6 +97,21 @@ static double chosen_part(const struct trial *trial)
 	return chosen < trial->count ? (double)chosen / (double)trial->count : 0;
 }
 
+/* Something is sent as messages of a coder, and nothing in another way but float32. */
+static bool is_codec(const struct coder *coder, size_t count)
+{
+	struct coder_piece piece;
+	bool opaque = false;
+	size_t span = 0;
+
+	while (coder_next(coder, 0, count, &span, &piece)) {
+		if (piece.compressor->payload == PAYLOAD_FACTORS)
+			return false;
+		opaque |= piece.compressor->payload == PAYLOAD_OPAQUE;
+	}
+	return opaque;
+}
+
 void calibrate_codec(struct cost_codec *out, const struct job *job, const struct model *model,
 		     size_t ranks_here)
 {
@@ -112,7 +127,7 @@ void calibrate_codec(struct cost_codec *out, const struct job *job, const struct
 	*out = (struct cost_codec){ 0 };
 	env.spans = spans;
 	trial.coder = coder_new(&env);
-	if (coder_is_lossy(trial.coder, 0, whole)) {
+	if (is_codec(trial.coder, whole)) {
 		trial.x = xaligned(trial.count * sizeof(float));
 		trial.y = xaligned(trial.count * sizeof(float));
 		trial.message = xmalloc(coder_bound(trial.coder, 0, trial.count));

@@ -9,8 +9,10 @@
 #include "lib/error.h"
 #include "lib/memory.h"
 #include "lib/registry.h"
-#include "runtime/compress/compress.h"
+#include "runtime/compress/codes.h"
 #include "runtime/compress/rules.h"
+#include "runtime/compress/votes.h"
+#include "runtime/device/cpu.h"
 
 enum { PREFIX = sizeof(uint32_t) }; /* before each span's payload: its length */
 
@@ -32,6 +34,7 @@ struct scheme {
 	const struct compressor *compressor;
 	float *state; /* [state_count + KEPT], in coder.states; NULL: the scheme does not adapt */
 	struct moments moments;
+	enum vote vote;
 };
 
 struct coder {
@@ -41,16 +44,23 @@ struct coder {
 	struct scheme *schemes; /* [scheme_count]: of all, of what is exact, of rules */
 	size_t scheme_count;
 	struct scheme **scheme_of; /* [span_count] */
+	float *largest;		   /* [span_count] as agreed on for the vector under way */
+	double *norms;		   /* [span_count] of it */
 	float *states;		   /* [state_count]; NULL: none */
 	size_t state_count;
 	size_t step;
-	bool begun;		   /* a step, by its first vector */
-	double bytes, coordinates; /* encoded in the step */
+	bool begun;		     /* a step, by its first vector */
+	uint64_t bytes, coordinates; /* encoded so far */
 };
 
 static struct scheme scheme_of(const struct part *part)
 {
-	return (struct scheme){ .part = part, .compressor = PART_AS(part, struct compressor) };
+	const struct compressor *compressor = PART_AS(part, struct compressor);
+
+	return (struct scheme){ .part = part,
+				.compressor = compressor,
+				.vote = compressor->vote ? compressor->vote(part->params)
+							 : VOTE_NO };
 }
 
 static size_t states_of(const struct scheme *scheme)
@@ -108,6 +118,8 @@ struct coder *coder_new(const struct coder_env *env)
 	}
 	make_schemes(coder);
 	coder->scheme_of = xcalloc(coder->env.span_count, sizeof(struct scheme *));
+	coder->largest = xcalloc(coder->env.span_count, sizeof(*coder->largest));
+	coder->norms = xcalloc(coder->env.span_count, sizeof(*coder->norms));
 	for (size_t i = 0; i < coder->env.span_count; i++)
 		coder->scheme_of[i] = scheme_for(coder, &coder->env.spans[i]);
 	return coder;
@@ -120,6 +132,8 @@ void coder_free(struct coder *coder)
 	part_release(&coder->exact);
 	free(coder->schemes);
 	free(coder->scheme_of);
+	free(coder->largest);
+	free(coder->norms);
 	free(coder->states);
 	free(coder);
 }
@@ -145,6 +159,7 @@ bool coder_next(const struct coder *coder, size_t offset, size_t count, size_t *
 		piece->offset = overlap(piece->span, offset, count, &piece->count);
 		piece->compressor = scheme->compressor;
 		piece->params = scheme->part->params;
+		piece->vote = scheme->vote;
 		if (piece->count) {
 			++*span;
 			return true;
@@ -231,7 +246,6 @@ static void begin_step(struct coder *coder, size_t step)
 		return;
 	coder->begun = true;
 	coder->step = step;
-	coder->bytes = coder->coordinates = 0;
 	for (size_t i = 0; i < coder->scheme_count; i++) {
 		close_step(&coder->schemes[i]);
 		if (coder->schemes[i].compressor->adapt)
@@ -242,7 +256,6 @@ static void begin_step(struct coder *coder, size_t step)
 void coder_begin(struct coder *coder, size_t step, size_t offset, const float *x, size_t count)
 {
 	begin_step(coder, step);
-	coder->coordinates += (double)count;
 	for (size_t i = 0; coder->states && i < coder->env.span_count; i++) {
 		size_t length, start = overlap(&coder->env.spans[i], offset, count, &length);
 
@@ -253,17 +266,17 @@ void coder_begin(struct coder *coder, size_t step, size_t offset, const float *x
 
 struct coder_report coder_report(const struct coder *coder)
 {
-	double coordinates = coder->coordinates;
-
 	return (struct coder_report){
-		.bits = coordinates > 0 ? 8 * coder->bytes / coordinates : 0,
+		.bytes = coder->bytes,
+		.coordinates = coder->coordinates,
 		.level = coder->states ? (double)coder->states[0] : 0,
 	};
 }
 
-void coder_count(struct coder *coder, size_t bytes)
+void coder_count(struct coder *coder, size_t bytes, size_t count)
 {
-	coder->bytes += (double)bytes;
+	coder->bytes += bytes;
+	coder->coordinates += count;
 }
 
 /* The next one that messages have: factors travel otherwise. */
@@ -309,29 +322,88 @@ int coder_check(const struct coder *coder, const struct coder_piece *piece, cons
 			 piece->span->name);
 }
 
-size_t coder_encode(struct coder *coder, size_t offset, const float *x, size_t count,
-		    unsigned char *out, struct error *err)
+/* Random numbers belong to places in tensors: slices of one have the same as all of it. */
+static struct compress_input input_of(const struct coder *coder, size_t span,
+				      const struct coder_piece *piece, const float *x)
+{
+	uint64_t which = (uint64_t)coder->env.rank << 40 | piece->span->offset;
+
+	return (struct compress_input){
+		.x = x,
+		.count = piece->count,
+		.first = piece->offset - piece->span->offset,
+		.rng = rng_make(coder->env.seed, RNG_COMPRESS, which, coder->step),
+		.state = coder->scheme_of[span]->state,
+		.largest = coder->largest[span],
+		.norm = coder->norms[span],
+		.link = coder->env.link.bytes_per_s > 0 ? &coder->env.link : NULL,
+	};
+}
+
+static size_t encode(const struct coder *coder, size_t offset, const float *x, size_t count,
+		     bool counted, unsigned char *out, struct error *err)
 {
 	unsigned char *begin = out;
 	struct coder_piece piece;
 	size_t span = 0;
 
 	while (next_coded(coder, offset, count, &span, &piece)) {
-		uint64_t which = (uint64_t)coder->env.rank << 40 | piece.offset;
-		struct compress_input input = { .x = x + (piece.offset - offset),
-						.count = piece.count,
-						.state = coder->scheme_of[span - 1]->state };
+		const float *part = x + (piece.offset - offset);
+		struct compress_input input = input_of(coder, span - 1, &piece, part);
 		uint32_t bytes;
 
-		if (coder_check(coder, &piece, input.x, err) < 0)
+		if (coder_check(coder, &piece, part, err) < 0)
 			return 0;
-		input.rng = rng_make(coder->env.seed, RNG_COMPRESS, which, coder->step);
-		bytes = (uint32_t)piece.compressor->encode(piece.params, &input, out + PREFIX);
+		if (counted && piece.vote != VOTE_NO)
+			bytes = (uint32_t)votes_encode(part, piece.count, out + PREFIX);
+		else
+			bytes = (uint32_t)piece.compressor->encode(piece.params, &input,
+								   out + PREFIX);
 		memcpy(out, &bytes, PREFIX);
 		out += PREFIX + bytes;
 	}
-	coder->bytes += (double)(out - begin);
 	return (size_t)(out - begin);
+}
+
+size_t coder_encode(struct coder *coder, size_t offset, const float *x, size_t count,
+		    unsigned char *out, struct error *err)
+{
+	size_t bytes = encode(coder, offset, x, count, false, out, err);
+
+	if (bytes)
+		coder_count(coder, bytes, count);
+	return bytes;
+}
+
+size_t coder_encode_sum(struct coder *coder, size_t offset, const float *x, size_t count,
+			unsigned char *out, struct error *err)
+{
+	size_t bytes = encode(coder, offset, x, count, true, out, err);
+
+	if (bytes)
+		coder_count(coder, bytes, count);
+	return bytes;
+}
+
+float *coder_measure(struct coder *coder, size_t offset, const float *x, size_t count,
+		     size_t *spans)
+{
+	size_t span = 0, first = 0, end = 0;
+	struct coder_piece piece;
+
+	while (coder_next(coder, offset, count, &span, &piece)) {
+		const float *part = x + (piece.offset - offset);
+
+		if (piece.vote == VOTE_NORM)
+			coder->norms[span - 1] = sqrt(cpu_sum_squares(part, piece.count));
+		if (piece.vote != VOTE_LARGEST)
+			continue;
+		coder->largest[span - 1] = codes_largest(part, piece.count);
+		first = end ? first : span - 1;
+		end = span;
+	}
+	*spans = end - first;
+	return end ? coder->largest + first : NULL;
 }
 
 /* What is left of a message, piece by piece. */
@@ -439,4 +511,38 @@ int coder_pairs(const struct coder *coder, const unsigned char *message, size_t 
 		pairs->count += some.count;
 	}
 	return at_end(&rest, err);
+}
+
+int coder_cast_votes(const struct coder *coder, size_t offset, float *x, size_t count,
+		     unsigned char *scratch, struct error *err)
+{
+	struct coder_piece piece;
+	size_t span = 0;
+
+	while (coder_next(coder, offset, count, &span, &piece)) {
+		float *part = x + (piece.offset - offset);
+		size_t length;
+
+		if (piece.vote == VOTE_NO)
+			continue;
+		length = encode(coder, piece.offset, part, piece.count, false, scratch, err);
+		memset(part, 0, piece.count * sizeof(*part));
+		if (length == 0 || coder_decode(coder, scratch, length, 1, piece.offset, part,
+						piece.count, err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+void coder_count_votes(const struct coder *coder, size_t offset, float *x, size_t count)
+{
+	struct coder_piece piece;
+	size_t span = 0;
+
+	while (coder_next(coder, offset, count, &span, &piece)) {
+		float *part = x + (piece.offset - offset);
+
+		for (size_t i = 0; i < piece.count && piece.vote != VOTE_NO; i++)
+			part[i] = part[i] < 0 ? -1 : 1;
+	}
 }

@@ -10,10 +10,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "runtime/compress/compress.h"
+
 struct coder;
 struct compress_pairs;
 struct compress_rules;
-struct compressor;
 struct error;
 struct part;
 
@@ -35,6 +36,7 @@ struct coder_env {
 	const struct coder_span *spans; /* borrowed: adjoining, in order, the whole block; NULL:
 					 * it is one */
 	size_t span_count;
+	struct compress_link link; /* bytes_per_s 0: not known */
 };
 
 struct coder *coder_new(const struct coder_env *env);
@@ -48,6 +50,7 @@ struct coder_piece {
 	size_t offset, count; /* of the block */
 	const struct compressor *compressor;
 	const void *params; /* of it */
+	enum vote vote;
 };
 
 /* -1 and err, with the tensor's name, if a number of the piece, which is at x, is not finite. */
@@ -63,8 +66,8 @@ bool coder_next(const struct coder *coder, size_t offset, size_t count, size_t *
  * what the vectors of the step before were like. Steps never fall. */
 void coder_begin(struct coder *coder, size_t step, size_t offset, const float *x, size_t count);
 
-/* So many bytes of the step are not messages of this coder's. */
-void coder_count(struct coder *coder, size_t bytes);
+/* So many bytes, of so many coordinates, are sent but not messages of this coder's. */
+void coder_count(struct coder *coder, size_t bytes, size_t count);
 
 /* The most bytes that block[offset .. offset + count) can need: on all ranks the same. There and
  * below tensors of PAYLOAD_FACTORS are left out. */
@@ -73,10 +76,24 @@ size_t coder_bound(const struct coder *coder, size_t offset, size_t count);
  * coder_bound; 0 and err if a number is not finite, with the tensor's name. */
 size_t coder_encode(struct coder *coder, size_t offset, const float *x, size_t count,
 		    unsigned char *out, struct error *err);
+/* The same for what came of other messages: of votes, what most of them say. */
+size_t coder_encode_sum(struct coder *coder, size_t offset, const float *x, size_t count,
+			unsigned char *out, struct error *err);
+/* Before anything of block[offset ..), which is at x, is encoded: what votes depend on. Where it is
+ * the largest |x| of a tensor on any rank, those of this one, [*spans], for the caller to replace;
+ * NULL: nowhere. */
+float *coder_measure(struct coder *coder, size_t offset, const float *x, size_t count,
+		     size_t *spans);
 /* y[count], which is block[offset ..), gains scale * what the message says, which may be anything:
  * -1 and err if encode cannot have made it; y is then of no use. */
 int coder_decode(const struct coder *coder, const unsigned char *message, size_t length,
 		 float scale, size_t offset, float *y, size_t count, struct error *err);
+
+/* Votes among block[offset .. offset + count), which is at x, take its place: what this rank says,
+ * for which `scratch` has coder_bound bytes; or of counts what most say. What is no vote stays. */
+int coder_cast_votes(const struct coder *coder, size_t offset, float *x, size_t count,
+		     unsigned char *scratch, struct error *err);
+void coder_count_votes(const struct coder *coder, size_t offset, float *x, size_t count);
 
 /* The most coordinates of block[offset .. offset + count) that a message gives: all of those whose
  * scheme does not choose. */
@@ -85,10 +102,11 @@ size_t coder_chosen(const struct coder *coder, size_t offset, size_t count);
 int coder_pairs(const struct coder *coder, const unsigned char *message, size_t length,
 		size_t offset, size_t count, struct compress_pairs *pairs, struct error *err);
 
-/* What was sent in the latest step: bits for a coordinate, all messages together, and the level
- * of the first scheme that adapts; 0: nothing, and none. */
+/* What was sent so far: bytes of all messages together, for so many coordinates; and the level
+ * of the first scheme that adapts in the latest step, 0: none. */
 struct coder_report {
-	double bits, level;
+	uint64_t bytes, coordinates;
+	double level;
 };
 
 struct coder_report coder_report(const struct coder *coder);

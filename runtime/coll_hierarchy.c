@@ -15,6 +15,7 @@
 #include "lib/memory.h"
 #include "runtime/coll.h"
 #include "runtime/coll_flow.h"
+#include "runtime/coll_volume.h"
 #include "runtime/slice.h"
 #include "runtime/transport/transport.h"
 
@@ -220,6 +221,23 @@ static int allreduce(void *arg, const struct group *owners, size_t start, float 
 int coll_hierarchical(const struct coll_call *call, float *x, size_t count, struct error *err)
 {
 	return coll_allreduce_across(call->net, call->group, x, count, allreduce, call->net, err);
+}
+
+uint64_t coll_hierarchical_volume(const struct net *net, const struct group *group, size_t count)
+{
+	const struct pieces *pieces = pieces_of(group->parts, count);
+	struct group part = part_of(group, group->parts->partition);
+	uint64_t sent =
+		coll_reduce_scatter_volume(&part, count) + coll_allgather_volume(net, &part, count);
+
+	for (int i = 0; i < pieces->count; i++) {
+		size_t start = pieces->starts[i], length = pieces->starts[i + 1] - start;
+		struct group owners = owners_of(group, start, count);
+
+		if (owners.index >= 0)
+			sent += coll_allreduce_volume(net, &owners, COLL_AUTO, length);
+	}
+	return sent;
 }
 
 /* Was the host of this member that of an earlier one? */

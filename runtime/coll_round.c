@@ -47,6 +47,8 @@ void coll_round_free(struct coll_round *round)
 	free(round);
 }
 
+/* Rounds have tags of their own: on a ring, the next one begins before this one's have all gone on.
+ */
 static uint64_t tag_to(const struct coll_round *round, int peer)
 {
 	struct coll_call call = { .group = round->group,
@@ -54,7 +56,8 @@ static uint64_t tag_to(const struct coll_round *round, int peer)
 									  : COLL_SUMS };
 	size_t streams = (size_t)net_streams(round->net, peer);
 
-	return NET_TAG_STREAM(coll_tag(&call), round->number % streams);
+	return NET_TAG_STREAM(coll_tag(&call) | (uint64_t)(uint16_t)round->number << 32,
+			      round->number % streams);
 }
 
 /* Lays the messages out, one behind the other. */

@@ -242,23 +242,30 @@ static int end(struct net *net, int status, struct error *err)
 	return status;
 }
 
-static int on_floats(struct net *net, const struct group *group, struct sharing *s,
-		     struct error *err)
+/* As if each rank that reads something had been sent it: what is sent is received. */
+static int count_bytes(struct net *net, const struct sharing *s, struct error *err)
 {
-	size_t own, all = s->count * sizeof(float), others = (size_t)group->count - 1;
-	bool small;
-	int status;
+	size_t own, all = s->count * sizeof(float), others = (size_t)s->group->count - 1;
+	size_t given, taken;
 
-	slice_start(s->count, (size_t)group->count, (size_t)group->index, &own);
+	slice_start(s->count, (size_t)s->group->count, (size_t)s->group->index, &own);
 	own *= sizeof(float);
-	small = (s->adds ? all : all / (size_t)group->count + sizeof(float)) <= SMALL;
-	status = small && s->adds
-			 ? net_shared_use(net, all, others * (s->takes ? all : own), err)
-			 : net_shared_use(net, (s->adds ? all - own : 0) + (s->takes ? own : 0),
-					  (s->adds ? others * own : 0) + (s->takes ? all - own : 0),
-					  err);
+	given = s->adds ? all - own : 0;
+	taken = s->takes ? all - own : 0;
+	if (s->adds && s->takes && coll_shared_is_flat(s->count))
+		return net_shared_use(net, others * all, others * all, err);
+	return net_shared_use(net, given + (s->takes ? others * own : 0),
+			      taken + (s->adds ? others * own : 0), err);
+}
+
+static int on_floats(struct net *net, struct sharing *s, struct error *err)
+{
+	size_t slice = s->count / (size_t)s->group->count + 1;
+	bool small = s->adds ? coll_shared_is_flat(s->count) : slice * sizeof(float) <= SMALL;
+	int status = count_bytes(net, s, err);
+
 	if (status == 0)
-		status = begin(s, net, group, next_to(group), err);
+		status = begin(s, net, s->group, next_to(s->group), err);
 	if (status == 0)
 		status = !small	   ? go_round(s, err)
 			 : s->adds ? sum_small(s, err)
@@ -266,28 +273,35 @@ static int on_floats(struct net *net, const struct group *group, struct sharing 
 	return end(net, status, err);
 }
 
+bool coll_shared_is_flat(size_t count)
+{
+	return count * sizeof(float) <= SMALL;
+}
+
 int coll_shared_allreduce(struct net *net, const struct group *group, float *x, size_t count,
 			  struct error *err)
 {
-	struct sharing sharing = { .x = x, .count = count, .adds = true, .takes = true };
+	struct sharing sharing = {
+		.group = group, .x = x, .count = count, .adds = true, .takes = true
+	};
 
-	return on_floats(net, group, &sharing, err);
+	return on_floats(net, &sharing, err);
 }
 
 int coll_shared_reduce_scatter(struct net *net, const struct group *group, float *x, size_t count,
 			       struct error *err)
 {
-	struct sharing sharing = { .x = x, .count = count, .adds = true };
+	struct sharing sharing = { .group = group, .x = x, .count = count, .adds = true };
 
-	return on_floats(net, group, &sharing, err);
+	return on_floats(net, &sharing, err);
 }
 
 int coll_shared_allgather(struct net *net, const struct group *group, float *x, size_t count,
 			  struct error *err)
 {
-	struct sharing sharing = { .x = x, .count = count, .takes = true };
+	struct sharing sharing = { .group = group, .x = x, .count = count, .takes = true };
 
-	return on_floats(net, group, &sharing, err);
+	return on_floats(net, &sharing, err);
 }
 
 /* Buffers in turn: the root writes one when all have read what was in it before. */
@@ -323,9 +337,10 @@ int coll_shared_broadcast(struct net *net, const struct group *group, int root_i
 {
 	bool roots = group->index == root_index;
 	int peer = roots ? next_to(group) : root_index;
+	size_t others = (size_t)group->count - 1;
 	struct sharing sharing;
 
-	if (net_shared_use(net, roots ? length : 0, roots ? 0 : length, err) < 0 ||
+	if (net_shared_use(net, roots ? others * length : 0, roots ? 0 : length, err) < 0 ||
 	    begin(&sharing, net, group, peer, err) < 0)
 		return end(net, -1, err);
 	return end(net, pour(&sharing, root_index, bytes, length, err), err);

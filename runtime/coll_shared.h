@@ -6,12 +6,15 @@
 #ifndef DSTRAIN_RUNTIME_COLL_SHARED_H
 #define DSTRAIN_RUNTIME_COLL_SHARED_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 struct error;
 struct group;
 struct net;
 
+/* Does an allreduce of so many elements give everything to everybody? */
+bool coll_shared_is_flat(size_t count);
 int coll_shared_allreduce(struct net *net, const struct group *group, float *x, size_t count,
 			  struct error *err);
 int coll_shared_reduce_scatter(struct net *net, const struct group *group, float *x, size_t count,

@@ -6,8 +6,9 @@
 
 #include "lib/error.h"
 #include "lib/memory.h"
-#include "runtime/coll_round.h"
+#include "runtime/coll_cost.h"
 #include "runtime/coll_sparse.h"
+#include "runtime/coll_volume.h"
 #include "runtime/device/cpu.h"
 #include "runtime/exchange_way.h"
 #include "runtime/residual.h"
@@ -46,19 +47,31 @@ bool exchange_is_lossy(const struct exchange *exchange)
 	return coder_is_lossy(exchange->coder, 0, exchange->env.count);
 }
 
+static bool acts_alone(const struct exchange *exchange, enum feedback feedback)
+{
+	struct coder_piece piece;
+	size_t span = 0;
+
+	while (coder_next(exchange->coder, 0, exchange->env.count, &span, &piece))
+		if (piece.vote != VOTE_NO)
+			return true;
+	return feedback == FEEDBACK_MOMENTUM || feedback == FEEDBACK_MOMENTUM_CORRECTED;
+}
+
 struct exchange *exchange_new(const struct exchange_env *env)
 {
 	struct exchange *exchange = xcalloc(1, sizeof(*exchange));
 	struct coder_env coder = env->coder;
+	enum feedback feedback = env->differences
+					 ? FEEDBACK_NONE
+					 : exchange_feedback(&env->params, env->coder.compressor);
 
 	coder.rank = net_rank(env->net);
 	coder.count = env->count;
 	exchange->env = *env;
 	exchange->coder = coder_new(&coder);
-	exchange->residual = residual_new(
-		env->differences ? FEEDBACK_NONE
-				 : exchange_feedback(&env->params, env->coder.compressor),
-		env->params.momentum, env->count);
+	exchange->residual = residual_new(feedback, env->params.momentum, env->count);
+	exchange->acts_alone = acts_alone(exchange, feedback);
 	exchange->factors = exchange_factors_new(exchange);
 	exchange->numbers = xcalloc(4 * (size_t)net_world(env->net), sizeof(size_t));
 	for (int k = 0; k < EXCHANGE_DEPTH; k++) {
@@ -107,6 +120,25 @@ struct coder_report exchange_report(const struct exchange *exchange)
 	return coder_report(exchange->coder);
 }
 
+int64_t exchange_saved(const struct exchange *exchange)
+{
+	return exchange->saved;
+}
+
+void exchange_count_dense(struct exchange *exchange, const struct vector *vector)
+{
+	const struct exchange_env *env = &exchange->env;
+
+	exchange->saved += (int64_t)(net_payload_sent(env->net) +
+				     coll_allreduce_volume(env->net, vector->group, env->algorithm,
+							   vector->count));
+}
+
+void exchange_count_sent(struct exchange *exchange)
+{
+	exchange->saved -= (int64_t)net_payload_sent(exchange->env.net);
+}
+
 struct vector exchange_part(const struct vector *of, size_t start, size_t count)
 {
 	struct vector part = *of;
@@ -122,6 +154,14 @@ struct vector exchange_segment(const struct vector *vector, size_t segments, siz
 	size_t count, start = slice_start(vector->count, segments, k, &count);
 
 	return exchange_part(vector, start, count);
+}
+
+enum coll_way exchange_way(const struct group *group, size_t bytes)
+{
+	const struct coll_cost *cost = group->cost ? group->cost : &coll_cost_default;
+
+	return coll_cost_best(cost, group->count, bytes) == COLL_RING ? COLL_SAME_RING
+								      : COLL_SAME_DIRECT;
 }
 
 int exchange_decode(struct exchange *exchange, int rank, const unsigned char *message,
@@ -166,7 +206,10 @@ int exchange_messages(struct exchange *exchange, const struct vector *vector, st
 
 	if (way == EXCHANGE_AUTO)
 		way = exchange_choose(exchange, vector);
-	return run[way](exchange, vector, err);
+	if (run[way](exchange, vector, err) < 0)
+		return -1;
+	coder_count_votes(exchange->coder, vector->offset, vector->x, vector->count);
+	return 0;
 }
 
 static int sum_opaque(struct exchange *exchange, const struct vector *vector, struct error *err)
@@ -174,8 +217,11 @@ static int sum_opaque(struct exchange *exchange, const struct vector *vector, st
 	bool in_parts = exchange->env.algorithm == COLL_HIERARCHICAL &&
 			coll_parts_count(vector->group->parts) > 1;
 
-	return in_parts ? exchange_across(exchange, vector, err)
-			: exchange_messages(exchange, vector, err);
+	if ((in_parts ? exchange_across(exchange, vector, err)
+		      : exchange_messages(exchange, vector, err)) < 0)
+		return -1;
+	coder_count_votes(exchange->coder, vector->offset, vector->x, vector->count);
+	return 0;
 }
 
 static int sum_lossy(struct exchange *exchange, const struct vector *vector, struct error *err)
@@ -199,13 +245,17 @@ int exchange_sum(struct exchange *exchange, const struct group *group, size_t st
 		.group = group, .step = step, .offset = offset, .x = x, .count = count
 	};
 
-	if (group->count == 1 || count == 0)
+	if (count == 0 || (group->count == 1 && !exchange->acts_alone))
 		return 0;
 	if (!coder_is_lossy(exchange->coder, offset, count))
 		return coll_allreduce(exchange->env.net, group, exchange->env.algorithm, x, count,
 				      err);
 	assert(offset <= exchange->env.count && count <= exchange->env.count - offset);
-	return sum_lossy(exchange, &vector, err);
+	exchange_count_dense(exchange, &vector);
+	if (sum_lossy(exchange, &vector, err) < 0)
+		return -1;
+	exchange_count_sent(exchange);
+	return 0;
 }
 
 int exchange_mean(struct exchange *exchange, const struct group *group, size_t step, size_t offset,
@@ -214,5 +264,7 @@ int exchange_mean(struct exchange *exchange, const struct group *group, size_t s
 	if (exchange_sum(exchange, group, step, offset, x, count, err) < 0)
 		return -1;
 	cpu_scale(x, 1 / (float)group->count, count);
+	if (coder_is_lossy(exchange->coder, offset, count))
+		coder_count_votes(exchange->coder, offset, x, count);
 	return 0;
 }

@@ -6,7 +6,8 @@
  * cost: everybody's whole vector to everybody; or slices to their owners, who add them, encode the
  * sum and hand it out (a compressed reduce-scatter and allgather); or the coordinates that are sent
  * are added up as pairs (runtime/coll_sparse.h), exactly. All members decode the same bytes in the
- * same order, and so have the same bits.
+ * same order, and so have the same bits. Where sums are hierarchical, that is done among those who
+ * hold a piece of their part's sum, and floats travel within the parts.
  *
  * What adds up as factors of matrices rides allreduces (runtime/exchange_factors.c).
  *
@@ -62,8 +63,9 @@ struct exchange *exchange_new(const struct exchange_env *env);
 
 /* x[count], which starts at `offset` of the block, becomes its sum (mean) over the group. Where
  * payloads are sums nothing is left of a vector, which then need not lie within the block.
- * A number that is not finite is an error that names the tensor. Steps never fall. Blocking; one
- * call at a time per exchange. */
+ * Of votes the sum is what most members say, plus or minus one, plus if as many say either, and so
+ * is the mean. A number that is not finite is an error that names the tensor. Steps never fall.
+ * Blocking; one call at a time per exchange. */
 int exchange_sum(struct exchange *exchange, const struct group *group, size_t step, size_t offset,
 		 float *x, size_t count, struct error *err);
 int exchange_mean(struct exchange *exchange, const struct group *group, size_t step, size_t offset,
@@ -75,7 +77,8 @@ bool exchange_is_lossy(const struct exchange *exchange);
 /*
  * x[count of the block] moves towards its mean over the group by differences to a reference, which
  * are small where weights are not: x_i += mean_j Q(x_j - r) - Q(x_i - r), r += mean_j Q(x_j - r),
- * where Q is the payload times the factor that brings it nearest to what it stands for.
+ * where Q is the payload times the factor that brings it nearest to what it stands for: votes are
+ * signs of one size here, and nobody counts them.
  * After Koloskova, Stich and Jaggi, "Decentralized stochastic optimization and gossip algorithms
  * with compressed communication", ICML 2019, with r in common instead of one for each member. What
  * Q leaves out stays in x_i, so that no residual is needed and the mean of x stays what it was.
@@ -91,7 +94,10 @@ int exchange_average(struct exchange *exchange, const struct group *group, size_
 float *exchange_residual(struct exchange *exchange);
 /* For checkpoints: fills arrays[] (at most STATE_ARRAYS) and returns how many. */
 size_t exchange_state(struct exchange *exchange, struct state_array *arrays);
-struct coder_report exchange_report(const struct exchange *exchange); /* of the latest step */
-void exchange_free(struct exchange *exchange);			      /* may be NULL */
+struct coder_report exchange_report(const struct exchange *exchange);
+/* Payload bytes that float32 would have sent so far, by the collectives of exchange_mean, beyond
+ * what was sent; negative if it is fewer. */
+int64_t exchange_saved(const struct exchange *exchange);
+void exchange_free(struct exchange *exchange); /* may be NULL */
 
 #endif

@@ -101,8 +101,10 @@ int exchange_average(struct exchange *exchange, const struct group *group, size_
 	difference.x = exchange->difference;
 	for (size_t i = 0; i < count; i++)
 		difference.x[i] = x[i] - reference[i];
+	exchange_count_dense(exchange, &difference);
 	if (sum_all(exchange, &difference, x, err) < 0)
 		return -1;
+	exchange_count_sent(exchange);
 	cpu_scale(difference.x, 1 / (float)group->count, count);
 	cpu_add(x, difference.x, count);
 	cpu_add(reference, difference.x, count);

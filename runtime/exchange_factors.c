@@ -254,8 +254,11 @@ static int add_up(struct exchange *exchange, const struct group *group, struct e
 {
 	struct factors *factors = exchange->factors;
 	float *right = factors->sums + factors->lefts, *own = right + factors->rights;
+	size_t count = 0;
 
-	coder_count(exchange->coder, (factors->lefts + factors->rights) * sizeof(float));
+	for (size_t i = 0; i < factors->count; i++)
+		count += factors->terms[i].piece.count;
+	coder_count(exchange->coder, (factors->lefts + factors->rights) * sizeof(float), count);
 	if (coll_allreduce(exchange->env.net, group, exchange->env.algorithm, factors->sums,
 			   factors->lefts, err) < 0)
 		return -1;

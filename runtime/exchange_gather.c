@@ -3,7 +3,6 @@
 
 #include <string.h>
 
-#include "runtime/coll_round.h"
 #include "runtime/residual.h"
 #include "runtime/slice.h"
 
@@ -17,7 +16,8 @@ static int begin(struct exchange *exchange, const struct exchange_codec *codec,
 
 	for (int i = 0; i < group->count; i++)
 		most[i] = codec->extra + coder_bound(exchange->coder, due->offset, due->count);
-	coll_round_begin(round, exchange->env.net, group, COLL_SAME_DIRECT, k, most, most);
+	coll_round_begin(round, exchange->env.net, group,
+			 exchange_way(group, (size_t)group->count * most[0]), k, most, most);
 	length =
 		codec->encode(exchange, due, codec->arg, coll_round_room(round, group->index), err);
 	if (length == 0)
@@ -91,5 +91,7 @@ int exchange_gather(struct exchange *exchange, const struct vector *vector, stru
 	struct vector due = *vector;
 
 	due.x = residual_due(exchange->residual, vector->offset, vector->x, vector->count);
+	if (exchange_agree(exchange, vector, due.x, err) < 0)
+		return exchange_give_up(exchange, err);
 	return exchange_gather_by(exchange, &codec, &due, vector->x, err);
 }

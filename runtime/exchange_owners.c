@@ -3,8 +3,6 @@
 
 #include <string.h>
 
-#include "runtime/coll_cost.h"
-#include "runtime/coll_round.h"
 #include "runtime/residual.h"
 #include "runtime/slice.h"
 
@@ -47,8 +45,9 @@ static int encode(const struct sum *sum, const struct vector *segment, struct co
 {
 	struct exchange *exchange = sum->exchange;
 	unsigned char *message = coll_round_room(round, to);
-	size_t length = coder_encode(exchange->coder, segment->offset, segment->x, segment->count,
-				     message, err);
+	bool is_sum = to == sum->vector->group->index;
+	size_t length = (is_sum ? coder_encode_sum : coder_encode)(
+		exchange->coder, segment->offset, segment->x, segment->count, message, err);
 
 	if (length == 0 || residual_settle(exchange->residual, exchange->coder, message, length,
 					   segment->offset, segment->count, err) < 0)
@@ -80,24 +79,20 @@ static int scatter(const struct sum *sum, size_t k, struct error *err)
 	return 0;
 }
 
-/* The round in which segments k of the sums go to everybody: on a ring where that takes no longer,
- * since it crosses a link that pairs share least often. */
+/* The round in which segments k of the sums go to everybody. */
 static struct coll_round *begin_sums(const struct sum *sum, size_t k)
 {
 	struct exchange *exchange = sum->exchange;
 	const struct group *group = sum->vector->group;
-	const struct coll_cost *cost = group->cost ? group->cost : &coll_cost_default;
 	struct coll_round *round = exchange->sums[k % EXCHANGE_DEPTH];
 	size_t *most = exchange->numbers, bytes = 0;
-	bool ring;
 
 	for (int i = 0; i < group->count; i++) {
 		most[i] = bound_of(sum, k, i);
 		bytes += most[i];
 	}
-	ring = coll_cost_best(cost, group->count, bytes) == COLL_RING;
-	coll_round_begin(round, exchange->env.net, group, ring ? COLL_SAME_RING : COLL_SAME_DIRECT,
-			 k, most, most);
+	coll_round_begin(round, exchange->env.net, group, exchange_way(group, bytes), k, most,
+			 most);
 	return round;
 }
 
@@ -113,8 +108,8 @@ static int decode(const struct sum *sum, struct coll_round *round, int from,
 			       segment->offset, segment->x, segment->count, err);
 }
 
-/* Adds what comes of segment k of this rank's slice to its own, in the order in which it comes if
- * all are alike, and encodes the sum. */
+/* Adds what comes of segment k of this rank's slice to its own, or to its votes, in the order in
+ * which it comes if all are alike, and encodes the sum. */
 static int add(const struct sum *sum, size_t k, struct error *err)
 {
 	struct coll_round *slices = sum->exchange->slices[k % EXCHANGE_DEPTH];
@@ -122,6 +117,10 @@ static int add(const struct sum *sum, size_t k, struct error *err)
 	int n = sum->vector->group->count, mine = sum->vector->group->index;
 	struct vector own = segment_of(sum, &sum->due, k, mine);
 
+	exchange_make_room(sum->exchange, bound_of(sum, k, mine));
+	if (coder_cast_votes(sum->exchange->coder, own.offset, own.x, own.count,
+			     sum->exchange->message, err) < 0)
+		return -1;
 	for (int distance = 1; distance < n && own.count; distance++)
 		if (decode(sum, slices, member_after(sum, -distance), &own, err) < 0)
 			return -1;
@@ -165,5 +164,7 @@ int exchange_owners(struct exchange *exchange, const struct vector *vector, stru
 	slice_start(vector->count, (size_t)vector->group->count, 0, &longest);
 	sum.segments = slice_pieces(longest, EXCHANGE_SEGMENT);
 	sum.due.x = residual_due(exchange->residual, vector->offset, vector->x, vector->count);
+	if (exchange_agree(exchange, vector, sum.due.x, err) < 0)
+		return exchange_give_up(exchange, err);
 	return run(&sum, err) < 0 ? exchange_give_up(exchange, err) : 0;
 }

@@ -43,6 +43,8 @@ int exchange_sparse(struct exchange *exchange, const struct vector *vector, stru
 	float *x = residual_due(exchange->residual, vector->offset, vector->x, vector->count);
 	size_t length;
 
+	if (exchange_agree(exchange, vector, x, err) < 0)
+		return -1;
 	if (!exchange->sparse)
 		exchange->sparse = coll_sparse_new();
 	exchange_make_room(exchange, coder_bound(exchange->coder, vector->offset, vector->count));

@@ -4,10 +4,10 @@
 
 #include <stddef.h>
 
+#include "runtime/coll_round.h"
 #include "runtime/exchange.h"
 #include "runtime/sparse_vector.h"
 
-struct coll_round;
 struct coll_sparse;
 struct factors;
 struct residual;
@@ -29,10 +29,12 @@ struct exchange {
 	float *difference;	 /* [2 * env.count], of exchange_average, and what was sent of it */
 	unsigned char *message;	 /* as long as the longest so far needs */
 	size_t room;
-	size_t *numbers;	    /* [4 * world]: starts and lengths, out and in */
+	size_t *numbers;	    /* [4 * world]: bounds, or starts and lengths */
+	bool acts_alone;	    /* a group of one is no copy: there are votes, or momentum */
 	struct coll_sparse *sparse; /* NULL until it is needed */
 	struct sparse_vector pairs;
 	struct coll_round *slices[EXCHANGE_DEPTH], *sums[EXCHANGE_DEPTH];
+	int64_t saved; /* bytes: see exchange_saved */
 };
 
 /* One vector of a step: block[offset .. offset + count). */
@@ -43,11 +45,18 @@ struct vector {
 	size_t count;
 };
 
+/* Before and after a vector travels compressed. */
+void exchange_count_dense(struct exchange *exchange, const struct vector *vector);
+void exchange_count_sent(struct exchange *exchange);
+
 /* exchange->message has so many bytes from now on. */
 void exchange_make_room(struct exchange *exchange, size_t bytes);
 /* Segment k of `segments`, and the part of `of` that starts at element `start`. */
 struct vector exchange_segment(const struct vector *vector, size_t segments, size_t k);
 struct vector exchange_part(const struct vector *of, size_t start, size_t count);
+/* How messages for all, `bytes` of all members together, travel: on a ring where that takes no
+ * longer, since it crosses a link that pairs share least often. */
+enum coll_way exchange_way(const struct group *group, size_t bytes);
 /* What a peer sent is added to y. */
 int exchange_decode(struct exchange *exchange, int rank, const unsigned char *message,
 		    size_t length, size_t offset, float *y, size_t count, struct error *err);
@@ -70,6 +79,11 @@ struct exchange_codec {
  * same memory) is encoded. */
 int exchange_gather_by(struct exchange *exchange, const struct exchange_codec *codec,
 		       const struct vector *due, float *sums, struct error *err);
+
+/* For votes that depend on what is largest on all ranks: asks them. x is what will be encoded of
+ * the vector. */
+int exchange_agree(struct exchange *exchange, const struct vector *vector, const float *x,
+		   struct error *err);
 
 /* What travels in messages: the next run of adjoining tensors of the vector, from *span on, which
  * is 0 at first; false: there is none. The whole vector where no scheme has factors. */

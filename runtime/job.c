@@ -171,6 +171,40 @@ static void check_momentum(const struct job *job, const struct settings *resolve
 			     job->compressor.entry->name);
 }
 
+static bool keeps_debts(const struct job *job)
+{
+	enum feedback feedback = exchange_feedback(&job->exchange_params, &job->compressor);
+
+	return !PART_AS(&job->sync, struct sync_strategy)->differences &&
+	       (feedback == FEEDBACK_CLASSIC || feedback == FEEDBACK_MOMENTUM_CORRECTED);
+}
+
+static bool votes(const struct part *compressor)
+{
+	const struct compressor *scheme = PART_AS(compressor, struct compressor);
+
+	return scheme && scheme->vote && scheme->vote(compressor->params) != VOTE_NO;
+}
+
+/* A vote has no size that could be taken out of what is owed. */
+static void check_votes(const struct job *job, const struct settings *resolved,
+			struct problems *problems)
+{
+	const struct compress_rules *rules = &job->compress_rules;
+	static const char text[] = "compress.feedback: votes leave nothing behind that could be "
+				   "sent later; say none here, or vote: no beside '%s'";
+
+	if (!job->compressor.entry || !job->sync.entry || !keeps_debts(job))
+		return;
+	if (votes(&job->compressor))
+		problems_add(problems, settings_find(resolved, "compress.feedback")->value_place,
+			     text, job->compressor.entry->name);
+	for (size_t i = 0; i < rules->count; i++)
+		if (votes(&rules->items[i].scheme))
+			problems_add(problems, rules->items[i].place, text,
+				     rules->items[i].scheme.entry->name);
+}
+
 static void check_values(const struct job *job, const struct settings *resolved,
 			 struct problems *problems)
 {
@@ -192,6 +226,7 @@ static void check_values(const struct job *job, const struct settings *resolved,
 			     job->params.port);
 	check_emulation(job, resolved, problems);
 	check_momentum(job, resolved, problems);
+	check_votes(job, resolved, problems);
 }
 
 void job_expand(struct settings *given)

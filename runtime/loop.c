@@ -101,6 +101,7 @@ int loop_run(struct loop *loop, size_t *completed, struct error *err)
 	size_t step = loop->first_step;
 	size_t saved = step;
 
+	metrics_start(&loop->metrics);
 	for (; step < loop->steps && gate_pass(loop->gate, step); step++) {
 		if (train_step(loop, step, err) < 0)
 			return -1;

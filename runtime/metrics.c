@@ -38,11 +38,34 @@ void metrics_other(struct metrics *metrics)
 	lap(metrics);
 }
 
+void metrics_start(struct metrics *metrics)
+{
+	metrics->start = net_payload_sent(metrics->net);
+}
+
+/* Since the record before. */
+static struct traffic traffic_of(struct metrics *metrics, const struct coder_report *coded)
+{
+	struct net_bytes sent = net_bytes(metrics->net);
+	uint64_t payload = sent.payload_sent - metrics->start;
+	struct traffic now = {
+		.payload = payload,
+		.header = sent.header_sent,
+		.control = sent.control_sent + metrics->start,
+		.payload_fp32 = payload + (uint64_t)exchange_saved(metrics->exchange),
+		.coded = coded->bytes,
+		.coordinates = coded->coordinates,
+	};
+	struct traffic since = traffic_between(&metrics->before, &now);
+
+	metrics->before = now;
+	return since;
+}
+
 void metrics_step(struct metrics *metrics, size_t step, const struct score *score, double lr,
 		  double gradient_norm)
 {
 	struct sync_times times = sync_times(metrics->sync);
-	struct net_bytes sent = net_bytes(metrics->net);
 	struct coder_report coded = exchange_report(metrics->exchange);
 	struct control_step record = {
 		.step = step,
@@ -56,25 +79,23 @@ void metrics_step(struct metrics *metrics, size_t step, const struct score *scor
 		.comm_s = times.comm_s,
 		.exposed_comm_s = times.exposed_s,
 		.step_s = clock_now() - metrics->begun,
-		.bytes_sent = sent.payload_sent + sent.header_sent - metrics->bytes,
-		.payload_sent = sent.payload_sent - metrics->payload,
-		.bits = coded.bits,
+		.traffic = traffic_of(metrics, &coded),
 		.level = coded.level,
 	};
 	struct buf frame = { 0 };
 
-	metrics->bytes = sent.payload_sent + sent.header_sent;
-	metrics->payload = sent.payload_sent;
 	control_put_step(&frame, CONTROL_STEP, metrics->rank, &record);
 	outbox_send(metrics->outbox, &frame);
 }
 
 void metrics_eval(struct metrics *metrics, size_t step, const struct score *score)
 {
+	struct coder_report coded = exchange_report(metrics->exchange);
 	struct control_step record = { .step = step,
 				       .loss_sum = score->loss_sum,
 				       .correct = score->correct,
-				       .count = score->count };
+				       .count = score->count,
+				       .traffic = traffic_of(metrics, &coded) };
 	struct buf frame = { 0 };
 
 	control_put_step(&frame, CONTROL_EVAL, metrics->rank, &record);

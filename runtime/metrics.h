@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "lib/traffic.h"
 #include "runtime/model/batch.h"
 
 struct net;
@@ -19,9 +20,11 @@ struct metrics {
 	unsigned rank;
 	double begun, lap; /* clock_now of the step's begin, of the last lap */
 	double data_s, compute_s;
-	uint64_t bytes, payload; /* sent before this step */
+	uint64_t start;	       /* payload sent before the first step: control, as connecting is */
+	struct traffic before; /* at the record before */
 };
 
+void metrics_start(struct metrics *metrics); /* before the first step */
 void metrics_begin(struct metrics *metrics);
 void metrics_data(struct metrics *metrics);    /* what passed since the last lap was the data's */
 void metrics_compute(struct metrics *metrics); /* ... the model's and the optimizer's */

@@ -120,6 +120,22 @@ static void build_groups(struct rank *rank, struct parts *parts)
 	parts->world.parts = parts->by_part;
 }
 
+/* The slowest way out of this rank's host, if links are known. */
+static struct compress_link link_of(const struct rank *rank)
+{
+	const struct roster *roster = rank->env->roster;
+	size_t from, to;
+
+	if (!roster)
+		return (struct compress_link){ 0 };
+	from = (size_t)roster->host_of[rank->rank];
+	to = links_slowest(&roster->links, from);
+	if (to == roster->links.hosts)
+		return (struct compress_link){ 0 };
+	return (struct compress_link){ .latency_s = links_pair(&roster->links, from, to)->rtt_s / 2,
+				       .bytes_per_s = links_rate(&roster->links, from, to) };
+}
+
 static int build_sync(struct rank *rank, struct parts *parts, struct error *err)
 {
 	const struct job *job = rank->env->job;
@@ -134,7 +150,8 @@ static int build_sync(struct rank *rank, struct parts *parts, struct error *err)
 		.coder = { .compressor = &job->compressor,
 			   .rules = &job->compress_rules,
 			   .seed = job->params.seed,
-			   .steps = loop->steps }
+			   .steps = loop->steps,
+			   .link = link_of(rank) }
 	};
 	struct sync_env env = { .net = parts->net,
 				.world = &parts->world,

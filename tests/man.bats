@@ -92,9 +92,12 @@ for category, entries in json.load(sys.stdin).items():
 @test "every member of a line of metrics" {
 	local names
 
-	names=$(sed -n '/^static int write_step/,/^}/p;/^static int write_eval/,/^}/p' lib/progress.c |
-		grep -oE 'json, "[a-z_]+"' | grep -oE '"[a-z_]+"' | tr -d '"' | sort -u)
-	assert [ "$(wc -l <<<"$names")" -gt 10 ]
+	names=$({
+		sed -n '/^static int write_step/,/^}/p;/^static int write_eval/,/^}/p' lib/progress.c
+		sed -n '/^void traffic_add_json/,/^}/p' lib/traffic.c
+	} | grep -oE '(json|to), "[a-z0-9_]+"' | grep -oE '"[a-z0-9_]+"' | tr -d '"' | sort -u)
+	assert [ "$(wc -l <<<"$names")" -gt 15 ]
+	assert grep -qx compression_ratio <<<"$names"
 	for name in $names; do
 		has dstrain.1 "$name"
 	done

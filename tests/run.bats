@@ -51,19 +51,21 @@ images=/usr/share/datasets/fashion-mnist
 	python3 - run/metrics.jsonl <<-'END'
 		import json, math, sys
 		step = ("kind step epoch loss lr gradient_norm samples_per_s data_s compute_s comm_s "
-		        "exposed_comm_s bytes_sent payload_sent elapsed_s").split()
+		        "exposed_comm_s bytes_sent payload_sent header_sent control_sent payload_fp32 "
+		        "compression_ratio elapsed_s").split()
 		lines = [json.loads(line) for line in open(sys.argv[1])]
 		steps = [l for l in lines if l["kind"] == "step"]
 		evals = [l for l in lines if l["kind"] == "eval"]
 		assert all(list(l) == step for l in steps), steps[0]
-		assert all(list(l) == "kind step epoch loss accuracy elapsed_s".split() for l in evals)
+		assert all(list(l) == step[:4] + ["accuracy"] + step[11:] for l in evals), evals[0]
 		assert [l["step"] for l in steps] == list(range(1, 63))
 		assert [(l["step"], l["epoch"]) for l in evals] == [(31, 1), (62, 2)]
 		assert [l["epoch"] for l in steps] == [1] * 31 + [2] * 31
 		assert steps[-1]["loss"] < steps[0]["loss"] / 2
 		for l in steps:
 		    assert all(math.isfinite(v) and v >= 0 for k, v in l.items() if k != "kind"), l
-		    assert l["bytes_sent"] >= l["payload_sent"] > 0
+		    assert l["bytes_sent"] == l["payload_sent"] + l["header_sent"] + l["control_sent"]
+		    assert l["payload_sent"] > 0
 		times = [l["elapsed_s"] for l in lines]
 		assert times == sorted(times)
 	END

@@ -10,13 +10,14 @@
 #include "lib/error.h"
 #include "lib/opt.h"
 #include "runtime/compress/codes.h"
+#include "runtime/compress/chances.h"
 #include "runtime/compress/cutoff.h"
 #include "runtime/compress/indices.h"
 #include "runtime/compress/sparse.h"
 #include "runtime/device/codec.h"
 #include "runtime/device/kernels.h"
 
-enum variant { SPARSIFY, SPARSIFY_QUANTISE };
+enum variant { SPARSIFY, SPARSIFY_QUANTISE, STOCHASTIC };
 enum cost { BITS, AFFINE, PACKETS, MEASURED, ETHERNET, PAPER, IOT };
 
 struct cat_params {
@@ -25,13 +26,13 @@ struct cat_params {
 	double latency_s, bandwidth;		/* of a link, bytes/s */
 };
 
-static const char *const variants[] = { "sparsify", "sparsify_quantise", NULL };
+static const char *const variants[] = { "sparsify", "sparsify_quantise", "stochastic", NULL };
 static const char *const costs[] = { "bits",	 "affine", "packets", "measured",
 				     "ethernet", "paper",  "iot",     NULL };
 
 static const struct opt options[] = {
 	{ "variant", OPT_CHOICE, offsetof(struct cat_params, variant), "sparsify",
-	  "send values, or signs and one magnitude", 0, 0, variants },
+	  "send values, signs and one magnitude, or values at random", 0, 0, variants },
 	{ "cost", OPT_CHOICE, offsetof(struct cat_params, cost), "ethernet", "what a message costs",
 	  0, 0, costs },
 	{ "fixed_cost", OPT_BYTES, offsetof(struct cat_params, fixed_cost), "64",
@@ -41,18 +42,20 @@ static const struct opt options[] = {
 	{ "packet_cost", OPT_BYTES, offsetof(struct cat_params, packet_cost), "576",
 	  "cost of a packet, with packets", 1, 1e9 },
 	{ "latency", OPT_SECONDS, offsetof(struct cat_params, latency_s), "1ms",
-	  "of a message, with measured", 0, 1e6 },
+	  "of a message, with measured where links are not known", 0, 1e6 },
 	{ "bandwidth", OPT_REAL, offsetof(struct cat_params, bandwidth), "1.25e7",
-	  "bytes per second of a link, with measured", 1, 1e15 },
+	  "bytes per second of a link, with measured where links are not known", 1, 1e15 },
 	{ 0 },
 };
 
 static const uint32_t dense = UINT32_MAX; /* in the place of the number of coordinates */
 
 /* In bytes, as if each took a second of a link with `measured`. */
-static struct cutoff_cost cost_of(const struct cat_params *cat)
+static struct cutoff_cost cost_of(const struct cat_params *cat, const struct compress_link *link)
 {
 	const double bit = 1.0 / 8;
+	double rate = link ? link->bytes_per_s : cat->bandwidth;
+	double latency_s = link && !isnan(link->latency_s) ? link->latency_s : cat->latency_s;
 
 	switch ((enum cost)cat->cost) {
 	case BITS: break;
@@ -60,7 +63,7 @@ static struct cutoff_cost cost_of(const struct cat_params *cat)
 	case PACKETS:
 		return (struct cutoff_cost){ (double)cat->fixed_cost, (double)cat->packet_cost,
 					     8 * (double)cat->packet };
-	case MEASURED: return (struct cutoff_cost){ cat->latency_s * cat->bandwidth, bit, 0 };
+	case MEASURED: return (struct cutoff_cost){ latency_s * rate, bit, 0 };
 	case ETHERNET: return (struct cutoff_cost){ 0, 1518, 8 * 1460 };
 	case PAPER: return (struct cutoff_cost){ 64, 576, 8 * 512 };
 	case IOT: /* waking the radio up costs ten packets */
@@ -69,9 +72,11 @@ static struct cutoff_cost cost_of(const struct cat_params *cat)
 	return (struct cutoff_cost){ 0, bit, 0 };
 }
 
-static struct cutoff_rule rule_of(const struct cat_params *cat, size_t count)
+static struct cutoff_rule rule_of(const struct cat_params *cat, const struct compress_input *input)
 {
-	struct cutoff_rule rule = { .cost = cost_of(cat), .dense = 32 * (double)count };
+	size_t count = input->count;
+	struct cutoff_rule rule = { .cost = cost_of(cat, input->link),
+				    .dense = 32 * (double)count };
 	double index = count > 1 ? ceil(log2((double)count)) : 0;
 
 	rule.signs = cat->variant == SPARSIFY_QUANTISE;
@@ -87,10 +92,10 @@ static size_t bound(const void *params, size_t count)
 	return SPARSE_HEADER + sizeof(float) + sparse_bound_any(count);
 }
 
-static struct cutoff choose(const void *params, const struct compress_input *input,
+static struct cutoff choose(const struct cat_params *cat, const struct compress_input *input,
 			    unsigned char *out)
 {
-	struct cutoff_rule rule = rule_of(params, input->count);
+	struct cutoff_rule rule = rule_of(cat, input);
 	uint32_t *scratch = (void *)(out + -(uintptr_t)out % sizeof(*scratch));
 
 	return cutoff_choose(&rule, input->x, input->count, scratch);
@@ -122,23 +127,71 @@ static size_t encode_signs(const struct compress_input *input, const struct cuto
 	return (size_t)(indices_end(&writer) - out);
 }
 
-static size_t encode(const void *params, const struct compress_input *input, unsigned char *out)
+static size_t put_dense(const struct compress_input *input, unsigned char *out)
 {
-	const struct cat_params *cat = params;
-	struct cutoff cutoff = choose(params, input, out);
+	sparse_put_header(out, dense);
+	memcpy(out + SPARSE_HEADER, input->x, input->count * sizeof(float));
+	return SPARSE_HEADER + input->count * sizeof(float);
+}
+
+/* Twice the same draws: how many, and which. */
+static size_t encode_drawn(const struct cat_params *cat, const struct compress_input *input,
+			   unsigned char *out)
+{
+	struct cutoff_rule rule = rule_of(cat, input);
+	struct chances chances = chances_choose(&rule, input->x, input->count);
+	unsigned char *values = out + SPARSE_HEADER;
+	size_t chosen = 0, at, drawn, count = input->count;
+	uint16_t places[CHANCES_BLOCK];
+	struct index_writer writer;
+
+	if (chances.dense)
+		return put_dense(input, out);
+	for (at = 0; at < count && chances.number > 0; at += CHANCES_BLOCK)
+		chosen += chances_draw(&chances, &input->rng, input->first, input->x, at,
+				       count - at < CHANCES_BLOCK ? count - at : CHANCES_BLOCK,
+				       places);
+	sparse_put_header(out, chosen);
+	if (chosen == 0)
+		return SPARSE_HEADER;
+	writer = indices_write(values + chosen * sizeof(float), chosen, count);
+	for (at = 0; at < count; at += CHANCES_BLOCK) {
+		drawn = chances_draw(&chances, &input->rng, input->first, input->x, at,
+				     count - at < CHANCES_BLOCK ? count - at : CHANCES_BLOCK,
+				     places);
+		for (size_t k = 0; k < drawn; k++, values += sizeof(float)) {
+			float value = chances_value(&chances, input->x[at + places[k]]);
+
+			memcpy(values, &value, sizeof(value));
+			indices_put(&writer, at + places[k]);
+		}
+	}
+	return (size_t)(indices_end(&writer) - out);
+}
+
+static size_t encode_largest(const struct cat_params *cat, const struct compress_input *input,
+			     unsigned char *out)
+{
+	struct cutoff cutoff = choose(cat, input, out);
 	unsigned char *body = out + SPARSE_HEADER;
 
-	sparse_put_header(out, cutoff.dense ? dense : cutoff.chosen);
+	if (cutoff.dense)
+		return put_dense(input, out);
+	sparse_put_header(out, cutoff.chosen);
 	if (cutoff.chosen == 0)
 		return SPARSE_HEADER;
-	if (cutoff.dense) {
-		memcpy(body, input->x, input->count * sizeof(float));
-		return SPARSE_HEADER + input->count * sizeof(float);
-	}
 	if (cat->variant == SPARSIFY_QUANTISE)
 		return SPARSE_HEADER + encode_signs(input, &cutoff, body);
 	return SPARSE_HEADER +
 	       sparse_encode(input->x, input->count, cutoff.selection, cutoff.chosen, body);
+}
+
+static size_t encode(const void *params, const struct compress_input *input, unsigned char *out)
+{
+	const struct cat_params *cat = params;
+
+	return cat->variant == STOCHASTIC ? encode_drawn(cat, input, out)
+					  : encode_largest(cat, input, out);
 }
 
 /* Where signs go: added to y, or kept as pairs. */
@@ -226,6 +279,23 @@ static size_t any(const void *params, size_t count)
 	return count;
 }
 
+/* Each one is not sent, or is. */
+static double drawn_error(const struct cat_params *cat, const struct compress_input *input)
+{
+	struct cutoff_rule rule = rule_of(cat, input);
+	struct chances chances = chances_choose(&rule, input->x, input->count);
+	double sum = 0;
+
+	for (size_t i = 0; i < input->count && !chances.dense; i++) {
+		double x = (double)input->x[i];
+		double off = fabs((double)chances_value(&chances, input->x[i]) - x);
+
+		off = x != 0 ? fmax(off, fabs(x)) : 0;
+		sum += off * off;
+	}
+	return sqrt(sum);
+}
+
 /* The largest coordinate at least is taken off the squares; with signs, which promise the square
  * of a sum over a number, a part of it. */
 static double largest_error(const void *params, const struct compress_input *input)
@@ -234,7 +304,8 @@ static double largest_error(const void *params, const struct compress_input *inp
 	double largest = (double)codes_largest(input->x, input->count);
 	double gain = largest * largest / (double)(input->count + 1);
 
-	(void)params;
+	if (((const struct cat_params *)params)->variant == STOCHASTIC)
+		return drawn_error(params, input);
 	return sqrt(fmax(squares - gain, 0));
 }
 

@@ -16,12 +16,13 @@ static size_t less(size_t a, size_t b)
 void codes_make(const struct codes_plan *plan, const float *x, size_t at, size_t count,
 		uint16_t *codes)
 {
-	uint32_t words[CODES_BLOCK];
+	uint32_t words[CODES_BLOCK + RNG_CHUNK];
+	size_t first = plan->first + at, skip = first % RNG_CHUNK;
 
 	if (plan->rng)
-		kernels()->random_words(plan->rng, plan->chunk + at / RNG_CHUNK, words,
-					(count + RNG_CHUNK - 1) / RNG_CHUNK);
-	plan->kernel(&plan->rule, x + at, words, codes, count);
+		kernels()->random_words(plan->rng, first / RNG_CHUNK, words,
+					(skip + count + RNG_CHUNK - 1) / RNG_CHUNK);
+	plan->kernel(&plan->rule, x + at, words + skip, codes, count);
 }
 
 float codes_largest(const float *x, size_t count)

@@ -19,12 +19,12 @@ enum { CODES_BLOCK = 640 }; /* whole groups of bits, chunks of random words and 
 
 typedef void codes_kernel CODE_ARGUMENTS;
 
-/* How a vector becomes codes. Element i takes word i of the numbers that begin at `chunk`. */
+/* How a vector becomes codes. Element i takes the random word first + i. */
 struct codes_plan {
 	codes_kernel *kernel;
 	struct code_rule rule;
 	const struct rng *rng; /* NULL: the kernel takes none */
-	uint64_t chunk;
+	size_t first;
 };
 
 /* Of the elements from `at`, a multiple of CODES_BLOCK, on: at most CODES_BLOCK. */

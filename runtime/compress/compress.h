@@ -29,12 +29,33 @@ enum feedback {
 	FEEDBACK_MOMENTUM	     /* lost; but what is encoded is a mean that runs over steps */
 };
 
+/* What a sum of payloads is. */
+enum vote {
+	VOTE_NO,      /* a sum of numbers */
+	VOTE_SIGNS,   /* payloads are votes, plus or minus one for each element, a bit each
+		       * (runtime/compress/votes.h); what is summed becomes the sign of the count,
+		       * plus if there are as many of either */
+	VOTE_LARGEST, /* the same, and encode has to know compress_input.largest */
+	VOTE_NORM     /* ... or norm */
+};
+
+/* What a message costs: the slowest way that this rank's go. */
+struct compress_link {
+	double latency_s; /* NAN: unknown */
+	double bytes_per_s;
+};
+
 /* One span to encode: a tensor, or the part of one that lies in a slice. Finite numbers. */
 struct compress_input {
 	const float *x;
 	size_t count;
-	struct rng rng;	    /* for stochastic rounding: differs by rank, offset and step */
+	size_t first;	    /* the place of x[0] in its tensor */
+	struct rng rng;	    /* for stochastic rounding: differs by rank, tensor and step */
 	const float *state; /* [state_count] what adapt keeps; NULL if it keeps nothing */
+	/* Of the tensor, or the part of it in a vector of which x may be a slice; 0: unknown. */
+	float largest;			  /* |x| on any rank */
+	double norm;			  /* Euclidean */
+	const struct compress_link *link; /* NULL: unknown */
 };
 
 /* What a scheme that adapts sees at the beginning of a step. */
@@ -78,6 +99,8 @@ struct compressor {
 	size_t (*chosen)(const void *params, size_t count);
 	int (*pairs)(const void *params, const unsigned char *bytes, size_t length, size_t first,
 		     size_t count, struct compress_pairs *pairs, struct error *err);
+
+	enum vote (*vote)(const void *params); /* optional: no votes */
 
 	/* Optional: levels that change while training. state[0] is the level, which metrics show
 	 * (bits a coordinate, or the share of coordinates that is sent); the rest is the scheme's.

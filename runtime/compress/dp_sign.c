@@ -14,6 +14,7 @@
 
 struct dp_sign_params {
 	double clip, epsilon, delta;
+	bool vote;
 };
 
 #define ROW(field) offsetof(struct dp_sign_params, field)
@@ -25,6 +26,8 @@ static const struct opt options[] = {
 	  .min = 1e-6, .max = 1 },
 	{ "delta", OPT_REAL, ROW(delta), "1e-5", "the probability that privacy fails", .min = 1e-12,
 	  .max = 0.5 },
+	{ "vote", OPT_BOOL, ROW(vote), "yes",
+	  "what most ranks say counts, one for each number; or signs times a size are added" },
 	{ 0 }
 };
 
@@ -36,6 +39,8 @@ static double noise_of(const struct dp_sign_params *params)
 /* Small x are right on average: the normal density at 0 is 1 / (sqrt(2 pi) noise). */
 static double size_of(const struct dp_sign_params *params)
 {
+	if (params->vote)
+		return 1;
 	return sqrt(acos(-1) / 2) * noise_of(params);
 }
 
@@ -45,12 +50,27 @@ static size_t bound(const void *params, size_t count)
 	return bits_size(count, 1);
 }
 
+static enum vote vote(const void *params)
+{
+	return ((const struct dp_sign_params *)params)->vote ? VOTE_NORM : VOTE_NO;
+}
+
+/* Slices of a vote are one message. */
+static double norm_of(const void *params, const struct compress_input *input)
+{
+	if (vote(params) == VOTE_NORM && input->norm > 0)
+		return input->norm;
+	return sqrt(cpu_sum_squares(input->x, input->count));
+}
+
 static size_t encode(const void *params, const struct compress_input *input, unsigned char *out)
 {
 	const struct dp_sign_params *dp_sign = params;
-	double norm = sqrt(cpu_sum_squares(input->x, input->count));
+	double norm = norm_of(params, input);
 	double shrink = norm > dp_sign->clip ? dp_sign->clip / norm : 1;
-	struct codes_plan plan = { .kernel = kernels()->code_normal_votes, .rng = &input->rng };
+	struct codes_plan plan = { .kernel = kernels()->code_normal_votes,
+				   .rng = &input->rng,
+				   .first = input->first };
 
 	plan.rule.scale = (float)(shrink / noise_of(dp_sign));
 	codes_encode(&plan, input->x, input->count, 1, out);
@@ -80,4 +100,5 @@ const struct compressor compress_dp_sign = {
 	.encode = encode,
 	.decode_add = decode_add,
 	.error = largest_error,
+	.vote = vote,
 };

@@ -36,7 +36,9 @@ static unsigned lowest_of(const struct compress_input *input)
 
 static size_t encode(const void *params, const struct compress_input *input, unsigned char *out)
 {
-	struct codes_plan plan = { .kernel = kernels()->code_powers, .rng = &input->rng };
+	struct codes_plan plan = { .kernel = kernels()->code_powers,
+				   .rng = &input->rng,
+				   .first = input->first };
 	unsigned low;
 
 	if (input->count == 0)

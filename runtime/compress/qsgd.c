@@ -71,7 +71,9 @@ static size_t encode(const void *params, const struct compress_input *input, uns
 {
 	const struct qsgd_params *qsgd = params;
 	size_t block = block_of(qsgd, input->count), length = 0;
-	struct codes_plan plan = { .kernel = kernels()->code_levels, .rng = &input->rng };
+	struct codes_plan plan = { .kernel = kernels()->code_levels,
+				   .rng = &input->rng,
+				   .first = input->first };
 
 	for (size_t at = 0; at < input->count; at += block) {
 		size_t count = input->count - at < block ? input->count - at : block;
@@ -83,7 +85,7 @@ static size_t encode(const void *params, const struct compress_input *input, uns
 		codes_encode(&plan, input->x + at, count, (unsigned)qsgd->bits,
 			     out + length + SCALE);
 		length += size_of(qsgd, count);
-		plan.chunk += (count + RNG_CHUNK - 1) / RNG_CHUNK;
+		plan.first += count;
 	}
 	return length;
 }

@@ -9,6 +9,7 @@
 
 #include "lib/error.h"
 #include "lib/opt.h"
+#include "runtime/compress/sparse.h"
 
 struct randk_params {
 	double share;
@@ -27,10 +28,7 @@ enum { HEADER = sizeof(uint64_t) };
 
 static size_t chosen_of(const void *params, size_t count)
 {
-	const struct randk_params *randk = params;
-	size_t chosen = (size_t)ceil(randk->share * (double)count);
-
-	return chosen < count ? chosen : count;
+	return sparse_share(((const struct randk_params *)params)->share, count);
 }
 
 /* The k-th of `chosen` intervals. */
@@ -71,7 +69,7 @@ static size_t bound(const void *params, size_t count)
 static size_t encode(const void *params, const struct compress_input *input, unsigned char *out)
 {
 	size_t chosen = chosen_of(params, input->count);
-	uint64_t seed = rng_u64(&input->rng, 0);
+	uint64_t seed = rng_u64(&input->rng, input->first);
 	struct rng rng = rng_of(seed);
 
 	memcpy(out, &seed, HEADER);
@@ -148,7 +146,7 @@ static int pairs(const void *params, const unsigned char *bytes, size_t length, 
 static double largest_error(const void *params, const struct compress_input *input)
 {
 	size_t chosen = chosen_of(params, input->count);
-	struct rng rng = rng_of(rng_u64(&input->rng, 0));
+	struct rng rng = rng_of(rng_u64(&input->rng, input->first));
 	double sum = 0;
 
 	for (size_t k = 0; k < chosen; k++) {

@@ -10,10 +10,12 @@
 	X(qsgd)        \
 	X(terngrad)    \
 	X(sign)        \
+	X(signum)      \
 	X(onebit)      \
 	X(sto_sign)    \
 	X(dp_sign)     \
 	X(topk)        \
+	X(dgc)         \
 	X(randk)       \
 	X(threshold)   \
 	X(cat)         \

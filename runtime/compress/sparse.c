@@ -8,6 +8,13 @@
 #include "runtime/compress/compress.h"
 #include "runtime/compress/indices.h"
 
+size_t sparse_share(double share, size_t count)
+{
+	size_t chosen = (size_t)ceil(share * (double)count);
+
+	return chosen < count ? chosen : count;
+}
+
 size_t sparse_bound(size_t chosen, size_t count)
 {
 	return chosen * sizeof(float) + indices_bound(chosen, count);
@@ -143,4 +150,38 @@ int sparse_get_header(const unsigned char *bytes, size_t length, size_t *chosen,
 	memcpy(&word, bytes, SPARSE_HEADER);
 	*chosen = word;
 	return 0;
+}
+
+/* The number in front, which the rest has then to fit. */
+static int get_number(const unsigned char *bytes, size_t length, size_t most, size_t *chosen,
+		      struct error *err)
+{
+	if (sparse_get_header(bytes, length, chosen, err) < 0)
+		return -1;
+	if (*chosen > most)
+		return error_set(err, "a payload of %zu coordinates where %zu are the most",
+				 *chosen, most);
+	return 0;
+}
+
+int sparse_decode_any(const unsigned char *bytes, size_t length, size_t most, float scale, float *y,
+		      size_t count, struct error *err)
+{
+	size_t chosen = 0;
+
+	if (get_number(bytes, length, most, &chosen, err) < 0)
+		return -1;
+	return sparse_decode_add(bytes + SPARSE_HEADER, length - SPARSE_HEADER, chosen, scale, y,
+				 count, err);
+}
+
+int sparse_unpack_any(const unsigned char *bytes, size_t length, size_t most, size_t first,
+		      size_t count, struct compress_pairs *pairs, struct error *err)
+{
+	size_t chosen = 0;
+
+	if (get_number(bytes, length, most, &chosen, err) < 0)
+		return -1;
+	return sparse_unpack(bytes + SPARSE_HEADER, length - SPARSE_HEADER, chosen, first, count,
+			     pairs, err);
 }

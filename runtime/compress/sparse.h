@@ -9,6 +9,9 @@
 struct compress_pairs;
 struct error;
 
+/* How many coordinates a share of them is. */
+size_t sparse_share(double share, size_t count);
+
 /* The most bytes, of `chosen` of them or of any number. */
 size_t sparse_bound(size_t chosen, size_t count);
 size_t sparse_bound_any(size_t count);
@@ -30,5 +33,10 @@ double sparse_error(const float *x, size_t count, struct selection selection);
 enum { SPARSE_HEADER = 4 };
 void sparse_put_header(unsigned char *out, size_t chosen);
 int sparse_get_header(const unsigned char *bytes, size_t length, size_t *chosen, struct error *err);
+/* sparse_decode_add and sparse_unpack of what is behind it: at most so many. */
+int sparse_decode_any(const unsigned char *bytes, size_t length, size_t most, float scale, float *y,
+		      size_t count, struct error *err);
+int sparse_unpack_any(const unsigned char *bytes, size_t length, size_t most, size_t first,
+		      size_t count, struct compress_pairs *pairs, struct error *err);
 
 #endif

@@ -30,7 +30,9 @@ static size_t less(size_t a, size_t b)
 
 static size_t encode(const void *params, const struct compress_input *input, unsigned char *out)
 {
-	struct codes_plan plan = { .kernel = kernels()->code_levels, .rng = &input->rng };
+	struct codes_plan plan = { .kernel = kernels()->code_levels,
+				   .rng = &input->rng,
+				   .first = input->first };
 	uint16_t codes[CODES_BLOCK];
 	float norm;
 

@@ -44,13 +44,8 @@ static size_t encode(const void *params, const struct compress_input *input, uns
 static int decode_add(const void *params, const unsigned char *bytes, size_t length, float scale,
 		      float *y, size_t count, struct error *err)
 {
-	size_t chosen;
-
 	(void)params;
-	if (sparse_get_header(bytes, length, &chosen, err) < 0)
-		return -1;
-	return sparse_decode_add(bytes + SPARSE_HEADER, length - SPARSE_HEADER, chosen, scale, y,
-				 count, err);
+	return sparse_decode_any(bytes, length, count, scale, y, count, err);
 }
 
 static size_t any(const void *params, size_t count)
@@ -62,13 +57,8 @@ static size_t any(const void *params, size_t count)
 static int pairs(const void *params, const unsigned char *bytes, size_t length, size_t first,
 		 size_t count, struct compress_pairs *pairs, struct error *err)
 {
-	size_t chosen;
-
 	(void)params;
-	if (sparse_get_header(bytes, length, &chosen, err) < 0)
-		return -1;
-	return sparse_unpack(bytes + SPARSE_HEADER, length - SPARSE_HEADER, chosen, first, count,
-			     pairs, err);
+	return sparse_unpack_any(bytes, length, count, first, count, pairs, err);
 }
 
 static double left_out(const void *params, const struct compress_input *input)

@@ -1,8 +1,6 @@
 /* The coordinates of largest magnitude, a fixed number of each span. */
 #include "runtime/compress/compress.h"
 
-#include <math.h>
-
 #include "lib/error.h"
 #include "lib/opt.h"
 #include "runtime/compress/sparse.h"
@@ -23,9 +21,9 @@ static const struct opt options[] = {
 static size_t chosen_of(const void *params, size_t count)
 {
 	const struct topk_params *topk = params;
-	size_t chosen = topk->count ? topk->count : (size_t)ceil(topk->share * (double)count);
-
-	return chosen < count ? chosen : count;
+	if (topk->count)
+		return topk->count < count ? topk->count : count;
+	return sparse_share(topk->share, count);
 }
 
 static size_t bound(const void *params, size_t count)

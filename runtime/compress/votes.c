@@ -3,6 +3,16 @@
 
 #include <math.h>
 
+#include "runtime/compress/bits.h"
+
+size_t votes_encode(const float *x, size_t count, unsigned char *out)
+{
+	struct codes_plan plan = { .kernel = kernels()->code_signs };
+
+	codes_encode(&plan, x, count, 1, out);
+	return bits_size(count, 1);
+}
+
 int votes_add(const unsigned char *bytes, float size, float scale, float *y, size_t count,
 	      struct error *err)
 {

@@ -1,10 +1,13 @@
-/* Schemes of one bit an element that is set at random, and means the same size for all elements. */
+/* One bit an element, plus or minus the same size for all: what signs and votes have in common. */
 #ifndef DSTRAIN_RUNTIME_VOTES_H
 #define DSTRAIN_RUNTIME_VOTES_H
 
 #include <stddef.h>
 
 #include "runtime/compress/codes.h"
+
+/* The signs of x, zero's is plus. Returns bits_size(count, 1), as many bytes as it wrote. */
+size_t votes_encode(const float *x, size_t count, unsigned char *out);
 
 /* Adds scale * size where the bit is 0, takes it off where it is 1; bits_size(count, 1) bytes. */
 int votes_add(const unsigned char *bytes, float size, float scale, float *y, size_t count,

@@ -53,7 +53,8 @@ size_t width_encode(enum width_norm which, const struct compress_input *input, u
 	struct codes_plan plan = { .kernel = kernels()->code_levels,
 				   .rule = levels_rule(norm, levels_of(width),
 						       UINT32_C(1) << (width - 1)),
-				   .rng = &input->rng };
+				   .rng = &input->rng,
+				   .first = input->first };
 
 	out[0] = (unsigned char)width;
 	codes_put_scale(out + 1, norm);

@@ -32,7 +32,8 @@ struct conn {
 	struct stream stream;
 	int peer, number;
 	uint32_t view;
-	uint64_t payload_sent, header_sent;
+	uint64_t payload_sent;
+	struct net_overhead overhead; /* control: what the connection began with */
 
 	/* The message going out. */
 	bool sending, blocked, ended;
@@ -60,7 +61,7 @@ struct conn *conn_new(struct mailbox *box, int peer, int number, uint32_t view,
 	conn->number = number;
 	conn->view = view;
 	conn->stream = *stream;
-	conn->header_sent = stream_wire_sent(stream);
+	conn->overhead.control = stream_wire_sent(stream);
 	conn->more = true; /* TLS may have read ahead during the handshake */
 	return conn;
 }
@@ -157,7 +158,8 @@ int conn_write(struct conn *conn, struct error *err)
 		return -1;
 	conn->blocked = conn->blocked || flushed == 0;
 	if (!conn->sending && flushed)
-		conn->header_sent = stream_wire_sent(&conn->stream) - conn->payload_sent;
+		conn->overhead.header = stream_wire_sent(&conn->stream) - conn->payload_sent -
+					conn->overhead.control;
 	return total > 0;
 }
 
@@ -271,9 +273,9 @@ bool conn_wants_write(const struct conn *conn)
 	return conn->blocked;
 }
 
-uint64_t conn_header_sent(const struct conn *conn)
+struct net_overhead conn_overhead(const struct conn *conn)
 {
-	return conn->header_sent;
+	return conn->overhead;
 }
 
 int conn_use_pipes(struct conn *conn, const struct pipe_end *in, const struct pipe_end *out,

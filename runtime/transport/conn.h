@@ -9,6 +9,7 @@
 struct conn;
 struct error;
 struct mailbox;
+struct net_overhead;
 struct pipe_end;
 struct pollfd;
 struct stream;
@@ -25,7 +26,7 @@ int conn_read(struct conn *conn, struct error *err);
 int conn_write(struct conn *conn, struct error *err);
 bool conn_has_input(const struct conn *conn);	/* read again without polling */
 bool conn_wants_write(const struct conn *conn); /* write again when there is room */
-uint64_t conn_header_sent(const struct conn *conn);
+struct net_overhead conn_overhead(const struct conn *conn);
 
 /* Messages go through memory from here on; before the first one of the user. */
 int conn_use_pipes(struct conn *conn, const struct pipe_end *in, const struct pipe_end *out,

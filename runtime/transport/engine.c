@@ -430,17 +430,22 @@ bool engine_all_delivered(struct engine *engine)
 	return all;
 }
 
-uint64_t engine_header_sent(struct engine *engine)
+struct net_overhead engine_overhead(struct engine *engine)
 {
-	uint64_t sum = 0;
+	struct net_overhead sum = { 0 };
 
 	for (int rank = 0; rank < engine->env->world; rank++) {
 		struct peer *peer = &engine->peers[rank];
 
 		pthread_mutex_lock(&peer->lock);
-		for (int number = 0; number < engine->streams; number++)
+		for (int number = 0; number < engine->streams; number++) {
+			struct net_overhead one = { 0 };
+
 			if (peer->conns[number])
-				sum += conn_header_sent(peer->conns[number]);
+				one = conn_overhead(peer->conns[number]);
+			sum.header += one.header;
+			sum.control += one.control;
+		}
 		pthread_mutex_unlock(&peer->lock);
 	}
 	return sum;

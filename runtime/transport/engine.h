@@ -14,6 +14,7 @@ struct engine;
 struct error;
 struct mailbox;
 struct net_env;
+struct net_overhead;
 struct pipe_end;
 struct pipe_sleeper;
 struct pollfd;
@@ -48,6 +49,6 @@ void engine_wake(struct engine *engine); /* the progress thread, if it sleeps no
 /* For the leader. Whether all peers have everything that was sent; says so to each as soon as it is
  * written. */
 bool engine_all_delivered(struct engine *engine);
-uint64_t engine_header_sent(struct engine *engine);
+struct net_overhead engine_overhead(struct engine *engine);
 
 #endif

@@ -60,7 +60,7 @@ struct tcp {
 	struct hello mine;
 	struct engine *engine;
 	struct host_memory *host; /* what is shared with ranks of this host, or NULL */
-	uint64_t meeting_sent;	  /* bytes; not payload */
+	uint64_t meeting_sent;	  /* bytes, in messages of its own */
 	struct pollfd *polls;
 	pthread_t progress;
 	bool running;
@@ -325,11 +325,13 @@ static void tcp_close(void *state)
 	free(self->polls);
 }
 
-static uint64_t tcp_header_sent(void *state)
+static struct net_overhead tcp_overhead(void *state)
 {
 	struct tcp *self = state;
+	struct net_overhead overhead = engine_overhead(self->engine);
 
-	return self->meeting_sent + engine_header_sent(self->engine);
+	overhead.control += self->meeting_sent;
+	return overhead;
 }
 
 /* Ranks of one host need but one: they pass messages through memory. */
@@ -368,7 +370,7 @@ const struct transport transport_tcp = {
 	.wait = tcp_wait,
 	.abort = tcp_abort,
 	.close = tcp_close,
-	.header_sent = tcp_header_sent,
+	.overhead = tcp_overhead,
 	.streams = tcp_streams,
 	.shared = tcp_shared,
 	.check = tcp_check,

@@ -28,7 +28,7 @@ struct net {
 	pthread_mutex_t abort_lock; /* why */
 	char *why;
 
-	atomic_uint_fast64_t payload_sent, payload_received, messages;
+	atomic_uint_fast64_t payload_sent, payload_received, told, messages;
 	struct net_fault fault; /* set before the first message */
 };
 
@@ -42,7 +42,6 @@ static void deliver(void *arg, int peer, uint64_t tag, const void *bytes, size_t
 {
 	struct net *net = arg;
 
-	atomic_fetch_add(&net->payload_received, length);
 	pthread_mutex_lock(&net->serve_lock);
 	if (net->handler)
 		net->handler(net->arg, peer, tag, bytes, length);
@@ -132,7 +131,6 @@ static void send_message(struct net *net, struct net_request *request)
 {
 	struct error ignored;
 
-	atomic_fetch_add(&net->payload_sent, request->length);
 	if (net->emulator && net_check(net, request->peer, &ignored) == 0)
 		emulator_send(net->emulator, net->env.rank, request);
 	else
@@ -152,6 +150,7 @@ void net_post_send(struct net *net, int peer, uint64_t tag, const void *bytes, s
 		request->done = true;
 		return;
 	}
+	atomic_fetch_add(&net->payload_sent, length);
 	send_message(net, request);
 }
 
@@ -236,6 +235,7 @@ int net_tell(struct net *net, int peer, uint64_t tag, const void *bytes, size_t 
 	};
 	if (length)
 		memcpy(tell->bytes, bytes, length);
+	atomic_fetch_add(&net->told, length);
 	send_message(net, &tell->request);
 	return 0;
 }
@@ -281,13 +281,21 @@ void net_abort(struct net *net, const char *why)
 
 struct net_bytes net_bytes(const struct net *net)
 {
-	const struct transport *transport = net->transport;
+	struct net_overhead overhead = { 0 };
 
+	if (net->transport->overhead)
+		overhead = net->transport->overhead(net->state);
 	return (struct net_bytes){
 		.payload_sent = atomic_load(&net->payload_sent),
 		.payload_received = atomic_load(&net->payload_received),
-		.header_sent = transport->header_sent ? transport->header_sent(net->state) : 0,
+		.header_sent = overhead.header,
+		.control_sent = overhead.control + atomic_load(&net->told),
 	};
+}
+
+uint64_t net_payload_sent(const struct net *net)
+{
+	return atomic_load(&net->payload_sent);
 }
 
 void net_inject(struct net *net, struct net_fault fault)

@@ -87,6 +87,12 @@ struct net_shared {
 
 #define NET_PLACE_BYTES ((size_t)4 << 20)
 
+/* Bytes put on the wire so far, beside what the messages hold. */
+struct net_overhead {
+	uint64_t header;  /* frames around messages, and what encryption adds */
+	uint64_t control; /* connecting, authenticating, finding the ranks of this host */
+};
+
 /*
  * A transport. Calls come from any thread unless said otherwise. On failure a call fills `err`
  * with what the user should read, naming the peer's rank and host.
@@ -116,8 +122,8 @@ struct transport {
 	/* Sends what is posted (up to a second), ends threads, closes sockets. Also after a failed
 	 * open and after abort. */
 	void (*close)(void *state);
-	/* Optional: bytes put on the wire so far that are not payload. */
-	uint64_t (*header_sent)(void *state);
+	/* Optional. */
+	struct net_overhead (*overhead)(void *state);
 	/* Optional: how many connections lead to `peer`; the same answer from open to close. */
 	int (*streams)(void *state, int peer);
 	/* Optional, both or neither. What this rank shares with others of its host, or NULL; the
@@ -129,9 +135,13 @@ struct transport {
 
 extern const struct registry transports;
 
-/* What was carried, since net_open. Header bytes are everything on the wire that is not payload. */
+/*
+ * What was carried, since net_open. Payload is what posted messages hold, and what shared memory
+ * carries; what all ranks send of it they receive, too. Control is what unsolicited messages hold,
+ * and what connecting took. Headers are everything else on the wire.
+ */
 struct net_bytes {
-	uint64_t payload_sent, payload_received, header_sent;
+	uint64_t payload_sent, payload_received, header_sent, control_sent;
 };
 
 struct net *net_open(const struct part *transport, const struct net_env *env, struct error *err);
@@ -165,8 +175,9 @@ void net_serve(struct net *net, net_handler *handler, void *arg);
 
 /*
  * Shared memory, for collectives: NULL if this rank has it in common with nobody. Before it carries
- * something, net_shared_use counts the payload, and fails where a fault is injected. Who waits
- * there asks net_check now and then about those whom it waits for.
+ * something, net_shared_use counts the payload (what several ranks will read, once for each of
+ * them, as if it were messages), and fails where a fault is injected. Who waits there asks
+ * net_check now and then about those whom it waits for.
  */
 const struct net_shared *net_shared(const struct net *net);
 int net_shared_use(struct net *net, size_t sent, size_t received, struct error *err);
@@ -174,7 +185,8 @@ int net_check(struct net *net, int peer, struct error *err);
 
 void net_abort(struct net *net, const char *why); /* `why` is copied; the first one counts */
 struct net_bytes net_bytes(const struct net *net);
-void net_close(struct net *net); /* may be NULL */
+uint64_t net_payload_sent(const struct net *net); /* of net_bytes, at no cost */
+void net_close(struct net *net);		  /* may be NULL */
 
 /* A hub for `world` ranks as threads of this process; for transports with .threads. */
 void *net_hub_new(int world);

@@ -35,41 +35,42 @@ SCHEMES = {
 
 
 class Problem:
-    def __init__(self, x, y, data, momentum, steps):
-        self.x, self.y, self.data, self.momentum, self.steps = x, y, data, momentum, steps
-        self.smoothness = numpy.linalg.eigvalsh(x.T @ x / len(y))[-1] / 4
+    """Files of samples for two classes: principal components, whose variances are raised to the power 1 - `scaled`."""
+
+    def __init__(self, folder, x, y, components, scaled):
+        x = x - x.mean(0)
+        values, vectors = numpy.linalg.eigh(x.T @ x / len(y))
+        x = (x @ vectors[:, -components:] / values[-components:] ** (scaled / 2)).astype("<f4")
+        self.files = {"x": str(folder / f"x-{components}.npy"), "y": str(folder / f"y-{components}.npy")}
+        numpy.save(self.files["x"], x)
+        numpy.save(self.files["y"], y.astype("u1"))
+        self.x, self.y = x.astype(float), y
+        self.smoothness = numpy.linalg.eigvalsh(self.x.T @ self.x / len(y))[-1] / 4
 
     def least(self):
         w = numpy.zeros(self.x.shape[1])
         for _ in range(60):
             p = 1 / (1 + numpy.exp(-self.x @ w))
-            hessian = (self.x * (p * (1 - p))[:, None]).T @ self.x / len(p) + 1e-10 * numpy.eye(len(w))
+            hessian = (self.x * (p * (1 - p))[:, None]).T @ self.x / len(p)
             w -= numpy.linalg.solve(hessian, self.x.T @ (p - self.y) / len(p))
         z = self.x @ w
         return float((numpy.logaddexp(0, z) - self.y * z).mean())
 
 
-def a9a(_folder, data, quick):
-    path = f"{data}/a9a/a9a"
-    rows = [line.split() for line in pathlib.Path(path).read_text(encoding="ascii").splitlines()]
+def a9a(folder, data, quick):
+    rows = [line.split() for line in pathlib.Path(f"{data}/a9a/a9a").read_text(encoding="ascii").splitlines()]
     x, y = numpy.zeros((len(rows), 123)), numpy.array([float(row[0]) > 0 for row in rows])
     for at, (_, *pairs) in enumerate(rows):
         x[at, [int(pair.split(":")[0]) - 1 for pair in pairs]] = 1
-    return Problem(x, y, {"format": "libsvm", "train": path}, 0.9, 30 if quick else 2000)
+    return Problem(folder, x, y, 20 if quick else 100, 0.5)
 
 
 def even_odd(folder, _data, quick):
-    """Is the number of the class even or odd: of the 200 principal components, each with variance 1."""
+    """Is the number of the class even or odd?"""
     count, components = (1000, 20) if quick else (10000, 200)
     pictures = numpy.frombuffer(read_idx(f"{FASHION}/t10k-images-idx3-ubyte.gz")[1], numpy.uint8)
-    x = pictures.reshape(-1, 784)[:count] / 255
-    u, _, _ = numpy.linalg.svd(x - x.mean(0), full_matrices=False)
-    x = (u[:, :components] * math.sqrt(count)).astype("<f4")
-    y = numpy.frombuffer(read_idx(f"{FASHION}/t10k-labels-idx1-ubyte.gz")[1], numpy.uint8)[:count] % 2
-    files = {"x": str(folder / "x.npy"), "y": str(folder / "y.npy")}
-    numpy.save(files["x"], x)
-    numpy.save(files["y"], y)
-    return Problem(x.astype(float), y, {"format": "npy", "train": files}, 0, 30 if quick else 2000)
+    labels = numpy.frombuffer(read_idx(f"{FASHION}/t10k-labels-idx1-ubyte.gz")[1], numpy.uint8)
+    return Problem(folder, pictures.reshape(-1, 784)[:count] / 255, labels[:count] % 2, components, 1)
 
 
 PROBLEMS = {"a9a": a9a, "even-odd": even_odd}
@@ -89,10 +90,10 @@ def measure(case, folder, args):
         problem = PROBLEMS[name](folder, args.data, case["quick"])
         known[name] = problem, problem.least()
     problem, least = known[name]
-    recipe = {"name": "compression", "data": problem.data,
+    recipe = {"name": "compression", "data": {"format": "npy", "train": problem.files},
               "model": {"layers": [{"layer": "linear", "outputs": 1, "bias": False}], "init": "xavier"},
-              "train": {"steps": problem.steps, "batch": len(problem.y), "threads": 1, "eval_every": 0,
-                        "optimizer": {"name": "sgd", "lr": 1 / problem.smoothness, "momentum": problem.momentum}},
+              "train": {"steps": 30 if case["quick"] else 2000, "batch": len(problem.y), "threads": 1, "eval_every": 0,
+                        "optimizer": {"name": "sgd", "lr": 1 / problem.smoothness}},
               "compress": {**SCHEMES[case["scheme"]], **({"feedback": "none"} if case["scheme"] != "full" else {})},
               "transport": "inproc", "checkpoint": {"every": 0}}
     def enough(records):

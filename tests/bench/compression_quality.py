@@ -26,6 +26,7 @@ SCHEMES = {
     "dq_sgd": {"scheme": "dq_sgd", "mode": "fixed"},
     "topk": {"scheme": "topk", "share": 0.01},
     "topk-2.5%": {"scheme": "topk", "share": 0.025},
+    "topk-corrected": {"scheme": "topk", "share": 0.01, "feedback": "momentum-corrected"},
     "cat": {"scheme": "cat"},
     "dgc": {"scheme": "dgc"},
     "powersgd": {"scheme": "powersgd"},
@@ -81,11 +82,11 @@ def compression(scheme, task):
 
 def recipe(case, folder, args):
     settings = TASKS[case["task"]](folder, args.data, case["quick"])
-    lr = settings.pop("lr")
-    settings["train"] |= {"threads": 1, "optimizer": {"name": "sgd", "lr": lr, "momentum": 0.9}, "eval_every": 0,
-                          "schedule": {"name": "cosine", "warmup": 50}}
-    return {"name": "compression", "seed": case["seed"], **settings, "compress": compression(case["scheme"], case["task"]),
-            "transport": "inproc", "checkpoint": {"every": 0}}
+    compress = compression(case["scheme"], case["task"])
+    momentum = 0 if "feedback" in compress else 0.9  # the feedback has it then
+    settings["train"] |= {"threads": 1, "optimizer": {"name": "sgd", "lr": settings.pop("lr"), "momentum": momentum},
+                          "eval_every": 0, "schedule": {"name": "cosine", "warmup": 50}}
+    return {"name": "compression", "seed": case["seed"], **settings, "compress": compress, "transport": "inproc", "checkpoint": {"every": 0}}
 
 
 def cases(args, _results):
@@ -138,10 +139,10 @@ class Row:
     def cells(self, plain):
         if len(self.finished) < len(self.runs):
             return [self.scheme, f"grew for ever in {len(self.runs) - len(self.finished)} of {len(self.runs)}",
-                    "", "", "", ""]
+                    len(self.runs), "", "", "", ""]
         all_of = [r["accuracy"] for r in self.finished]
         return [self.scheme, f"{self.accuracy:.2%} ({min(all_of):.2%} to {max(all_of):.2%})",
-                f"{-100 * self.lost(plain):+.2f}", f"{self.bits:.2f}", f"{32 / self.bits:.1f}",
+                len(all_of), f"{-100 * self.lost(plain):+.2f}", f"{self.bits:.2f}", f"{32 / self.bits:.1f}",
                 f"{plain.bytes / self.bytes:.1f}"]
 
 
@@ -167,9 +168,9 @@ def tables(results, args):
             continue
         plain = rows["none"]
         norms = plain.finished[0]["norms"]
-        show(f"{task}: {RANKS} ranks, {plain.finished[0]['steps']} steps, {len(plain.finished)} seeds; norm of the gradient "
+        show(f"{task}: {RANKS} ranks, {plain.finished[0]['steps']} steps; norm of the gradient "
              f"{max(norms):.2f} at most, {norms[-1]:.2f} in the end",
-             [["scheme", "accuracy, mean (least to most)", "points beside none", "bits per coordinate", "32 / bits",
+             [["scheme", "accuracy, mean (least to most)", "seeds", "points beside none", "bits per coordinate", "32 / bits",
                "fewer bytes"], *(row.cells(plain) for row in rows.values())])
         print()
         for suffix in ("-l2", ""):

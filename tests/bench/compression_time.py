@@ -21,6 +21,7 @@ SCHEMES = {
     "dq_sgd": {"scheme": "dq_sgd", "mode": "fixed", "kappa": 80},
     "sign": {"scheme": "sign"},
     "topk": {"scheme": "topk", "share": 0.01},
+    "topk-corrected": {"scheme": "topk", "share": 0.01, "feedback": "momentum-corrected"},
     "cat": {"scheme": "cat"},
     "dgc": {"scheme": "dgc"},
     "powersgd": {"scheme": "powersgd"},
@@ -43,10 +44,11 @@ ds_sync = load_runs()
 def settings(case):
     curve = case["kind"] == "curve"
     scheme = SCHEMES.get(case["scheme"], {}) if case["strategy"] != "pytorch" else {}
+    replaced = ["train.optimizer.momentum=0"] * ("feedback" in scheme)
     return types.SimpleNamespace(
         nic=case["nic"], curves=curve, keep=False, true_links=True, reach=case["kind"] != "step",
         seconds=SECONDS if case["kind"] == "step" or case["quick"] else 0,
-        hook=case["scheme"], set=[f"compress.{key}={value}" for key, value in scheme.items()])
+        hook=case["scheme"], set=[*(f"compress.{key}={value}" for key, value in scheme.items()), *replaced])
 
 
 @contextlib.contextmanager
@@ -61,7 +63,8 @@ def pairs(args):
     known = known_schemes()
     for scheme, about in SCHEMES.items():
         if about.get("scheme", "none") in known and args.wants(scheme):
-            yield from ((strategy, scheme) for strategy in STRATEGIES)
+            # where weights are averaged nothing is fed back
+            yield from ((strategy, scheme) for strategy in STRATEGIES if strategy == "ring" or "feedback" not in about)
     yield from (("pytorch", hook) for hook in HOOKS if args.wants(hook))
 
 

@@ -5,9 +5,9 @@ BEGIN {
 	# A module of runtime/ and what it may include there beyond itself. "*" sees everything; a
 	# module that is not named here sees the files of runtime/ and none of its directories.
 	may["sync/"] = "exchange state_array coll device/ transport/transport"
-	may["coder"] = "compress/compress compress/rules"
+	may["coder"] = "compress/ device/"
 	may["residual"] = "coder compress/compress state_array device/"
-	may["exchange"] = "coder compress/compress residual state_array coll coll_cost coll_round coll_sparse " \
+	may["exchange"] = "coder compress/compress residual state_array coll coll_cost coll_volume coll_round coll_sparse " \
 		"sparse_vector transport/transport device/"
 	may["coll"] = "transport/transport device/"
 	may["coll_sparse"] = may["coll_sparse_cost"] = "sparse_vector transport/transport"

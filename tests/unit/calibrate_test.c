@@ -109,6 +109,7 @@ static void a_codec_is_what_the_scheme_does(void **state)
 	assert_false(codec_of("{scheme: topk, feedback: none}", 1).feedback);
 	assert_true(codec_of("{scheme: qsgd, feedback: classic}", 1).feedback);
 	assert_true(codec_of("none", 1).ratio <= 0);
+	assert_true(codec_of("powersgd", 1).ratio <= 0); /* which sends no messages of a coder */
 }
 
 static void ranks_that_share_processors_wait_for_each_other(void **state)

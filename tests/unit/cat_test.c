@@ -243,6 +243,37 @@ static void dear_messages_are_longer_and_dear_bits_make_them_shorter(void **stat
 	}
 }
 
+/* What the so many largest have of the square: more with each, by less and less, and never less
+ * than their share. */
+static void the_share_of_the_largest_is_concave(void **state)
+{
+	float x[LARGEST];
+
+	(void)state;
+	for (int kind = 0; kind < KINDS; kind++) {
+		double number = 0, sum = 0, slope = INFINITY, all = 0;
+
+		draw(x, LARGEST, kind, 8);
+		for (size_t i = 0; i < LARGEST; i++)
+			all += (double)x[i] * x[i];
+		for (double fixed = 1; fixed < 1e12; fixed *= 2) {
+			struct cutoff_rule rule =
+				rule_of(LARGEST, false, (struct cutoff_cost){ fixed, 0.125, 0 });
+			struct cutoff cutoff = choose(&rule, x, LARGEST);
+			double more = (double)cutoff.chosen - number, gain = cutoff.sum - sum;
+
+			if (more == 0)
+				continue;
+			assert_true(gain > 0 && gain / more <= slope * (1 + 1e-9));
+			assert_true(cutoff.sum / all >= (double)cutoff.chosen / LARGEST - 1e-9);
+			slope = gain / more;
+			number += more;
+			sum += gain;
+		}
+		assert_true(fabs(sum - all) <= 1e-6 * all);
+	}
+}
+
 /* A vector through cat with some options. */
 struct trip {
 	struct part part;
@@ -353,6 +384,40 @@ static void dense_vectors_go_as_they_are_where_that_is_cheaper(void **state)
 	release(&trip);
 }
 
+/* The run's links, where they are known, count more than options. */
+static void a_link_says_what_messages_cost(void **state)
+{
+	static const char *const options[][7] = {
+		{ "cost", "measured", "latency", "2ms", "bandwidth", "1e6", NULL },
+		{ "cost", "measured", NULL },
+		{ "cost", "measured", "latency", "2ms", NULL },
+	};
+	const struct compress_link links[] = { { 0 }, { 2e-3, 1e6 }, { NAN, 1e6 } };
+	size_t lengths[ARRAY_SIZE(links)], unlike = 0;
+	float x[LARGEST];
+
+	(void)state;
+	draw(x, LARGEST, 1, 8);
+	for (size_t k = 0; k < ARRAY_SIZE(links); k++) {
+		struct part part = part_with(registry_find(&compressors, "cat"), options[k]);
+		const struct compressor *cat = PART_AS(&part, struct compressor);
+		unsigned char *bytes = xmalloc(cat->bound(part.params, LARGEST));
+		struct compress_input input = { .x = x,
+						.count = LARGEST,
+						.link = k ? &links[k] : NULL };
+
+		lengths[k] = cat->encode(part.params, &input, bytes);
+		input.link = NULL;
+		if (k)
+			unlike += cat->encode(part.params, &input, bytes) != lengths[k];
+		free(bytes);
+		part_release(&part);
+	}
+	assert_int_equal(lengths[1], lengths[0]);
+	assert_int_equal(lengths[2], lengths[0]);
+	assert_true(unlike > 0);
+}
+
 static void nothing_is_lost_with_error_feedback(void **state)
 {
 	double given[400] = { 0 }, sent[400] = { 0 };
@@ -443,9 +508,11 @@ int main(void)
 		cmocka_unit_test(packets_are_filled_with_values),
 		cmocka_unit_test(the_cutoff_does_not_depend_on_the_scale),
 		cmocka_unit_test(dear_messages_are_longer_and_dear_bits_make_them_shorter),
+		cmocka_unit_test(the_share_of_the_largest_is_concave),
 		cmocka_unit_test(payloads_are_as_short_as_the_rule_says),
 		cmocka_unit_test(decoded_steps_descend_as_promised),
 		cmocka_unit_test(dense_vectors_go_as_they_are_where_that_is_cheaper),
+		cmocka_unit_test(a_link_says_what_messages_cost),
 		cmocka_unit_test(nothing_is_lost_with_error_feedback),
 		cmocka_unit_test(pairs_are_what_decoding_gives),
 		cmocka_unit_test(cut_payloads_are_refused),

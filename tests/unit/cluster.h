@@ -177,12 +177,12 @@ static inline void *cluster_thread(void *arg)
 	return NULL;
 }
 
-/* Opens all nets, runs body once per rank, closes each net when its body returned. */
-static inline void cluster_go(struct cluster *c, cluster_body *body, void *arg)
+/* After cluster_prepare: opens all nets, runs body once per rank, closes each net when its body
+ * returned. */
+static inline void cluster_start(struct cluster *c, cluster_body *body, void *arg)
 {
 	struct cluster_rank ranks[CLUSTER_MAX];
 
-	cluster_prepare(c);
 	for (int r = 0; r < c->world; r++) {
 		ranks[r] =
 			(struct cluster_rank){ .cluster = c, .rank = r, .body = body, .arg = arg };
@@ -190,6 +190,12 @@ static inline void cluster_go(struct cluster *c, cluster_body *body, void *arg)
 	}
 	for (int r = 0; r < c->world; r++)
 		pthread_join(ranks[r].thread, NULL);
+}
+
+static inline void cluster_go(struct cluster *c, cluster_body *body, void *arg)
+{
+	cluster_prepare(c);
+	cluster_start(c, body, arg);
 	cluster_release(c);
 }
 

@@ -184,8 +184,8 @@ static void put_step(struct buf *out)
 						 .comm_s = 8,
 						 .exposed_comm_s = 9,
 						 .step_s = 10,
-						 .bytes_sent = 11,
-						 .payload_sent = 12 });
+						 .traffic = { 11, 12, 13, 14, 15, 16 },
+						 .level = 17 });
 }
 
 static int get_step(const struct control_frame *frame, struct error *err)
@@ -197,8 +197,8 @@ static int get_step(const struct control_frame *frame, struct error *err)
 	assert_true(got.step == 1 && got.loss_sum == 1e-300 && got.lr == 2);
 	assert_true(got.gradient_norm == 3 && got.correct == 4 && got.count == 5);
 	assert_true(got.data_s == 6 && got.compute_s == 7 && got.comm_s == 8);
-	assert_true(got.exposed_comm_s == 9 && got.step_s == 10);
-	assert_true(got.bytes_sent == 11 && got.payload_sent == 12);
+	assert_true(got.exposed_comm_s == 9 && got.step_s == 10 && got.level == 17);
+	assert_memory_equal(&got.traffic, ((uint64_t[]){ 11, 12, 13, 14, 15, 16 }), 6 * 8);
 	return 0;
 }
 

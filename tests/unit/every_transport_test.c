@@ -5,62 +5,9 @@
 #include <unistd.h>
 
 #include "lib/clock.h"
-#include "tests/unit/cluster.h"
+#include "tests/unit/messages.h"
 
 #define TELL NET_TAG_UNSOLICITED
-
-static void send_now(struct net *net, int peer, uint64_t tag, const void *bytes, size_t length)
-{
-	struct net_request request;
-	struct error err;
-
-	net_post_send(net, peer, tag, bytes, length, &request);
-	cluster_must(net_wait(net, &request, &err), &err);
-}
-
-static void receive_now(struct net *net, int peer, uint64_t tag, void *bytes, size_t length)
-{
-	struct net_request request;
-	struct error err;
-
-	net_post_recv(net, peer, tag, bytes, length, &request);
-	cluster_must(net_wait(net, &request, &err), &err);
-}
-
-/* Every transport; and emulated links, which keep all its promises. */
-static void run_every(int world, double timeout_s, cluster_body *body, void *arg)
-{
-	cluster_run_every(world, timeout_s, body, arg);
-	cluster_run_emulated(world, timeout_s, body, arg);
-}
-
-/* Nobody leaves before all have come. */
-static void barrier(struct net *net)
-{
-	const uint64_t tag = 999;
-
-	for (int peer = 1; peer < net_world(net) && net_rank(net) == 0; peer++)
-		receive_now(net, peer, tag, NULL, 0);
-	for (int peer = 1; peer < net_world(net) && net_rank(net) == 0; peer++)
-		send_now(net, peer, tag, NULL, 0);
-	if (net_rank(net) != 0) {
-		send_now(net, 0, tag, NULL, 0);
-		receive_now(net, 0, tag, NULL, 0);
-	}
-}
-
-/* Fails with a message that has all of the given words in it. */
-static void must_fail(struct net *net, struct net_request *request, const char *one,
-		      const char *two)
-{
-	struct error err = { "" };
-
-	assert(net_wait(net, request, &err) < 0);
-	if (!strstr(err.text, one) || !strstr(err.text, two)) {
-		fprintf(stderr, "'%s' lacks '%s' or '%s'\n", err.text, one, two);
-		abort();
-	}
-}
 
 static void ping_body(int rank, struct net *net, void *arg)
 {
@@ -199,26 +146,21 @@ static void messages_of_any_size_arrive_whole(void **state)
 static void bytes_body(int rank, struct net *net, void *arg)
 {
 	char text[1000] = { 0 };
-	struct error err;
 
 	(void)arg;
 	if (rank == 0) {
 		send_now(net, 1, 1, text, 1000);
 		send_now(net, 1, 1, text, 0);
 		send_now(net, 1, 2, text, 234);
-		assert(net_bytes(net).payload_sent == 1234);
-		cluster_must(net_tell(net, 1, TELL, text, 66, &err), &err);
-		assert(net_bytes(net).payload_sent == 1300);
+		assert(net_bytes(net).payload_sent == 1234 && net_payload_sent(net) == 1234);
 	} else {
 		receive_now(net, 0, 1, text, 1000);
 		receive_now(net, 0, 2, text, 234);
 		receive_now(net, 0, 1, text, 0);
 	}
 	barrier(net);
-	while (rank == 1 && net_bytes(net).payload_received < 1300)
-		clock_sleep(1e-3); /* an unsolicited message comes on another thread */
-	assert(net_bytes(net).payload_received == (rank == 1 ? 1300 : 0));
-	assert(net_bytes(net).payload_sent == (rank == 1 ? 0 : 1300));
+	assert(net_bytes(net).payload_received == (rank == 1 ? 1234 : 0));
+	assert(net_bytes(net).payload_sent == (rank == 1 ? 0 : 1234));
 }
 
 static void payload_is_counted_to_the_byte(void **state)
@@ -272,82 +214,6 @@ static void unsolicited_messages_go_to_the_handler_which_may_answer(void **state
 {
 	(void)state;
 	run_every(3, 0, tell_body, NULL);
-}
-
-static void length_body(int rank, struct net *net, void *arg)
-{
-	struct net_request early, late;
-	char text[8] = "1234567";
-
-	(void)arg;
-	if (rank == 0) {
-		net_post_recv(net, 1, 1, text, 5, &early);
-		barrier(net);
-		must_fail(net, &early, "rank 1 (node", "7 bytes, expected were 5");
-		assert(strcmp(text, "1234567") == 0);
-		receive_now(net, 1, 3, text, 1); /* the other one is there now */
-		net_post_recv(net, 1, 2, text, 4, &late);
-		must_fail(net, &late, "rank 1 (node", "3 bytes, expected were 4");
-		assert(strcmp(text, "x234567") == 0);
-	} else {
-		barrier(net);
-		send_now(net, 0, 1, "abcdefg", 7);
-		send_now(net, 0, 2, "abc", 3);
-		send_now(net, 0, 3, "x", 1);
-	}
-	barrier(net);
-}
-
-static void a_message_of_another_length_is_an_error(void **state)
-{
-	(void)state;
-	run_every(2, 0, length_body, NULL);
-}
-
-/* Shorter than its receive, of its length, none, too long; posted before it comes, or after. */
-static void up_to_body(int rank, struct net *net, void *arg)
-{
-	static const size_t lengths[] = { 5, 70000, 0, 70001 };
-	static unsigned char bytes[CLUSTER_MAX][70001];
-	struct net_request requests[2][ARRAY_SIZE(lengths)];
-
-	(void)arg;
-	memset(bytes[rank], rank ? 'x' : '-', sizeof(bytes[rank]));
-	for (size_t i = 0; i < ARRAY_SIZE(lengths) && rank == 0; i++)
-		net_post_recv_up_to(net, 1, i, bytes[0], 70000, &requests[0][i]);
-	barrier(net);
-	for (size_t i = 0; i < 2 * ARRAY_SIZE(lengths) && rank == 1; i++)
-		send_now(net, 0, i, bytes[1], lengths[i % ARRAY_SIZE(lengths)]);
-	barrier(net);
-	for (size_t i = 0; i < 2 * ARRAY_SIZE(lengths) && rank == 0; i++) {
-		size_t length = lengths[i % ARRAY_SIZE(lengths)];
-		struct net_request *request = requests[i / ARRAY_SIZE(lengths)] + i % 4;
-		struct error err;
-
-		if (i >= ARRAY_SIZE(lengths)) {
-			memset(bytes[0], '-', sizeof(bytes[0]));
-			net_post_recv_up_to(net, 1, i, bytes[0], 70000, request);
-		}
-		if (length > 70000) {
-			must_fail(net, request, "rank 1 (node",
-				  "70001 bytes, expected were at most 70000");
-			continue;
-		}
-		cluster_must(net_wait(net, request, &err), &err);
-		assert(net_received(request) == length);
-		if (i >= ARRAY_SIZE(lengths))
-			assert(bytes[0][length] == '-' &&
-			       (length == 0 || bytes[0][length - 1] == 'x'));
-	}
-	if (rank == 0)
-		assert(net_bytes(net).payload_received == 2 * (70000 + 5));
-	barrier(net);
-}
-
-static void a_message_may_be_shorter_than_its_receive_where_that_is_said(void **state)
-{
-	(void)state;
-	run_every(2, 0, up_to_body, NULL);
 }
 
 static void timeout_body(int rank, struct net *net, void *arg)
@@ -606,8 +472,6 @@ int main(void)
 		cmocka_unit_test(messages_of_any_size_arrive_whole),
 		cmocka_unit_test(payload_is_counted_to_the_byte),
 		cmocka_unit_test(unsolicited_messages_go_to_the_handler_which_may_answer),
-		cmocka_unit_test(a_message_of_another_length_is_an_error),
-		cmocka_unit_test(a_message_may_be_shorter_than_its_receive_where_that_is_said),
 		cmocka_unit_test(a_wait_ends_at_the_deadline_and_takes_the_request_back),
 		cmocka_unit_test(an_abort_ends_every_wait_at_once),
 		cmocka_unit_test(a_closed_peer_fails_its_requests_by_name_and_no_others),

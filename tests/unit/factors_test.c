@@ -377,7 +377,8 @@ static void bytes_body(int rank, struct net *net, void *arg)
 
 	sum(m, 0);
 	assert(net_bytes(net).payload_sent == floats * sizeof(float));
-	assert(exchange_report(m->exchange).bits == 32.0 * (double)floats / BLOCK);
+	assert(exchange_report(m->exchange).bytes == floats * sizeof(float));
+	assert(exchange_report(m->exchange).coordinates == BLOCK);
 	leave(m);
 }
 

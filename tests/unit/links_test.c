@@ -41,6 +41,8 @@ static void a_way_is_as_fast_as_its_slowest_part(void **state)
 	assert_true(links_rate(&links, 0, 2) == 100e6); /* now a.up */
 	assert_true(isnan(links_rate(&links, 2, 0)));	/* nothing that way */
 	assert_true(isnan(links_rate(&links, 0, 0)));	/* within a host */
+	assert_int_equal(links_slowest(&links, 0), 1);	/* 90 of 200 */
+	assert_int_equal(links_slowest(&links, 2), 4);	/* nothing is known */
 	links_release(&links);
 }
 

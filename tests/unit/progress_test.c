@@ -64,8 +64,13 @@ static struct control_step step_of(unsigned rank, uint64_t step)
 				      .count = 10 + rank,
 				      .data_s = 0.1 * (rank + 1),
 				      .step_s = 0.7,
-				      .bytes_sent = 100 * rank,
-				      .payload_sent = 10 * rank };
+				      .traffic = { .payload = 10 * rank,
+						   .header = 80 * rank,
+						   .control = 10 * rank,
+						   .payload_fp32 = 40 * rank,
+						   .coded = rank,
+						   .coordinates = 2 * rank },
+				      .level = rank };
 }
 
 /* Of a step, and of the evaluation behind an epoch's last. */
@@ -203,6 +208,12 @@ static void losses_are_exact_sums_and_times_are_means(void **state)
 	assert_true(json_get_real(line, "samples_per_s", -1) > 33 / 0.70001);
 	assert_int_equal(json_get_count(line, "bytes_sent", 0), 300);
 	assert_int_equal(json_get_count(line, "payload_sent", 0), 30);
+	assert_int_equal(json_get_count(line, "header_sent", 0), 240);
+	assert_int_equal(json_get_count(line, "control_sent", 0), 30);
+	assert_int_equal(json_get_count(line, "payload_fp32", 0), 120);
+	assert_true(json_get_real(line, "compression_ratio", 0) == 4);
+	assert_true(json_get_real(line, "bits_per_coordinate", 0) == 4);
+	assert_true(json_get_real(line, "compress_level", 0) == 1);
 	json_free(line);
 	assert_int_equal(progress_totals(progress).step, 1);
 	assert_int_equal(progress_totals(progress).samples_seen, 33);
@@ -228,6 +239,31 @@ static void epochs_end_where_their_last_step_is(void **state)
 	assert_int_equal(evals[1].epoch, 2);
 	assert_true(evals[1].accuracy == 3.0 / 33);
 	assert_false(isnan(evals[1].train_loss));
+	progress_close(progress);
+}
+
+/* An evaluation has its own, of averages that steps need not have. */
+static void the_totals_are_what_all_lines_say(void **state)
+{
+	uint64_t bytes = 0, payload_fp32 = 0;
+	struct progress *progress = open_at(0);
+	struct traffic totals;
+
+	(void)state;
+	for (uint64_t step = 1; step <= STEPS; step++)
+		for (unsigned rank = 0; rank < WORLD; rank++)
+			report(progress, rank, step);
+	for (size_t i = 0; i < STEPS + STEPS / PER_EPOCH; i++) {
+		struct json *line = line_at(i);
+
+		bytes += json_get_count(line, "bytes_sent", 0);
+		payload_fp32 += json_get_count(line, "payload_fp32", 0);
+		json_free(line);
+	}
+	totals = progress_totals(progress).traffic;
+	assert_int_equal(traffic_sent(&totals), bytes);
+	assert_int_equal(totals.payload_fp32, payload_fp32);
+	assert_true(bytes == 300 * (STEPS + STEPS / PER_EPOCH));
 	progress_close(progress);
 }
 
@@ -346,6 +382,7 @@ int main(void)
 		cmocka_unit_test_teardown(losses_are_exact_sums_and_times_are_means,
 					  remove_metrics),
 		cmocka_unit_test_teardown(epochs_end_where_their_last_step_is, remove_metrics),
+		cmocka_unit_test_teardown(the_totals_are_what_all_lines_say, remove_metrics),
 		cmocka_unit_test_teardown(going_on_drops_what_is_done_again, remove_metrics),
 		cmocka_unit_test_teardown(a_report_that_makes_no_sense_is_an_error, remove_metrics),
 		cmocka_unit_test_teardown(a_step_without_samples_is_an_error, remove_metrics),

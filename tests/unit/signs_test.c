@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "runtime/device/codec.h"
+#include "runtime/device/cpu.h"
 #include "runtime/device/kernels.h"
 #include "tests/unit/draws.h"
 #include "tests/unit/part.h"
@@ -14,6 +15,8 @@ static struct part scheme(const char *name, const char *const *options)
 {
 	return part_with(registry_find(&compressors, name), options);
 }
+
+static const char *const no_vote[] = { "vote", "no", NULL };
 
 static float *gradient(size_t count)
 {
@@ -63,7 +66,7 @@ static void onebit_is_the_mean_of_each_sign(void **state)
 static void sto_sign_is_right_on_average_with_the_exact_variance(void **state)
 {
 	enum { FEW = 300 };
-	static const char *const fixed[] = { "b", "8", NULL };
+	static const char *const fixed[] = { "vote", "no", "b", "8", NULL };
 	float *x = gradient(FEW);
 	double variance[FEW], largest = 0;
 
@@ -71,7 +74,7 @@ static void sto_sign_is_right_on_average_with_the_exact_variance(void **state)
 	for (size_t i = 0; i < FEW; i++)
 		largest = fmax(largest, fabs((double)x[i]));
 	for (int given = 0; given < 2; given++) {
-		struct part part = scheme("sto_sign", given ? fixed : NULL);
+		struct part part = scheme("sto_sign", given ? fixed : no_vote);
 		double b = given ? 8 : largest;
 
 		for (size_t i = 0; i < FEW; i++)
@@ -84,8 +87,8 @@ static void sto_sign_is_right_on_average_with_the_exact_variance(void **state)
 
 static void sto_sign_sends_bits_alone_when_b_is_given(void **state)
 {
-	static const char *const fixed[] = { "b", "0.5", NULL };
-	struct part part = scheme("sto_sign", fixed), free_b = scheme("sto_sign", NULL);
+	static const char *const fixed[] = { "vote", "no", "b", "0.5", NULL };
+	struct part part = scheme("sto_sign", fixed), free_b = scheme("sto_sign", no_vote);
 	float *x = gradient(COUNT), *y = xcalloc(COUNT, sizeof(*y));
 
 	(void)state;
@@ -104,7 +107,7 @@ static void sto_sign_sends_bits_alone_when_b_is_given(void **state)
 
 static void sto_sign_is_the_sign_where_b_is_the_size(void **state)
 {
-	struct part part = scheme("sto_sign", NULL);
+	struct part part = scheme("sto_sign", no_vote);
 	float x[COUNT], y[COUNT];
 
 	(void)state;
@@ -164,9 +167,8 @@ static double normal_below(double x)
 static void dp_sign_has_the_probability_of_normal_noise(void **state)
 {
 	enum { SAME = 40000 };
-	static const char *const options[] = {
-		"clip", "100", "epsilon", "1", "delta", "0.5", NULL
-	};
+	static const char *const options[] = { "vote", "no",	"clip", "100", "epsilon",
+					       "1",    "delta", "0.5",	NULL };
 	static const float xs[] = { -0.4f, -0.1f, 0, 0.05f, 0.3f, 0.5f };
 	struct part part = scheme("dp_sign", options);
 	double noise = 200 * sqrt(2 * log(2.5));
@@ -248,7 +250,7 @@ static void scales_that_no_encoder_writes_are_refused(void **state)
 
 	(void)state;
 	for (size_t n = 0; n < ARRAY_SIZE(names); n++) {
-		struct part part = part_default(&compressors, names[n]);
+		struct part part = scheme(names[n], n == 1 ? NULL : no_vote);
 		const struct compressor *compressor = (const struct compressor *)part.entry;
 		size_t length = compressor->bound(part.params, 9);
 		unsigned char bytes[10] = { 0 };
@@ -269,6 +271,86 @@ static void scales_that_no_encoder_writes_are_refused(void **state)
 	}
 }
 
+/* The same bits, which mean one instead of a size. */
+static void votes_are_the_signs_of_what_they_would_be_with_sizes(void **state)
+{
+	static const char *const names[] = { "sign", "signum", "sto_sign", "dp_sign" };
+	static const char *const vote[] = { "vote", "yes", NULL };
+	float *x = gradient(COUNT), y[COUNT], z[COUNT];
+
+	(void)state;
+	for (size_t n = 0; n < ARRAY_SIZE(names); n++) {
+		struct part votes = scheme(names[n], vote), sizes = scheme(names[n], no_vote);
+
+		for (uint64_t draw = 0; draw < 20; draw++) {
+			assert_int_equal(decoded(&votes, x, COUNT, draw, y), (COUNT + 7) / 8);
+			decoded(&sizes, x, COUNT, draw, z);
+			for (size_t i = 0; i < COUNT; i++)
+				assert_true(y[i] == (z[i] < 0 ? -1 : 1));
+		}
+		part_release(&votes);
+		part_release(&sizes);
+	}
+	free(x);
+}
+
+/* Of a slice, with what is known of all ranks and of the whole. */
+static void what_is_agreed_on_decides_how_certain_a_vote_is(void **state)
+{
+	struct part part = part_default(&compressors, "sto_sign");
+	const struct compressor *sto_sign = PART_AS(&part, struct compressor);
+	struct compress_input input = { .count = COUNT, .largest = 100 };
+	float *x = gradient(COUNT), y[COUNT] = { 0 };
+	unsigned char bytes[COUNT];
+	struct error err;
+	size_t against = 0;
+
+	(void)state;
+	assert_int_equal(sto_sign->vote(part.params), VOTE_LARGEST);
+	input.x = x;
+	input.rng = rng_make(3, RNG_COMPRESS, 0, 0);
+	sto_sign->encode(part.params, &input, bytes);
+	assert_int_equal(
+		sto_sign->decode_add(part.params, bytes, (COUNT + 7) / 8, 1, y, COUNT, &err), 0);
+	for (size_t i = 0; i < COUNT; i++)
+		against += y[i] * x[i] < 0;
+	assert_true(against > COUNT / 3); /* nearly a coin, where the largest of x is about 3 */
+	part_release(&part);
+	free(x);
+}
+
+/* Slices are drawn as the whole is. */
+static void a_slice_has_the_bits_of_the_whole(void **state)
+{
+	enum { AT = 100, REST = COUNT - AT }; /* not where a chunk of random numbers begins */
+	static const char *const names[] = { "natural", "qsgd", "terngrad", "sto_sign", "dp_sign" };
+	float x[COUNT], y[COUNT], z[COUNT] = { 0 };
+	unsigned char bytes[4 * COUNT];
+	struct error err;
+
+	(void)state;
+	for (size_t i = 0; i < COUNT; i++)
+		x[i] = i % 3 ? 0.001f : i % 2 ? 1 : -1;
+	for (size_t n = 0; n < ARRAY_SIZE(names); n++) {
+		struct part part = part_default(&compressors, names[n]);
+		const struct compressor *scheme_of = PART_AS(&part, struct compressor);
+		struct compress_input input = { .x = x + AT,
+						.count = REST,
+						.first = AT,
+						.rng = rng_make(7, RNG_COMPRESS, 1, 9),
+						.norm = sqrt(cpu_sum_squares(x, COUNT)) };
+		size_t length = scheme_of->encode(part.params, &input, bytes);
+
+		memset(z, 0, sizeof(z));
+		decoded(&part, x, COUNT, 9, y);
+		assert_int_equal(
+			scheme_of->decode_add(part.params, bytes, length, 1, z + AT, REST, &err),
+			0);
+		assert_memory_equal(y + AT, z + AT, REST * sizeof(*y));
+		part_release(&part);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -281,6 +363,9 @@ int main(void)
 		cmocka_unit_test(dp_sign_has_the_probability_of_normal_noise),
 		cmocka_unit_test(normal_votes_follow_the_normal_distribution),
 		cmocka_unit_test(dp_sign_is_the_same_for_what_is_clipped),
+		cmocka_unit_test(votes_are_the_signs_of_what_they_would_be_with_sizes),
+		cmocka_unit_test(what_is_agreed_on_decides_how_certain_a_vote_is),
+		cmocka_unit_test(a_slice_has_the_bits_of_the_whole),
 		cmocka_unit_test(scales_that_no_encoder_writes_are_refused),
 	};
 
