@@ -79,7 +79,7 @@ static void print_traffic(struct table *table, const struct json *result)
 		  show_bytes(payload, sizeof(payload), result, "payload_sent"),
 		  show_bytes(header, sizeof(header), result, "header_sent"),
 		  show_bytes(control, sizeof(control), result, "control_sent"));
-	if (isnan(ratio))
+	if (isnan(ratio) || bits == 8 * sizeof(float)) /* nothing was compressed */
 		return;
 	table_add(table, "compression");
 	table_add(table, "ratio %.2f, %.2f bits a number", ratio, bits);

@@ -155,7 +155,7 @@ compressed() { # RATE [FLAGS]
 }
 
 @test "strategy auto leaves a compressor out where it would lose, and says so" {
-	run compressed 10gbit --set sync=auto
+	run compressed 1000gbit --set sync=auto
 	assert_success
 	assert_line --regexp "compressing with qsgd would make a step .* ms longer here .*: not compressed$"
 	assert_equal "$(json run/plan.json 'it["compressed"], it["compression"].endswith("not compressed")')" "(False, True)"
@@ -176,13 +176,13 @@ compressed() { # RATE [FLAGS]
 }
 
 @test "a named strategy compresses as it is told, with a warning where that loses" {
-	run compressed 10gbit --set sync.order=planned
+	run compressed 1000gbit --set sync.order=planned
 	assert_success
 	assert_line --regexp "warning: compressing with qsgd makes a step .* ms longer here .*; compress.scheme: none is faster, and sync.strategy: auto chooses by itself$"
 	assert_equal "$(json run/plan.json 'it["compressed"]')" True
 	run grep "scheme: qsgd" run/recipe.yaml
 	assert_success
-	run compressed 10gbit --set sync.order=planned --run-dir other --dry-run
+	run compressed 1000gbit --set sync.order=planned --run-dir other --dry-run
 	assert_line --regexp "^warning: compressing with qsgd"
 }
 
