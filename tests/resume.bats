@@ -114,7 +114,7 @@ interrupted_again() { # STATUS SIGNAL
 
 # What a scheme does may depend on how many steps there will be: both runs are asked for as many.
 @test "every optimizer and compression scheme goes on bit for bit" {
-	local choice flags=(--quiet --set train.steps=40 --set checkpoint.every=23)
+	local choice flags=(--quiet --set train.steps=40 --set checkpoint.every=23 --set 'model.hidden=[64]')
 
 	slowly
 	sed -i 's/optimizer: {name: sgd, lr: 0.05, momentum: 0.9}/optimizer: {name: sgd, lr: 0.001}/' recipe.yaml

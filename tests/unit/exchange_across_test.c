@@ -103,6 +103,8 @@ static void every_scheme_sums_alike_on_all_ranks_and_with_feedback_loses_nothing
 						       .layout = &layouts[k],
 						       .params.collective = way };
 
+				if ((i + k + (size_t)way) % SPACING)
+					continue;
 				cluster_run(k == 1 ? "tcp" : "inproc", layouts[k].world, sums_body,
 					    &trial);
 				if (k == 1)
