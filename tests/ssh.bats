@@ -244,10 +244,9 @@ waits_for_h2() {
 	assert_stops syn-sent || ended=$?
 	lab link h2 up
 	assert_equal $ended 0
-	sshd=$(lab exec h2 sh -c 'ps -A -o pid=,comm= | grep sshd')
-	lab exec h2 kill -STOP "$(awk '{ print $1; exit }' <<<"$sshd")"
+	lab exec h2 pkill -STOP -x sshd # those of connections that are still being closed, too
 	assert_stops established || ended=$?
-	lab exec h2 kill -CONT "$(awk '{ print $1; exit }' <<<"$sshd")"
+	lab exec h2 pkill -CONT -x sshd
 	assert_equal $ended 0
 }
 
