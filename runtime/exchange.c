@@ -39,7 +39,10 @@ enum feedback exchange_feedback(const struct exchange_params *params, const stru
 
 	if (scheme->payload == PAYLOAD_SUMS)
 		return FEEDBACK_NONE;
-	return params->feedback ? (enum feedback)(params->feedback - 1) : scheme->feedback;
+	if (params->feedback)
+		return (enum feedback)(params->feedback - 1);
+	return scheme->runs_away && scheme->runs_away(compressor->params) ? FEEDBACK_NONE
+									  : scheme->feedback;
 }
 
 bool exchange_is_lossy(const struct exchange *exchange)

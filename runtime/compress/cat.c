@@ -309,6 +309,11 @@ static double largest_error(const void *params, const struct compress_input *inp
 	return sqrt(fmax(squares - gain, 0));
 }
 
+static bool runs_away(const void *params)
+{
+	return ((const struct cat_params *)params)->variant == STOCHASTIC;
+}
+
 const struct compressor compress_cat = {
 	.entry = { .name = "cat",
 		   .summary = "as many large coordinates as pay, with error feedback",
@@ -317,6 +322,7 @@ const struct compressor compress_cat = {
 	.payload = PAYLOAD_OPAQUE,
 	.sparse = true,
 	.feedback = FEEDBACK_CLASSIC,
+	.runs_away = runs_away,
 	.bound = bound,
 	.encode = encode,
 	.decode_add = decode_add,

@@ -77,6 +77,8 @@ struct compressor {
 	enum payload payload;
 	bool sparse;		/* most coordinates are left out */
 	enum feedback feedback; /* that suits it: the default */
+	/* Optional: with these params debts would grow without bounds, and none is the default. */
+	bool (*runs_away)(const void *params);
 
 	/* With PAYLOAD_FACTORS, which has none of the four below: how many columns the factors of
 	 * a matrix have, fewer than it has rows or columns; 0: it had better travel as it is. */

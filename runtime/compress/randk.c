@@ -163,6 +163,11 @@ static double largest_error(const void *params, const struct compress_input *inp
 	return sqrt(sum);
 }
 
+static bool runs_away(const void *params)
+{
+	return ((const struct randk_params *)params)->unbiased;
+}
+
 const struct compressor compress_randk = {
 	.entry = { .name = "randk",
 		   .summary = "random coordinates, no indices, with error feedback",
@@ -171,6 +176,7 @@ const struct compressor compress_randk = {
 	.payload = PAYLOAD_OPAQUE,
 	.sparse = true,
 	.feedback = FEEDBACK_CLASSIC,
+	.runs_away = runs_away,
 	.bound = bound,
 	.encode = encode,
 	.decode_add = decode_add,
