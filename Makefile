@@ -22,9 +22,8 @@ WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prot
 # Number crunching wants -O3, and square roots that vectorise. Sanitizers look for mistakes: to
 # optimise what they add takes twice as long, and minutes for loops. At -O1 gcc sees less of where
 # variables are set; the builds without sanitizers warn of that.
-SLOW     := $(filter address thread,$(SAN))
-CFLAGS   ?= $(if $(SLOW),-O1 -Wno-maybe-uninitialized,-O2) -g
-CRUNCH   := $(if $(SLOW),-O1,-O3) -fno-math-errno
+CFLAGS   ?= $(if $(SAN),-O1 $(if $(findstring clang,$(CC)),,-Wno-maybe-uninitialized),-O2) -g
+CRUNCH   := $(if $(SAN),-O1,-O3) -fno-math-errno
 # Of these flags, those that this compiler has for this machine.
 known     = $(foreach flag,$(1),$(shell $(CC) -Werror -O2 -include features.h $(flag) -S -o /dev/null -x c /dev/null 2>/dev/null && echo $(flag)))
 HARDEN   := -fPIE -fstack-protector-strong $(call known,-fstack-clash-protection -fcf-protection) \
