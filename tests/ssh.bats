@@ -244,9 +244,11 @@ waits_for_h2() {
 	assert_stops syn-sent || ended=$?
 	lab link h2 up
 	assert_equal $ended 0
-	lab exec h2 pkill -STOP -x sshd # those of connections that are still being closed, too
+	# That which listens, not one that is still there for an earlier connection.
+	sshd=$(lab exec h2 ps -A -o pid=,args= | awk '/sshd: .*\[listener\]/ { print $1; exit }')
+	lab exec h2 kill -STOP "$sshd"
 	assert_stops established || ended=$?
-	lab exec h2 pkill -CONT -x sshd
+	lab exec h2 kill -CONT "$sshd"
 	assert_equal $ended 0
 }
 

@@ -76,7 +76,7 @@ assert_of() { # DIRECTORY EXPRESSION
 @test "the table at the end has the ratio" {
 	run --separate-stderr train --set train.steps=30
 	assert_line --regexp '^sent +[0-9.]+ [KMG]iB: payload [0-9.]+ [KMG]iB, headers [0-9.]+ [KMG]?i?B, control [0-9.]+ [KMG]iB$'
-	assert_line --regexp '^compression +ratio 1\.00, 32\.00 bits a number$'
+	refute_output --partial compression
 	rm -rf run
 	run --separate-stderr train --set train.steps=30 --set compress=fp16
 	assert_line --regexp '^compression +ratio 1\.[5-9][0-9], 1[67]\.[0-9]+ bits a number$'
