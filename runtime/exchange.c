@@ -220,11 +220,8 @@ static int sum_opaque(struct exchange *exchange, const struct vector *vector, st
 	bool in_parts = exchange->env.algorithm == COLL_HIERARCHICAL &&
 			coll_parts_count(vector->group->parts) > 1;
 
-	if ((in_parts ? exchange_across(exchange, vector, err)
-		      : exchange_messages(exchange, vector, err)) < 0)
-		return -1;
-	coder_count_votes(exchange->coder, vector->offset, vector->x, vector->count);
-	return 0;
+	return in_parts ? exchange_across(exchange, vector, err)
+			: exchange_messages(exchange, vector, err);
 }
 
 static int sum_lossy(struct exchange *exchange, const struct vector *vector, struct error *err)
