@@ -40,18 +40,7 @@ size_t signs_encode(const void *params, const struct compress_input *input, unsi
 int signs_decode_add(const void *params, const unsigned char *bytes, size_t length, float scale,
 		     float *y, size_t count, struct error *err)
 {
-	float size = 1;
-
-	if (codes_check_length(length, signs_bound(params, count), err) < 0)
-		return -1;
-	if (count == 0)
-		return 0;
-	if (header(params) > 0) {
-		size = codes_get_scale(bytes);
-		if (codes_check_scale(size, err) < 0)
-			return -1;
-	}
-	return votes_add(bytes + header(params), size, scale, y, count, err);
+	return votes_decode_add(bytes, length, header(params), 1, scale, y, count, err);
 }
 
 /* What is left of |x| is as far from its mean as it is: the mean's square goes away. */

@@ -85,16 +85,7 @@ static int decode_add(const void *params, const unsigned char *bytes, size_t len
 	const struct sto_sign_params *sto_sign = params;
 	float size = sto_sign->vote ? 1 : (float)sto_sign->b;
 
-	if (codes_check_length(length, bound(params, count), err) < 0)
-		return -1;
-	if (count == 0)
-		return 0;
-	if (header(params) > 0) {
-		size = codes_get_scale(bytes);
-		if (codes_check_scale(size, err) < 0)
-			return -1;
-	}
-	return votes_add(bytes + header(params), size, scale, y, count, err);
+	return votes_decode_add(bytes, length, header(params), size, scale, y, count, err);
 }
 
 static double largest_error(const void *params, const struct compress_input *input)

@@ -24,6 +24,21 @@ int votes_add(const unsigned char *bytes, float size, float scale, float *y, siz
 	return 0;
 }
 
+int votes_decode_add(const unsigned char *bytes, size_t length, size_t header, float size,
+		     float scale, float *y, size_t count, struct error *err)
+{
+	if (codes_check_length(length, count ? header + bits_size(count, 1) : 0, err) < 0)
+		return -1;
+	if (count == 0)
+		return 0;
+	if (header > 0) {
+		size = codes_get_scale(bytes);
+		if (codes_check_scale(size, err) < 0)
+			return -1;
+	}
+	return votes_add(bytes + header, size, scale, y, count, err);
+}
+
 double votes_error(const float *x, size_t count, double size)
 {
 	double sum = 0;

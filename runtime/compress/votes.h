@@ -13,6 +13,11 @@ size_t votes_encode(const float *x, size_t count, unsigned char *out);
 int votes_add(const unsigned char *bytes, float size, float scale, float *y, size_t count,
 	      struct error *err);
 
+/* The same of a whole payload: behind a size of `header` bytes, if there is one; else it is `size`.
+ */
+int votes_decode_add(const unsigned char *bytes, size_t length, size_t header, float size,
+		     float scale, float *y, size_t count, struct error *err);
+
 /* The most by which votes of this size may be off from x in the Euclidean norm. */
 double votes_error(const float *x, size_t count, double size);
 
