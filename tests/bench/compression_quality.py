@@ -28,7 +28,7 @@ SCHEMES = {
     "topk-2.5%": {"scheme": "topk", "share": 0.025},
     "topk-corrected": {"scheme": "topk", "share": 0.01, "feedback": "momentum-corrected"},
     "cat": {"scheme": "cat"},
-    "dgc": {"scheme": "dgc"},
+    "dgc": {"scheme": "dgc", "feedback": "momentum-corrected"},
     "powersgd": {"scheme": "powersgd"},
 }
 

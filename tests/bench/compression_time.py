@@ -23,7 +23,7 @@ SCHEMES = {
     "topk": {"scheme": "topk", "share": 0.01},
     "topk-corrected": {"scheme": "topk", "share": 0.01, "feedback": "momentum-corrected"},
     "cat": {"scheme": "cat"},
-    "dgc": {"scheme": "dgc"},
+    "dgc": {"scheme": "dgc", "feedback": "momentum-corrected"},
     "powersgd": {"scheme": "powersgd"},
 }
 STRATEGIES = ("ring", "ds_sync")
