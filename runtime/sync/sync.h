@@ -22,6 +22,18 @@ struct plan;
 struct plan_env;
 struct sync;
 
+/*
+ * Where asynchronous ranks meet: in steps, counted over all ranks and divided by their number. The
+ * run ends once so many are done, or so many seconds.
+ */
+struct sync_budget {
+	size_t first, steps;		     /* done before this run; at the end */
+	size_t eval_every, checkpoint_every; /* 0: only at the end */
+	/* Rank 0 alone: whether somebody wants the run to end now. NULL: nobody does. */
+	bool (*stop)(void *arg);
+	void *arg;
+};
+
 /* What a strategy may use. Borrowed until fini. */
 struct sync_env {
 	struct exchange *exchange;
@@ -34,6 +46,19 @@ struct sync_env {
 	uint64_t seed;
 	float *const *slots; /* [slot_count] blocks of the optimizer's state, [count] floats each */
 	size_t slot_count;
+	struct sync *sync;   /* for sync_tell and sync_wake */
+	const double *share; /* [world] each rank's part of the training samples; NULL: all alike */
+	struct sync_budget budget;
+};
+
+/* What a strategy tells of a rank's last step; what has no meaning for it stays NAN. */
+struct sync_report {
+	double staleness, staleness_most; /* updates of others since the weights were read: the
+					   * median and the most of those that this rank applied */
+	double participants;		  /* ranks that averaged with each other, this one too */
+	double consensus; /* distance of this rank's weights from the average of those it met,
+			   * relative to their size */
+	double accepted;  /* part of the updates that came here and were not refused */
 };
 
 struct sync_strategy {
@@ -43,6 +68,12 @@ struct sync_strategy {
 	bool own_samples;    /* a rank's gradient is the mean over its own samples alone */
 	bool differences;    /* compresses by exchange_average alone, which needs no residual */
 	bool chosen_by_plan; /* no strategy itself: the plan says which */
+	double margin;	     /* of accuracy, in points, behind bsp where all ranks are as fast */
+	/*
+	 * Each rank goes at its own pace, and takes as many steps as it can. All of them meet at a
+	 * cut only (sync_cut), between two steps of each, for an evaluation, a checkpoint, the end.
+	 */
+	bool asynchronous;
 	/* Optional: whether sync_env.plan makes a difference with these params. */
 	bool (*wants_plan)(const void *params);
 	/* Optional. What a plan has to know of these params: `momentum`, `ds_overlap`. */
@@ -60,7 +91,22 @@ struct sync_strategy {
 	int (*average)(void *state, size_t step, const float *weight, struct error *err);
 	/* Optional. After the optimizer's update, on the training thread: all parameters. */
 	int (*weights)(void *state, size_t step, float *weight, struct error *err);
-	/* Optional. An unsolicited message of a peer, on the progress thread; must not block. */
+	/*
+	 * Optional, asynchronous alone. After weights(), on the training thread, and again after
+	 * each sync_wake: 1 once the next step may begin; 0: not yet. May change the weights. Must
+	 * not block for longer than messages that are on their way take to come.
+	 */
+	int (*go)(void *state, size_t step, float *weight, struct error *err);
+	/*
+	 * Optional, asynchronous alone. At a cut: all that was told has been served, and nobody
+	 * tells anything before all have returned. Forgets what belongs to waiting, which begins
+	 * anew: go() is called again if it had not said 1. On the training thread; must not wait.
+	 */
+	int (*settle)(void *state, float *weight, struct error *err);
+	/* Optional. Of the step that was done last; on the training thread. */
+	void (*report)(void *state, struct sync_report *report);
+	/* Optional. An unsolicited message of a peer, on the progress thread; must not block. Tags
+	 * are as given to sync_tell. */
 	void (*serve)(void *state, int peer, uint64_t tag, const void *bytes, size_t length);
 	/* Optional. Fills arrays[] (at most STATE_ARRAYS) and returns how many. */
 	size_t (*state)(void *state, struct state_array *arrays);
@@ -80,10 +126,20 @@ struct sync_params {
 extern const struct opt sync_options[];
 extern const struct registry sync_strategies;
 
+/* Tags of a strategy's own messages: any below. */
+#define SYNC_TAG_END (UINT64_C(1) << 48)
+/* For strategies, from any thread: net_tell, counted, so that a cut can wait until it is served. A
+ * rank may tell itself. */
+int sync_tell(struct sync *sync, int peer, uint64_t tag, const void *bytes, size_t length,
+	      struct error *err);
+/* For strategies, from any thread: go() may have another answer now. Asynchronous strategies lock
+ * their state themselves: serve() and the training thread's calls run at the same time. */
+void sync_wake(struct sync *sync);
 /* Seconds since the last sync_step. */
 struct sync_times {
 	double comm_s;	  /* the communication thread was busy, or weights() ran */
 	double exposed_s; /* of it, the training thread waited */
+	double waited_s;  /* for other ranks, of exposed_s: in sync_go */
 };
 
 int sync_new(struct sync **out, const struct part *strategy, const struct sync_params *params,
@@ -97,10 +153,25 @@ void sync_ready(struct sync *sync, size_t offset, size_t count);
 /* Waits until the weights are averaged and every bucket is exchanged. */
 int sync_gradients(struct sync *sync, struct error *err);
 int sync_weights(struct sync *sync, size_t step, float *weight, struct error *err);
+/*
+ * Of asynchronous strategies. sync_go: 1 once this rank's next step may begin; 0: a cut is due
+ * first, and sync_go is to be called again after it. Blocks; fails once a peer is lost.
+ */
+int sync_go(struct sync *sync, float *weight, struct error *err);
+struct sync_cut {
+	size_t completed; /* steps, counted over all ranks and divided by their number */
+	bool evaluate, save, stop;
+};
+/* A collective. Afterwards nothing is under way. */
+int sync_cut(struct sync *sync, float *weight, struct sync_cut *cut, struct error *err);
+/* The completed steps of all, as far as this rank knows: for what depends on progress. */
+size_t sync_progress(const struct sync *sync);
+
 /* The model that the ranks train, between steps: *mean is the mean of their weights, or `weight`
  * itself where all have the same. A collective; valid until the next one. */
 int sync_mean(struct sync *sync, const float *weight, const float **mean, struct error *err);
 struct sync_times sync_times(const struct sync *sync);
+struct sync_report sync_report(struct sync *sync);
 size_t sync_state(struct sync *sync, struct state_array *arrays);
 void sync_free(struct sync *sync); /* may be NULL; call net_abort first if a step may be running */
 
