@@ -6,11 +6,11 @@
 
 const char *const dampening_names[] = { "constant", "exponential", "inverse", NULL };
 
-double dampening_factor(const struct dampening *dampening, uint64_t staleness)
+double dampening_factor(const struct dampening *dampening, double staleness)
 {
 	switch ((enum dampening_kind)dampening->kind) {
-	case DAMPENING_EXPONENTIAL: return exp(-dampening->alpha * (double)staleness);
-	case DAMPENING_INVERSE: return 1 / ((double)staleness + 1);
+	case DAMPENING_EXPONENTIAL: return exp(-dampening->alpha * staleness);
+	case DAMPENING_INVERSE: return 1 / (staleness + 1);
 	case DAMPENING_CONSTANT: break;
 	}
 	return 1;

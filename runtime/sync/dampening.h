@@ -2,8 +2,6 @@
 #ifndef DSTRAIN_RUNTIME_SYNC_DAMPENING_H
 #define DSTRAIN_RUNTIME_SYNC_DAMPENING_H
 
-#include <stdint.h>
-
 enum dampening_kind { DAMPENING_CONSTANT, DAMPENING_EXPONENTIAL, DAMPENING_INVERSE };
 
 struct dampening {
@@ -21,10 +19,8 @@ extern const char *const dampening_names[]; /* NULL-terminated, for option table
 	  "how fast exponential dampening falls", .min = 0, .max = 1000 }
 /* clang-format on */
 
-/*
- * The factor of an update that missed `staleness` others: 1, e^(-alpha staleness) or 1 /
- * (staleness + 1). 1 for staleness 0, falling, above 0 as far as doubles reach.
- */
-double dampening_factor(const struct dampening *dampening, uint64_t staleness);
+/* 1, e^(-alpha staleness) or 1 / (staleness + 1): 1 for staleness 0, falling, above 0 as far as
+ * doubles reach. */
+double dampening_factor(const struct dampening *dampening, double staleness);
 
 #endif

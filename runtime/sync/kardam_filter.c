@@ -22,7 +22,6 @@ struct kardam_filter {
 	size_t *taken;		/* [2 f] workers, the oldest first */
 	size_t taken_count;
 	double *sorted; /* [workers], scratch */
-	size_t *places; /* [workers], scratch */
 	uint64_t counts[KARDAM_VERDICTS];
 	uint64_t received, refused_in_row, hatched;
 };
@@ -41,7 +40,6 @@ struct kardam_filter *kardam_filter_new(const struct kardam_params *params)
 					 .norm = NAN };
 	filter->taken = xcalloc(2 * params->f + 1, sizeof(*filter->taken));
 	filter->sorted = xcalloc(params->workers, sizeof(*filter->sorted));
-	filter->places = xcalloc(params->workers, sizeof(*filter->places));
 	return filter;
 }
 
@@ -106,27 +104,13 @@ static bool grows_as_usual(struct kardam_filter *filter, const struct kardam_upd
 	return isnan(most) ? has_usual_norm(filter, update->norm) : update->growth <= most;
 }
 
-static int more_first(const void *a, const void *b)
+/* Of 2f + 1 places no f workers have more than f, if and only if all are different ones'. */
+static bool is_frequent(const struct kardam_filter *filter, size_t worker)
 {
-	size_t x = *(const size_t *)a, y = *(const size_t *)b;
-
-	return x < y ? 1 : x > y ? -1 : 0;
-}
-
-/* Whether the f workers that have made most of those taken last, and this one, have made more than
- * f of them. */
-static bool is_frequent(struct kardam_filter *filter, size_t worker)
-{
-	size_t f = filter->params.f, n = filter->params.workers, top = 0;
-
-	memset(filter->places, 0, n * sizeof(*filter->places));
 	for (size_t i = 0; i < filter->taken_count; i++)
-		filter->places[filter->taken[i]]++;
-	filter->places[worker]++;
-	qsort(filter->places, n, sizeof(*filter->places), more_first);
-	for (size_t i = 0; i < f; i++)
-		top += filter->places[i];
-	return top > f;
+		if (filter->taken[i] == worker)
+			return true;
+	return false;
 }
 
 static void take(struct kardam_filter *filter, size_t worker)
@@ -188,6 +172,5 @@ void kardam_filter_free(struct kardam_filter *filter)
 	free(filter->records);
 	free(filter->taken);
 	free(filter->sorted);
-	free(filter->places);
 	free(filter);
 }

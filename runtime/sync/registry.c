@@ -5,6 +5,10 @@
 	X(bsp)        \
 	X(local_sgd)  \
 	X(ds_sync)    \
+	X(asp)        \
+	X(ssp)        \
+	X(bsp_ps)     \
+	X(kardam)     \
 	X(auto)
 
 #define DECLARE(name) extern const struct sync_strategy sync_##name;

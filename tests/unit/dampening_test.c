@@ -13,7 +13,7 @@ static void an_update_in_time_counts_in_full_and_later_ones_less(void **state)
 		double before = 1;
 
 		assert_true(dampening_factor(&dampening, 0) == 1);
-		for (uint64_t late = 1; late < 100; late++) {
+		for (double late = 0.5; late < 100; late++) {
 			double factor = dampening_factor(&dampening, late);
 
 			assert_true(factor > 0);

@@ -254,13 +254,22 @@ static void check_pair(const struct entry *strategy, const struct entry *compres
 		assert_true(second.digests[r] == first.digests[r]);
 }
 
+static bool fit(const struct entry *strategy, const struct entry *compressor)
+{
+	struct part part = { .entry = strategy };
+
+	return !PART_AS(&part, struct sync_strategy)->plain ||
+	       strcmp(compressor->name, "none") == 0;
+}
+
 static void ranks_agree_and_runs_repeat(void **state)
 {
 	(void)state;
 	for (size_t s = next(0); sync_strategies.entries[s]; s = next(s + 1))
 		for (size_t c = 0; compressors.entries[c]; c++)
 			for (size_t w = 0; w < ARRAY_SIZE(worlds); w++)
-				if ((s + c) % SPACING == 0)
+				if ((s + c) % SPACING == 0 &&
+				    fit(sync_strategies.entries[s], compressors.entries[c]))
 					check_pair(sync_strategies.entries[s],
 						   compressors.entries[c], worlds[w]);
 }
@@ -273,7 +282,8 @@ static void every_strategy_approaches_the_solution(void **state)
 			struct run run = { 0 };
 
 			train(&run, sync_strategies.entries[s]->name, "none", worlds[w]);
-			if (run.distance > 0.2)
+			/* Where updates come late, or not at all, it takes longer. */
+			if (run.distance > (repeats(sync_strategies.entries[s]) ? 0.2 : 0.5))
 				fail_msg("%s, %d ranks: %g away", sync_strategies.entries[s]->name,
 					 worlds[w], run.distance);
 		}

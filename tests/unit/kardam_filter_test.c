@@ -178,6 +178,19 @@ static void progress_goes_on_while_f_are_silent(void **state)
 	}
 }
 
+/* Whoever came often at first, before there were 2f + 1 updates. */
+static void nobody_is_shut_out_by_who_came_first(void **state)
+{
+	struct kardam_filter *filter = open_filter(2, 1000, 25);
+
+	(void)state;
+	for (size_t i = 0; i < 100; i++)
+		judge(filter, i % 5 == 0 ? i / 5 % 5 : 0, 1, NAN, NAN);
+	for (size_t i = 0; i < 10; i++)
+		assert_int_equal(judge(filter, 1 + (i + 4) % 5, 1, NAN, NAN), KARDAM_ACCEPTED);
+	kardam_filter_free(filter);
+}
+
 static enum kardam_verdict random_update(struct kardam_filter *filter, uint64_t i)
 {
 	struct draw draw = { .seed = 3, .stream = i };
@@ -232,6 +245,7 @@ int main(void)
 		cmocka_unit_test(while_it_warms_up_the_norm_is_judged),
 		cmocka_unit_test(no_f_workers_make_more_than_f_of_2f_and_1_updates),
 		cmocka_unit_test(progress_goes_on_while_f_are_silent),
+		cmocka_unit_test(nobody_is_shut_out_by_who_came_first),
 		cmocka_unit_test(verdicts_add_up_and_repeat),
 		cmocka_unit_test(the_hatch_opens_after_as_many_refusals_as_there_are_workers),
 	};
