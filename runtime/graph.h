@@ -12,6 +12,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct error;
+
 /* Zeroed is valid: no vertices. */
 struct graph {
 	int count;
@@ -24,8 +26,10 @@ struct graph graph_ring(int count);
 struct graph graph_torus(int count); /* as square as the divisors of count allow; else a ring */
 struct graph graph_exponential(int count); /* 1, 2, 4 ... places away */
 struct graph graph_complete(int count);
-/* Each pair with `probability`, drawn again from the seed until all are connected. */
-struct graph graph_erdos_renyi(int count, double probability, uint64_t seed);
+/* Each pair with `probability`, drawn again from the seed until all are connected; an error if that
+ * does not come about. */
+int graph_erdos_renyi(struct graph *out, int count, double probability, uint64_t seed,
+		      struct error *err);
 /*
  * The fastest links: a spanning tree of the greatest rates, and more edges, the fastest first, as
  * long as both ends have fewer than `degree`. rates[i * count + j] is of the pair i < j; NAN is
