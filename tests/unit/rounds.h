@@ -18,6 +18,7 @@ struct trial {
 	const char *compressor;	    /* NULL: none */
 	int world;
 	size_t first_step, steps;
+	uint64_t seed;		  /* 0: 42 */
 	size_t all_steps;	  /* of the run, this and what may follow; 0: steps */
 	float rate, momentum;	  /* of the optimizer */
 	bool same_gradients;	  /* all ranks' gradients are rank 0's */
@@ -136,7 +137,7 @@ static inline void trial_body(int rank, struct net *net, void *arg)
 	struct sync_env env = { .net = net,
 				.world = &world,
 				.count = COUNT,
-				.seed = 42,
+				.seed = trial->seed ? trial->seed : 42,
 				.slots = slots,
 				.slot_count = 1,
 				.share = trial->share,
