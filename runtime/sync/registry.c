@@ -4,6 +4,9 @@
 #define STRATEGIES(X) \
 	X(bsp)        \
 	X(local_sgd)  \
+	X(diloco)     \
+	X(fedavg)     \
+	X(fedprox)    \
 	X(ds_sync)    \
 	X(dpsgd)      \
 	X(auto)
