@@ -7,6 +7,7 @@
 
 #include "runtime/checkpoint.h"
 #include "runtime/coll.h"
+#include "runtime/evaluate.h"
 #include "runtime/metrics.h"
 
 struct dataset;
@@ -36,6 +37,7 @@ struct loop {
 	struct metrics metrics;
 	size_t first_step, steps;
 	size_t eval_every, checkpoint_every; /* steps; 0: only at the end */
+	enum eval_ranks eval_ranks;
 	bool peer_failed; /* out: a failure came from the network, not from this rank */
 };
 
