@@ -103,6 +103,7 @@ const struct job_section job_sections[] = {
 	{ "transport", transport_options, IN_JOB(params), &transports, "name", "tcp",
 	  IN_JOB(transport) },
 	{ "checkpoint", checkpoint_options, IN_JOB(params) },
+	{ "fault", fault_options, IN_JOB(fault) },
 	{ 0 }
 };
 
@@ -205,6 +206,19 @@ static void check_votes(const struct job *job, const struct settings *resolved,
 				     rules->items[i].scheme.entry->name);
 }
 
+static void check_fault(const struct job *job, const struct settings *resolved,
+			struct problems *problems)
+{
+	const struct fault_params *fault = &job->fault;
+
+	if (fault->ranks.count && fault->kind == FAULT_NONE)
+		problems_add(problems, settings_find(resolved, "fault.rank")->value_place,
+			     "fault.rank: fault.kind has to say what is wrong with the gradients");
+	if (fault->kind != FAULT_NONE && fault->ranks.count == 0)
+		problems_add(problems, settings_find(resolved, "fault.kind")->value_place,
+			     "fault.kind: fault.rank has to say whose gradients are wrong");
+}
+
 static void check_values(const struct job *job, const struct settings *resolved,
 			 struct problems *problems)
 {
@@ -227,6 +241,7 @@ static void check_values(const struct job *job, const struct settings *resolved,
 	check_emulation(job, resolved, problems);
 	check_momentum(job, resolved, problems);
 	check_votes(job, resolved, problems);
+	check_fault(job, resolved, problems);
 }
 
 void job_expand(struct settings *given)

@@ -7,6 +7,7 @@
 
 #include "runtime/checkpoint.h"
 #include "runtime/coll.h"
+#include "runtime/fault.h"
 #include "runtime/metrics.h"
 
 struct dataset;
@@ -34,6 +35,7 @@ struct loop {
 	struct outbox *outbox;
 	struct gate *gate;
 	struct metrics metrics;
+	struct fault fault;
 	size_t first_step, steps;
 	size_t eval_every, checkpoint_every; /* steps; 0: only at the end */
 	bool peer_failed; /* out: a failure came from the network, not from this rank */

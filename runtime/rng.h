@@ -18,7 +18,8 @@ enum rng_purpose {
 	RNG_DATA,
 	RNG_COMPRESS,
 	RNG_AUGMENT,
-	RNG_FACTORS
+	RNG_FACTORS,
+	RNG_FAULT
 };
 
 struct rng {

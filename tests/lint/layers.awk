@@ -23,6 +23,7 @@ BEGIN {
 	may["bench"] = "coll coll_measure job outbox rank transport/transport"
 	may["probe"] = "calibrate coll job outbox outfit rank transport/emulate transport/transport"
 	may["feed"] = "data/ model/batch"
+	may["fault"] = "device/"
 	may["frozen"] = "data/ device/ job model/model weights"
 	may["evaluate"] = may["generate"] = may["job"] = may["loop"] = may["rank"] = may["worker"] = "*"
 	may["calibrate"] = may["outfit"] = "*"
