@@ -63,3 +63,13 @@ bool gate_doze(struct gate *gate, double until)
 	pthread_mutex_unlock(&gate->lock);
 	return !held;
 }
+
+bool gate_closes(struct gate *gate)
+{
+	bool closes;
+
+	pthread_mutex_lock(&gate->lock);
+	closes = gate->until != SIZE_MAX;
+	pthread_mutex_unlock(&gate->lock);
+	return closes;
+}
