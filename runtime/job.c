@@ -206,6 +206,30 @@ static void check_votes(const struct job *job, const struct settings *resolved,
 				     rules->items[i].scheme.entry->name);
 }
 
+static bool is_opaque(const struct part *scheme)
+{
+	return PART_AS(scheme, struct compressor)->payload != PAYLOAD_SUMS;
+}
+
+static void check_plain(const struct job *job, const struct settings *resolved,
+			struct problems *problems)
+{
+	const struct compress_rules *rules = &job->compress_rules;
+	static const char text[] = "%s: 'sync.strategy: %s' sends gradients as they are; leave "
+				   "'%s' out";
+
+	if (!job->sync.entry || !PART_AS(&job->sync, struct sync_strategy)->plain)
+		return;
+	if (job->compressor.entry && is_opaque(&job->compressor))
+		problems_add(problems, settings_find(resolved, "compress.scheme")->value_place,
+			     text, "compress.scheme", job->sync.entry->name,
+			     job->compressor.entry->name);
+	for (size_t i = 0; i < rules->count; i++)
+		if (is_opaque(&rules->items[i].scheme))
+			problems_add(problems, rules->items[i].place, text, "compress.rules",
+				     job->sync.entry->name, rules->items[i].scheme.entry->name);
+}
+
 static void check_fault(const struct job *job, const struct settings *resolved,
 			struct problems *problems)
 {
@@ -242,6 +266,7 @@ static void check_values(const struct job *job, const struct settings *resolved,
 	check_momentum(job, resolved, problems);
 	check_votes(job, resolved, problems);
 	check_fault(job, resolved, problems);
+	check_plain(job, resolved, problems);
 }
 
 void job_expand(struct settings *given)
@@ -316,11 +341,6 @@ bool job_wants_plan(const struct job *job)
 	return strategy->chosen_by_plan || job->sync_params.order == SYNC_ORDER_PLANNED ||
 	       job->sync_params.allreduce == COLL_HIERARCHICAL ||
 	       (strategy->wants_plan && strategy->wants_plan(job->sync.params));
-}
-
-static bool is_opaque(const struct part *scheme)
-{
-	return PART_AS(scheme, struct compressor)->payload != PAYLOAD_SUMS;
 }
 
 bool job_compresses(const struct job *job)

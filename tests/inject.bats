@@ -11,6 +11,12 @@ seconds() { # RUN: that it took
 print(json.loads(open(sys.argv[1]).readlines()[-1])["elapsed_s"])' "$1/metrics.jsonl"
 }
 
+accuracy() { # RUN: of the last evaluation, in per cent; 0 if there was none
+	python3 -c 'import json, sys
+lines = [json.loads(line) for line in open(sys.argv[1])]
+print(int(100 * ([line["accuracy"] for line in lines if line["kind"] == "eval"] or [0])[-1]))' "$1/metrics.jsonl"
+}
+
 @test "a straggler is slow, the run says so, and what is learned is the same" {
 	train --run-dir plain "${few[@]}"
 	run train --run-dir slow "${few[@]}" --set fault.compute=20ms --set fault.straggle.permanent=1 \
@@ -49,4 +55,38 @@ print(json.loads(open(sys.argv[1]).readlines()[-1])["elapsed_s"])' "$1/metrics.j
 	run train --run-dir nan "${few[@]}" --set fault.rank=1 --set fault.kind=nan
 	assert_failure 1
 	assert_output --partial "not finite at step"
+}
+
+# Two of seven ranks are wrong, in every way, and each rule bears a way or more.
+@test "robust aggregation trains where a sum does not" {
+	local with=(--hosts local:7 --set transport=inproc --set train.steps=60 --set train.batch=448
+		--set "fault.rank=[1, 5]")
+	local kind rule
+
+	while read -r kind rule; do
+		run train --run-dir "$kind-$rule" "${with[@]}" --set "fault.kind=$kind" --json --quiet \
+			--set sync.strategy=robust --set sync.tolerate=2 --set "sync.rule=$rule"
+		assert_success
+		run accuracy "$kind-$rule"
+		assert [ "$output" -ge 70 ]
+	done <<-'END'
+		sign_flip trimmed_mean
+		noise median
+		scale multi_krum
+		constant majority
+		nan trimmed_mean
+		nan krum
+	END
+	run train --run-dir bsp "${with[@]}" --set fault.kind=sign_flip
+	run accuracy bsp
+	assert [ "$output" -lt 50 ]
+}
+
+@test "a rule says how many ranks it needs" {
+	run train --hosts local:4 --set sync=robust --set sync.tolerate=2
+	assert_failure 1
+	assert_output --partial "sync.tolerate: rule 'trimmed_mean' needs 5 ranks to bear 2 that are wrong, and there are 4"
+	run train --run-dir other --set sync=robust --set compress=int8
+	assert_failure 2
+	assert_output --partial "compress.scheme: 'sync.strategy: robust' sends gradients as they are; leave 'int8' out"
 }

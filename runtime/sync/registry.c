@@ -5,6 +5,7 @@
 	X(bsp)        \
 	X(local_sgd)  \
 	X(ds_sync)    \
+	X(robust)     \
 	X(auto)
 
 #define DECLARE(name) extern const struct sync_strategy sync_##name;

@@ -58,6 +58,7 @@ struct sync_strategy {
 	bool replicated;     /* after every step all ranks hold the same weights and slots */
 	bool own_samples;    /* a rank's gradient is the mean over its own samples alone */
 	bool differences;    /* compresses by exchange_average alone, which needs no residual */
+	bool plain;	     /* compresses nothing: a recipe that wants it is refused */
 	bool chosen_by_plan; /* no strategy itself: the plan says which */
 	double margin;	     /* of accuracy, in points, behind bsp where all ranks are as fast */
 	/*
