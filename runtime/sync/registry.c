@@ -9,6 +9,7 @@
 	X(fedprox)    \
 	X(ds_sync)    \
 	X(dpsgd)      \
+	X(robust)     \
 	X(auto)
 
 #define DECLARE(name) extern const struct sync_strategy sync_##name;
