@@ -106,6 +106,7 @@ const struct job_section job_sections[] = {
 	{ "transport", transport_options, IN_JOB(params), &transports, "name", "tcp",
 	  IN_JOB(transport) },
 	{ "checkpoint", checkpoint_options, IN_JOB(params) },
+	{ "fault", fault_options, IN_JOB(fault) },
 	{ 0 }
 };
 
@@ -245,6 +246,19 @@ static void check_schemes(const struct job *job, const struct settings *resolved
 	}
 }
 
+static void check_fault(const struct job *job, const struct settings *resolved,
+			struct problems *problems)
+{
+	const struct fault_params *fault = &job->fault;
+
+	if (fault->ranks.count && fault->kind == FAULT_NONE)
+		problems_add(problems, settings_find(resolved, "fault.rank")->value_place,
+			     "fault.rank: fault.kind has to say what is wrong with the gradients");
+	if (fault->kind != FAULT_NONE && fault->ranks.count == 0)
+		problems_add(problems, settings_find(resolved, "fault.kind")->value_place,
+			     "fault.kind: fault.rank has to say whose gradients are wrong");
+}
+
 static void check_values(const struct job *job, const struct settings *resolved,
 			 struct problems *problems)
 {
@@ -268,6 +282,7 @@ static void check_values(const struct job *job, const struct settings *resolved,
 	check_momentum(job, resolved, problems);
 	check_votes(job, resolved, problems);
 	check_schemes(job, resolved, problems);
+	check_fault(job, resolved, problems);
 }
 
 void job_expand(struct settings *given)

@@ -10,6 +10,7 @@
 #include "runtime/compress/rules.h"
 #include "runtime/data/data.h"
 #include "runtime/exchange.h"
+#include "runtime/fault.h"
 #include "runtime/feed.h"
 #include "runtime/model/list.h"
 #include "runtime/model/model.h"
@@ -65,6 +66,7 @@ struct job {
 	struct optim_params optim_params;
 	struct schedule_params schedule_params;
 	struct sync_params sync_params;
+	struct fault_params fault;
 };
 
 /* One part of a recipe: where it stands, its rows, and the registry that its name comes from. */

@@ -21,14 +21,14 @@
 struct params {
 	struct server_params server;
 	struct dampening dampening;
-	size_t f, window, warmup;
+	size_t tolerate, window, warmup;
 	bool hatch;
 };
 
 static const struct opt options[] = {
 	SERVER_OPTIONS(struct params, server),
 	DAMPENING_OPTIONS(struct params, dampening, "exponential"),
-	{ "f", OPT_COUNT, offsetof(struct params, f), "0",
+	{ "tolerate", OPT_COUNT, offsetof(struct params, tolerate), "0",
 	  "ranks that may send anything; 0: as many as the others can stand, (ranks - 1) / 3",
 	  .max = 65534 },
 	{ "window", OPT_COUNT, offsetof(struct params, window), "25",
@@ -116,16 +116,16 @@ static void done(void *arg, const float *from, const float *update)
 static int open_filter(struct state *state, const struct params *given, struct error *err)
 {
 	struct kardam_params params = { .workers = state->ranks,
-					.f = given->f,
+					.f = given->tolerate,
 					.window = given->window,
 					.warmup = given->warmup,
 					.hatch = given->hatch };
 
-	if (state->ranks < 3 * given->f + 1)
+	if (state->ranks < 3 * given->tolerate + 1)
 		return error_set(err,
-				 "sync.f: %zu of %zu ranks cannot be told from the others; "
+				 "sync.tolerate: %zu of %zu ranks cannot be told from the others; "
 				 "that takes %zu ranks",
-				 given->f, state->ranks, 3 * given->f + 1);
+				 given->tolerate, state->ranks, 3 * given->tolerate + 1);
 	if (params.f == 0)
 		params.f = (state->ranks - 1) / 3;
 	if (params.warmup == 0)

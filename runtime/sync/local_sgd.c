@@ -123,7 +123,7 @@ static int weights(void *memory, size_t step, float *weight, struct error *err)
 	return state->before ? measure(state, weight, err) : 0;
 }
 
-static void report(void *memory, struct sync_report *report)
+static void report(void *memory, struct drift *report)
 {
 	const struct state *state = memory;
 

@@ -9,6 +9,7 @@
 	X(fedprox)    \
 	X(ds_sync)    \
 	X(dpsgd)      \
+	X(robust)     \
 	X(asp)        \
 	X(ssp)        \
 	X(bsp_ps)     \

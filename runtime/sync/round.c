@@ -169,7 +169,7 @@ int round_average(struct round *round, size_t step, float *weight, struct error 
 	return 0;
 }
 
-void round_report(void *state, struct sync_report *report)
+void round_report(void *state, struct drift *report)
 {
 	const struct round *round = state;
 

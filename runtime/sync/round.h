@@ -57,7 +57,7 @@ int round_tell(struct round *round, float *x, struct error *err);
 
 /* Of sync_strategy, for those that need no more; `state` begins with a struct round. */
 int round_begin(void *state, size_t step, const float *weight, struct error *err); /* average */
-void round_report(void *state, struct sync_report *report);
+void round_report(void *state, struct drift *report);
 size_t round_state(void *state, struct state_array *arrays);
 void round_release(void *state); /* fini */
 
