@@ -104,18 +104,16 @@ bool round_ends(struct round *round, size_t step)
 	return true;
 }
 
-/* By how much this rank counts in the mean: 1 on average. */
-static float own_part(const struct round *round)
+float round_part(const struct round *round, const struct group *group)
 {
-	const struct group *clients = &round->clients;
 	const double *share = round->env.share;
 	double sum = 0;
 
 	if (!share)
 		return 1;
-	for (int i = 0; i < clients->count; i++)
-		sum += share[clients->ranks[i]];
-	return (float)(share[clients->ranks[clients->index]] * clients->count / sum);
+	for (int i = 0; i < group->count; i++)
+		sum += share[group->ranks[i]];
+	return (float)(share[group->ranks[group->index]] * group->count / sum);
 }
 
 /* Makes the way from the model to x so much longer. */
@@ -128,7 +126,7 @@ static void stretch(const struct round *round, float *x, float factor)
 static int average(struct round *round, size_t step, float *weight, struct error *err)
 {
 	struct exchange *exchange = round->env.exchange;
-	float part = own_part(round);
+	float part = round_part(round, &round->clients);
 
 	stretch(round, weight, part);
 	if (exchange_average(exchange, &round->clients, step, weight, round->model, err) < 0)
@@ -169,12 +167,12 @@ int round_average(struct round *round, size_t step, float *weight, struct error 
 	return 0;
 }
 
-void round_report(void *state, struct sync_report *report)
+void round_report(void *state, struct drift *drift)
 {
 	const struct round *round = state;
 
 	if (round->ended)
-		report->participants = round->clients.count;
+		drift->participants = round->clients.count;
 }
 
 size_t round_state(void *state, struct state_array *arrays)

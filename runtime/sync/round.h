@@ -52,12 +52,14 @@ bool round_ends(struct round *round, size_t step);
  * and round->model that mean. Others only receive it, and what they have trained is lost.
  */
 int round_average(struct round *round, size_t step, float *weight, struct error *err);
+/* By how much this rank's samples count in a mean over a group of which it is: 1 on average. */
+float round_part(const struct round *round, const struct group *group);
 /* x[count] of the clients, which all have the same, goes to the others. */
 int round_tell(struct round *round, float *x, struct error *err);
 
 /* Of sync_strategy, for those that need no more; `state` begins with a struct round. */
 int round_begin(void *state, size_t step, const float *weight, struct error *err); /* average */
-void round_report(void *state, struct sync_report *report);
+void round_report(void *state, struct drift *drift);
 size_t round_state(void *state, struct state_array *arrays);
 void round_release(void *state); /* fini */
 
