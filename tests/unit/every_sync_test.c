@@ -143,6 +143,26 @@ static double distance_from_first(struct net *net, const struct group *world, co
 	return most / sqrt(size / COUNT);
 }
 
+/* What a rank may ask for the loss of. */
+struct samples {
+	const struct run *run;
+	const struct group *world;
+	const float *solution;
+};
+
+/* Of the quadratic whose gradient the samples have, up to a constant. */
+static double loss_of(void *arg, size_t step, const float *weight)
+{
+	const struct samples *samples = arg;
+	float grad[COUNT];
+	double sum = 0;
+
+	backward(samples->run, samples->world, weight, samples->solution, step, grad);
+	for (size_t i = 0; i < COUNT; i++)
+		sum += 0.5 * grad[i] * (weight[i] - samples->solution[i]);
+	return sum * samples->world->count;
+}
+
 static float still_weight(size_t i)
 {
 	return number(RNG_INIT, 1, 0, i);
@@ -159,6 +179,8 @@ static void train_body(int rank, struct net *net, void *arg)
 					     .coder = { .compressor = run->compressor,
 							.seed = 42 } };
 	struct exchange *exchange = exchange_new(&exchange_env);
+	float weight[COUNT] = { 0 }, grad[COUNT], solution[COUNT];
+	struct samples samples = { .run = run, .world = &world, .solution = solution };
 	struct sync_env env = {
 		.exchange = exchange,
 		.net = net,
@@ -166,9 +188,10 @@ static void train_body(int rank, struct net *net, void *arg)
 		.count = COUNT,
 		.seed = 42,
 		.budget = { .steps = run->steps },
+		.loss = loss_of,
+		.loss_arg = &samples,
 	};
 	struct sync_params params = { .bucket_bytes = 100 * sizeof(float) };
-	float weight[COUNT] = { 0 }, grad[COUNT], solution[COUNT];
 	struct sync *sync = NULL;
 	struct error err;
 
