@@ -179,7 +179,9 @@ static int build_sync(struct rank *rank, struct parts *parts, struct error *err)
 					    .eval_every = loop->eval_every,
 					    .checkpoint_every = loop->checkpoint_every,
 					    .stop = closes,
-					    .arg = &rank->gate } };
+					    .arg = &rank->gate },
+				.loss = loop_loss,
+				.loss_arg = loop };
 	const char *name;
 	float *slot;
 

@@ -7,6 +7,8 @@
 	X(diloco)     \
 	X(fedavg)     \
 	X(fedprox)    \
+	X(scaffold)   \
+	X(fedchain)   \
 	X(ds_sync)    \
 	X(dpsgd)      \
 	X(robust)     \
