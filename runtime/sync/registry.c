@@ -6,6 +6,7 @@
 	X(local_sgd)  \
 	X(ds_sync)    \
 	X(dpsgd)      \
+	X(sgp)        \
 	X(auto)
 
 #define DECLARE(name) extern const struct sync_strategy sync_##name;
