@@ -6,7 +6,7 @@ bats_require_minimum_version 1.5.0
 load dstrain
 
 mix() { # STRATEGY FLAGS...
-	train --quiet --hosts local:6 --set sync.strategy="$@"
+	train --quiet --hosts local:6 --set sync.strategy="$1" "${@:2}"
 }
 
 # The last evaluation is that of the model, which is the mean of the ranks; bsp comes to 0.52.
