@@ -12,6 +12,7 @@
 	X(ds_sync)    \
 	X(dpsgd)      \
 	X(robust)     \
+	X(sgp)        \
 	X(auto)
 
 #define DECLARE(name) extern const struct sync_strategy sync_##name;
