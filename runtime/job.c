@@ -11,6 +11,7 @@
 #include "lib/setting.h"
 #include "lib/units.h"
 #include "runtime/compress/compress.h"
+#include "runtime/evaluate.h"
 #include "runtime/sync/auto.h"
 #include "runtime/transport/transport.h"
 
@@ -49,6 +50,8 @@ static const struct opt train_options[] = {
 	  .min = 0, .max = 1024 },
 	{ "eval_every", OPT_COUNT, ROW(eval_every), "1",
 	  "epochs between evaluations on the test data; 0: only at the end", .min = 0, .max = 1e6 },
+	{ "eval_ranks", OPT_CHOICE, ROW(eval_ranks), "end",
+	  "when ranks whose weights differ evaluate their own, too", .choices = eval_ranks_names },
 	{ 0 }
 };
 

@@ -33,6 +33,7 @@ struct job_params {
 	double clip;				  /* largest 2-norm of the gradient; 0: none */
 	size_t threads;				  /* of one rank */
 	size_t eval_every;			  /* epochs; 0: only at the end */
+	int eval_ranks;				  /* enum eval_ranks */
 	size_t checkpoint_every, checkpoint_keep; /* steps; how many */
 	double timeout_s;			  /* of one wait on the data plane */
 	char *port;				  /* "0", "40000" or "40000-40100" */

@@ -61,13 +61,20 @@ static void ready(void *arg, size_t offset, size_t count)
 	sync_ready(loop->sync, offset, count);
 }
 
+static bool wants_own(const struct loop *loop, size_t completed)
+{
+	return !loop->parts.replicated &&
+	       (loop->eval_ranks == EVAL_RANKS_ALWAYS ||
+		(loop->eval_ranks == EVAL_RANKS_END && completed >= loop->steps));
+}
+
 /* Each rank evaluates the model that all of them train, on its slice of the test data. */
 static int evaluate_slice(struct loop *loop, size_t completed, struct error *err)
 {
 	size_t length;
 	size_t at = slice_start(loop->test->count, loop->world.count, loop->world.index, &length);
 	const float *mean;
-	struct score score;
+	struct score score, own;
 
 	if (loop->test->count == 0)
 		return 0;
@@ -76,7 +83,9 @@ static int evaluate_slice(struct loop *loop, size_t completed, struct error *err
 		return -1;
 	loop->peer_failed = false;
 	score = evaluate(loop->model, mean, loop->feed, at, length);
-	metrics_eval(&loop->metrics, completed, &score);
+	if (wants_own(loop, completed))
+		own = evaluate(loop->model, loop->weight, loop->feed, 0, loop->test->count);
+	metrics_eval(&loop->metrics, completed, &score, wants_own(loop, completed) ? &own : NULL);
 	return 0;
 }
 

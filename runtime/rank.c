@@ -75,7 +75,8 @@ static int build_own(struct rank *rank, struct parts *parts, struct error *err)
 							    rank->rank, 1.0 / env.world),
 				     .steps = own->steps,
 				     .eval_every = job->params.eval_every * own->steps_per_epoch,
-				     .checkpoint_every = job->params.checkpoint_every };
+				     .checkpoint_every = job->params.checkpoint_every,
+				     .eval_ranks = (enum eval_ranks)job->params.eval_ranks };
 	return 0;
 }
 
