@@ -213,28 +213,41 @@ static void check_votes(const struct job *job, const struct settings *resolved,
 				     rules->items[i].scheme.entry->name);
 }
 
-static bool is_opaque(const struct part *scheme)
+/* Whether the strategy can send what a scheme makes. */
+static const char *objection(const struct sync_strategy *strategy, const struct part *scheme)
 {
-	return PART_AS(scheme, struct compressor)->payload != PAYLOAD_SUMS;
+	const struct compressor *compressor = PART_AS(scheme, struct compressor);
+	enum payload payload = compressor ? compressor->payload : PAYLOAD_SUMS;
+
+	if (strategy->plain && payload != PAYLOAD_SUMS)
+		return "sends its weights as they are; leave compress out, or see `dstrain list "
+		       "sync` for one that compresses";
+	if (strategy->pairs && payload == PAYLOAD_FACTORS)
+		return "tells each neighbour what differs, and factors are for sums; take a scheme "
+		       "that has no factors";
+	return NULL;
 }
 
-static void check_plain(const struct job *job, const struct settings *resolved,
-			struct problems *problems)
+static void check_schemes(const struct job *job, const struct settings *resolved,
+			  struct problems *problems)
 {
+	const struct sync_strategy *strategy = PART_AS(&job->sync, struct sync_strategy);
 	const struct compress_rules *rules = &job->compress_rules;
-	static const char text[] = "%s: 'sync.strategy: %s' sends gradients as they are; leave "
-				   "'%s' out";
+	const char *text;
 
-	if (!job->sync.entry || !PART_AS(&job->sync, struct sync_strategy)->plain)
+	if (!job->compressor.entry || !strategy)
 		return;
-	if (job->compressor.entry && is_opaque(&job->compressor))
+	text = objection(strategy, &job->compressor);
+	if (text)
 		problems_add(problems, settings_find(resolved, "compress.scheme")->value_place,
-			     text, "compress.scheme", job->sync.entry->name,
-			     job->compressor.entry->name);
-	for (size_t i = 0; i < rules->count; i++)
-		if (is_opaque(&rules->items[i].scheme))
-			problems_add(problems, rules->items[i].place, text, "compress.rules",
-				     job->sync.entry->name, rules->items[i].scheme.entry->name);
+			     "compress.scheme: sync.strategy '%s' %s", strategy->entry.name, text);
+	for (size_t i = 0; i < rules->count; i++) {
+		text = objection(strategy, &rules->items[i].scheme);
+		if (text)
+			problems_add(problems, rules->items[i].place,
+				     "compress.rules: sync.strategy '%s' %s", strategy->entry.name,
+				     text);
+	}
 }
 
 static void check_fault(const struct job *job, const struct settings *resolved,
@@ -272,8 +285,8 @@ static void check_values(const struct job *job, const struct settings *resolved,
 	check_emulation(job, resolved, problems);
 	check_momentum(job, resolved, problems);
 	check_votes(job, resolved, problems);
+	check_schemes(job, resolved, problems);
 	check_fault(job, resolved, problems);
-	check_plain(job, resolved, problems);
 }
 
 static void rename_setting(struct setting *setting, const char *key)
@@ -370,7 +383,13 @@ bool job_wants_plan(const struct job *job)
 
 	return strategy->chosen_by_plan || job->sync_params.order == SYNC_ORDER_PLANNED ||
 	       job->sync_params.allreduce == COLL_HIERARCHICAL ||
-	       (strategy->wants_plan && strategy->wants_plan(job->sync.params));
+	       (strategy->wants_plan && strategy->wants_plan(job->sync.params)) ||
+	       (strategy->wants_links && strategy->wants_links(job->sync.params));
+}
+
+static bool is_opaque(const struct part *scheme)
+{
+	return PART_AS(scheme, struct compressor)->payload != PAYLOAD_SUMS;
 }
 
 bool job_compresses(const struct job *job)

@@ -19,6 +19,7 @@ enum rng_purpose {
 	RNG_COMPRESS,
 	RNG_AUGMENT,
 	RNG_FACTORS,
+	RNG_GRAPH,
 	RNG_FAULT
 };
 

@@ -4,7 +4,11 @@
 #define STRATEGIES(X) \
 	X(bsp)        \
 	X(local_sgd)  \
+	X(diloco)     \
+	X(fedavg)     \
+	X(fedprox)    \
 	X(ds_sync)    \
+	X(dpsgd)      \
 	X(robust)     \
 	X(auto)
 
