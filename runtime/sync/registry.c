@@ -13,6 +13,10 @@
 	X(dpsgd)      \
 	X(robust)     \
 	X(sgp)        \
+	X(asp)        \
+	X(ssp)        \
+	X(bsp_ps)     \
+	X(kardam)     \
 	X(auto)
 
 #define DECLARE(name) extern const struct sync_strategy sync_##name;

@@ -288,13 +288,22 @@ static void check_pair(const struct entry *strategy, const struct entry *compres
 		assert_true(second.digests[r] == first.digests[r]);
 }
 
+static bool fit(const struct entry *strategy, const struct entry *compressor)
+{
+	struct part part = { .entry = strategy };
+
+	return !PART_AS(&part, struct sync_strategy)->plain ||
+	       strcmp(compressor->name, "none") == 0;
+}
+
 static void ranks_agree_and_runs_repeat(void **state)
 {
 	(void)state;
 	for (size_t s = next(0); sync_strategies.entries[s]; s = next(s + 1))
 		for (size_t c = 0; compressors.entries[c]; c++)
 			for (size_t w = 0; w < ARRAY_SIZE(worlds); w++)
-				if ((s + c) % SPACING == 0)
+				if ((s + c) % SPACING == 0 &&
+				    fit(sync_strategies.entries[s], compressors.entries[c]))
 					check_pair(sync_strategies.entries[s],
 						   compressors.entries[c], worlds[w]);
 }
