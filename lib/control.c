@@ -115,6 +115,7 @@ void control_put_ready(struct buf *out, unsigned rank, const struct control_read
 	wire_put_text(&p, ready->loss);
 	wire_put_u8(&p, ready->accuracy);
 	wire_put_u64(&p, ready->labels);
+	wire_put_u8(&p, ready->asynchronous);
 	put_payload(out, CONTROL_READY, rank, &p);
 }
 
@@ -136,6 +137,7 @@ void control_put_step(struct buf *out, enum control_type type, unsigned rank,
 	wire_put_f64(&p, step->step_s);
 	traffic_put(&p, &step->traffic);
 	wire_put_f64(&p, step->level);
+	drift_put(&p, &step->drift);
 	put_payload(out, type, rank, &p);
 }
 
@@ -363,6 +365,7 @@ int control_get_ready(struct control_ready *out, const struct control_frame *fra
 	ready.loss = wire_get_text(&wire);
 	ready.accuracy = wire_get_u8(&wire) != 0;
 	ready.labels = wire_get_u64(&wire);
+	ready.asynchronous = wire_get_u8(&wire) != 0;
 	if (check_end(&wire, frame, err) < 0) {
 		free(ready.loss);
 		return -1;
@@ -388,6 +391,7 @@ int control_get_step(struct control_step *out, const struct control_frame *frame
 	step.step_s = wire_get_f64(&wire);
 	step.traffic = traffic_get(&wire);
 	step.level = wire_get_f64(&wire);
+	step.drift = drift_get(&wire);
 	if (check_end(&wire, frame, err) < 0)
 		return -1;
 	*out = step;

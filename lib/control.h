@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "lib/buf.h"
+#include "lib/drift.h"
 #include "lib/traffic.h"
 
 struct error;
@@ -99,9 +100,10 @@ struct control_address {
 
 struct control_ready {
 	uint64_t parameters, samples, test_samples, steps, steps_per_epoch;
-	char *loss;	 /* name, owned */
-	bool accuracy;	 /* means something for this loss */
-	uint64_t labels; /* targets of one sample, which steps count */
+	char *loss;	   /* name, owned */
+	bool accuracy;	   /* means something for this loss */
+	uint64_t labels;   /* targets of one sample, which steps count */
+	bool asynchronous; /* ranks report steps of their own, and not the same ones at a time */
 };
 
 struct control_step {
@@ -111,6 +113,7 @@ struct control_step {
 	double data_s, compute_s, comm_s, exposed_comm_s, step_s;
 	struct traffic traffic;
 	double level; /* of a compressor that adapts; 0: none */
+	struct drift drift;
 };
 
 /* What was measured of one size. */

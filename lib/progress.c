@@ -46,6 +46,9 @@ struct progress {
 	uint64_t labels; /* of one sample */
 	double rate_bytes_per_s;
 	bool accuracy;
+	bool asynchronous; /* a step is whatever as many reports as there are ranks tell of */
+	uint64_t reports;
+	struct drift drift; /* of the last step */
 };
 
 static bool line_is_shown; /* the terminal's cursor is on a live line */
@@ -111,6 +114,8 @@ void progress_begin(struct progress *progress, const struct control_ready *ready
 	progress->totals.steps_per_epoch = ready->steps_per_epoch;
 	progress->totals.parameters = ready->parameters;
 	progress->accuracy = ready->accuracy;
+	progress->asynchronous = ready->asynchronous;
+	progress->drift = drift_none();
 	progress->labels = ready->labels ? ready->labels : 1;
 	progress->began = progress->shown = progress->rated = clock_now();
 }
@@ -164,6 +169,8 @@ static struct control_step merge(const struct progress *progress, const struct r
 		traffic_add(&sum.traffic, &part->traffic);
 		sum.level += part->level / n;
 	}
+	sum.drift =
+		drift_merge(&record->parts[0].drift, sizeof(*record->parts), progress->env.world);
 	return sum;
 }
 
@@ -185,6 +192,7 @@ static int write_step(struct progress *progress, const struct control_step *sum,
 	traffic_add_json(json, &sum->traffic);
 	if (sum->level > 0)
 		json_add_real(json, "compress_level", sum->level);
+	drift_add_json(json, &sum->drift);
 	json_add_real(json, "elapsed_s", progress_elapsed(progress));
 	return write_line(progress, json, err);
 }
@@ -246,7 +254,7 @@ static void draw(const struct progress *progress, struct buf *full, struct buf *
 	double seconds = clock_now() - progress->began;
 	double done = (double)(t->step - progress->env.start_step);
 	double left = done > 0 ? seconds / done * (double)(t->steps - t->step) : 0;
-	char rate_text[32], left_text[32], ratio_text[32];
+	char rate_text[32], left_text[32], ratio_text[32], drift_text[112];
 
 	traffic_show_ratio(ratio_text, sizeof(ratio_text), &t->traffic);
 	units_show_rate(rate_text, sizeof(rate_text), progress->rate_bytes_per_s);
@@ -261,6 +269,7 @@ static void draw(const struct progress *progress, struct buf *full, struct buf *
 	}
 	buf_addf(full, "  %.0f samples/s  %s%s%s  left %s", samples_per_s(progress), rate_text,
 		 ratio_text[0] ? "  " : "", ratio_text, left_text);
+	buf_addf(full, "%s", drift_show(drift_text, sizeof(drift_text), &progress->drift));
 	/* What matters least stands last. */
 	buf_addf(narrow, " left %s %.0f/s %s %s", left_text, samples_per_s(progress), rate_text,
 		 ratio_text);
@@ -335,6 +344,7 @@ static int finish_step(struct progress *progress, const struct record *record, s
 	t->last_loss = sum.loss_sum / (double)sum.count;
 	t->samples_seen += sum.count / progress->labels;
 	traffic_add(&t->traffic, &sum.traffic);
+	progress->drift = sum.drift;
 	progress->here_samples += sum.count / progress->labels;
 	progress->step_s = xgrow(progress->step_s, t->step_count, sizeof(*progress->step_s));
 	progress->step_s[t->step_count++] = sum.step_s;
@@ -418,6 +428,13 @@ static int report(struct progress *progress, bool eval, unsigned rank,
 int progress_step(struct progress *progress, unsigned rank, const struct control_step *step,
 		  struct error *err)
 {
+	if (progress->asynchronous && rank < progress->env.world) {
+		struct control_step next = *step;
+
+		next.step = progress->env.start_step + progress->reports / progress->env.world + 1;
+		rank = (unsigned)(progress->reports++ % progress->env.world);
+		return report(progress, false, rank, &next, err);
+	}
 	return report(progress, false, rank, step, err);
 }
 

@@ -86,12 +86,6 @@ int coll_allgather(struct net *net, const struct group *group, float *x, size_t 
 int coll_allgather_bytes(struct net *net, const struct group *group, const void *mine,
 			 size_t length, unsigned char **all, size_t *starts, size_t *lengths,
 			 struct error *err);
-/* Member i gets lengths[i] bytes at mine + starts[i], those of this member itself come back as
- * none. *all (caller frees) holds what came, as above. All four arrays are the caller's, [count].
- */
-int coll_alltoall_bytes(struct net *net, const struct group *group, const void *mine,
-			const size_t *starts, const size_t *lengths, unsigned char **all,
-			size_t *got_starts, size_t *got_lengths, struct error *err);
 int coll_broadcast(struct net *net, const struct group *group, int root_index, void *bytes,
 		   size_t length, struct error *err);
 int coll_barrier(struct net *net, const struct group *group, struct error *err);

@@ -45,3 +45,13 @@ void gate_until(struct gate *gate, size_t step)
 	pthread_cond_broadcast(&gate->changed);
 	pthread_mutex_unlock(&gate->lock);
 }
+
+bool gate_closes(struct gate *gate)
+{
+	bool closes;
+
+	pthread_mutex_lock(&gate->lock);
+	closes = gate->until != SIZE_MAX;
+	pthread_mutex_unlock(&gate->lock);
+	return closes;
+}

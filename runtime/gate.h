@@ -26,4 +26,6 @@ bool gate_pass(struct gate *gate, size_t step);
 size_t gate_hold(struct gate *gate);		 /* returns the step held at */
 void gate_until(struct gate *gate, size_t step); /* ends the hold */
 
+bool gate_closes(struct gate *gate); /* gate_until was called */
+
 #endif

@@ -63,7 +63,8 @@ static int save(struct loop *loop, size_t completed, struct error *err)
 	return 0;
 }
 
-static int train_step(struct loop *loop, size_t step, struct error *err)
+/* `done`: what schedules go by, steps of all ranks; `step`: this rank's. */
+static int train_step(struct loop *loop, size_t step, size_t done, struct error *err)
 {
 	struct score score = { 0 };
 	const struct batch *batch;
@@ -82,18 +83,56 @@ static int train_step(struct loop *loop, size_t step, struct error *err)
 	if (sync_gradients(loop->sync, err) < 0)
 		return -1;
 	metrics_other(&loop->metrics);
-	norm = optim_step(loop->optim, step, loop->weight, loop->grad);
+	norm = optim_step(loop->optim, done, loop->weight, loop->grad);
 	metrics_compute(&loop->metrics);
 	if (sync_weights(loop->sync, step, loop->weight, err) < 0)
 		return -1;
 	loop->peer_failed = false;
-	metrics_step(&loop->metrics, step + 1, &score, optim_lr(loop->optim, step), norm);
+	metrics_step(&loop->metrics, step + 1, &score, optim_lr(loop->optim, done), norm);
 	return 0;
 }
 
 static bool due(size_t every, size_t completed, size_t steps)
 {
 	return completed == steps || (every && completed % every == 0);
+}
+
+static int meet(struct loop *loop, struct sync_cut *cut, struct error *err)
+{
+	loop->peer_failed = true;
+	if (sync_cut(loop->sync, loop->weight, cut, err) < 0)
+		return -1;
+	loop->peer_failed = false;
+	if (cut->evaluate && evaluate_slice(loop, cut->completed, err) < 0)
+		return -1;
+	return cut->save ? save(loop, cut->completed, err) : 0;
+}
+
+static size_t least(size_t a, size_t b)
+{
+	return a < b ? a : b;
+}
+
+int loop_run_paced(struct loop *loop, size_t *completed, struct error *err)
+{
+	struct sync_cut cut = { .stop = loop->first_step >= loop->steps };
+
+	metrics_start(&loop->metrics);
+	while (!cut.stop) {
+		int go;
+
+		loop->peer_failed = true;
+		go = sync_go(loop->sync, loop->weight, err);
+		if (go < 0)
+			return -1;
+		loop->peer_failed = false;
+		if ((go ? train_step(loop, sync_steps(loop->sync),
+				     least(sync_progress(loop->sync), loop->steps - 1), err)
+			: meet(loop, &cut, err)) < 0)
+			return -1;
+	}
+	*completed = cut.completed;
+	return 0;
 }
 
 int loop_run(struct loop *loop, size_t *completed, struct error *err)
@@ -103,7 +142,7 @@ int loop_run(struct loop *loop, size_t *completed, struct error *err)
 
 	metrics_start(&loop->metrics);
 	for (; step < loop->steps && gate_pass(loop->gate, step); step++) {
-		if (train_step(loop, step, err) < 0)
+		if (train_step(loop, step, step, err) < 0)
 			return -1;
 		if (due(loop->eval_every, step + 1, loop->steps) &&
 		    evaluate_slice(loop, step + 1, err) < 0)

@@ -42,5 +42,7 @@ struct loop {
 /* From first_step to steps, or to where the gate stops it; evaluates and checkpoints on the way and
  * at the end. *completed: steps done. */
 int loop_run(struct loop *loop, size_t *completed, struct error *err);
+/* The same where each rank goes at its own pace: sync_budget says how far, and where they meet. */
+int loop_run_paced(struct loop *loop, size_t *completed, struct error *err);
 
 #endif

@@ -81,6 +81,7 @@ void metrics_step(struct metrics *metrics, size_t step, const struct score *scor
 		.step_s = clock_now() - metrics->begun,
 		.traffic = traffic_of(metrics, &coded),
 		.level = coded.level,
+		.drift = sync_drift(metrics->sync),
 	};
 	struct buf frame = { 0 };
 
@@ -95,7 +96,8 @@ void metrics_eval(struct metrics *metrics, size_t step, const struct score *scor
 				       .loss_sum = score->loss_sum,
 				       .correct = score->correct,
 				       .count = score->count,
-				       .traffic = traffic_of(metrics, &coded) };
+				       .traffic = traffic_of(metrics, &coded),
+				       .drift = drift_none() };
 	struct buf frame = { 0 };
 
 	control_put_step(&frame, CONTROL_EVAL, metrics->rank, &record);

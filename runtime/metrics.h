@@ -15,7 +15,7 @@ struct sync;
 struct metrics {
 	struct outbox *outbox; /* borrowed, as all below */
 	const struct net *net;
-	const struct sync *sync;
+	struct sync *sync;
 	const struct exchange *exchange;
 	unsigned rank;
 	double begun, lap; /* clock_now of the step's begin, of the last lap */

@@ -136,6 +136,16 @@ static struct compress_link link_of(const struct rank *rank)
 				       .bytes_per_s = links_rate(&roster->links, from, to) };
 }
 
+static bool closes(void *gate)
+{
+	return gate_closes(gate);
+}
+
+static bool is_paced(const struct rank *rank)
+{
+	return PART_AS(&rank->env->job->sync, struct sync_strategy)->asynchronous;
+}
+
 static int build_sync(struct rank *rank, struct parts *parts, struct error *err)
 {
 	const struct job *job = rank->env->job;
@@ -160,7 +170,13 @@ static int build_sync(struct rank *rank, struct parts *parts, struct error *err)
 				.host_of = roster ? roster->host_of : NULL,
 				.count = model_count(loop->model),
 				.seed = job->params.seed,
-				.slots = parts->slots };
+				.slots = parts->slots,
+				.budget = { .first = loop->first_step,
+					    .steps = loop->steps,
+					    .eval_every = loop->eval_every,
+					    .checkpoint_every = loop->checkpoint_every,
+					    .stop = closes,
+					    .arg = &rank->gate } };
 	const char *name;
 	float *slot;
 
@@ -197,6 +213,7 @@ static void report_ready(const struct rank *rank, const struct loop *loop)
 				       .steps = loop->steps,
 				       .steps_per_epoch = shard_steps_per_epoch(loop->shard),
 				       .loss = loss,
+				       .asynchronous = is_paced(rank),
 				       .accuracy = loop->train->classes > 0,
 				       .labels = loop->train->labels };
 	struct buf frame = { 0 };
@@ -226,7 +243,7 @@ static int train(struct rank *rank, struct parts *parts, size_t *completed, stru
 	buf_release(&rank->optimizer);
 	buf_release(&rank->own);
 	buf_release(&rank->debts);
-	if (loop_run(loop, completed, err) < 0)
+	if ((is_paced(rank) ? loop_run_paced : loop_run)(loop, completed, err) < 0)
 		return -1;
 	loop->peer_failed = true;
 	return coll_barrier(parts->net, &loop->world,

@@ -15,6 +15,7 @@
 #include "lib/error.h"
 #include "lib/memory.h"
 #include "runtime/device/cpu.h"
+#include "runtime/sync/pace.h"
 #include "runtime/transport/transport.h"
 
 static const char *const orders[] = { "given", "planned", NULL };
@@ -40,8 +41,14 @@ struct sync {
 	pthread_t thread;
 	bool threaded;
 
+	struct pace *pace; /* of asynchronous ranks */
+
 	/* The training thread's own. */
 	size_t final; /* grad[final .. count) is */
+	size_t done;  /* steps of this rank, by number: the last one's */
+	bool waits;   /* go() has not said 1 since then */
+	double waited_s;
+	float clock; /* steps of this rank, over all resumes */
 
 	pthread_mutex_t lock; /* guards all below */
 	pthread_cond_t changed;
@@ -115,8 +122,39 @@ static void *communicate(void *arg)
 static void deliver(void *arg, int peer, uint64_t tag, const void *bytes, size_t length)
 {
 	struct sync *sync = arg;
+	uint64_t own = tag & ~NET_TAG_UNSOLICITED;
 
-	sync->strategy->serve(sync->state, peer, tag, bytes, length);
+	if (!sync->pace) {
+		sync->strategy->serve(sync->state, peer, tag, bytes, length);
+		return;
+	}
+	if (own >= SYNC_TAG_END) {
+		pace_serve(sync->pace, peer, own, bytes, length);
+		return;
+	}
+	sync->strategy->serve(sync->state, peer, own, bytes, length);
+	pace_served(sync->pace);
+}
+
+int sync_tell(struct sync *sync, int peer, uint64_t tag, const void *bytes, size_t length,
+	      struct error *err)
+{
+	assert(tag < SYNC_TAG_END && peer != net_rank(sync->net));
+	pace_told(sync->pace);
+	return net_tell(sync->net, peer, NET_TAG_UNSOLICITED | tag, bytes, length, err);
+}
+
+int sync_give(struct sync *sync, int peer, uint64_t tag, const void *bytes, size_t length,
+	      struct error *err)
+{
+	assert(tag < SYNC_TAG_END && peer != net_rank(sync->net));
+	pace_told(sync->pace);
+	return net_give(sync->net, peer, NET_TAG_UNSOLICITED | tag, bytes, length, err);
+}
+
+void sync_wake(struct sync *sync)
+{
+	pace_wake(sync->pace);
 }
 
 static int start_thread(struct sync *sync, struct error *err)
@@ -137,7 +175,9 @@ int sync_new(struct sync **out, const struct part *strategy, const struct sync_p
 	     const struct sync_env *env, struct error *err)
 {
 	struct sync *sync = xcalloc(1, sizeof(*sync));
+	struct sync_env own = *env;
 
+	own.sync = sync;
 	sync->strategy = PART_AS(strategy, struct sync_strategy);
 	sync->state = xcalloc(1, sync->strategy->state_size);
 	sync->net = env->net;
@@ -149,12 +189,15 @@ int sync_new(struct sync **out, const struct part *strategy, const struct sync_p
 	sync->bounds = xcalloc(env->count / sync->bucket + 2, sizeof(*sync->bounds));
 	pthread_mutex_init(&sync->lock, NULL);
 	pthread_cond_init(&sync->changed, NULL);
-	if (sync->strategy->init(sync->state, strategy->params, env, err) < 0 ||
+	sync->clock = (float)env->budget.first;
+	if (sync->strategy->asynchronous)
+		sync->pace = pace_new(env->net, env->world, &env->budget);
+	if (sync->strategy->init(sync->state, strategy->params, &own, err) < 0 ||
 	    start_thread(sync, err) < 0) {
 		sync_free(sync);
 		return -1;
 	}
-	if (sync->strategy->serve)
+	if (sync->strategy->serve || sync->pace)
 		net_serve(sync->net, deliver, sync);
 	*out = sync;
 	return 0;
@@ -169,10 +212,12 @@ void sync_step(struct sync *sync, size_t step, const float *weight, float *grad)
 	sync->step = step;
 	sync->bounds[0] = sync->count;
 	sync->cut = sync->exchanged = 0;
-	sync->times = (struct sync_times){ 0 };
+	sync->times =
+		(struct sync_times){ .exposed_s = sync->waited_s, .waited_s = sync->waited_s };
 	pthread_cond_broadcast(&sync->changed);
 	pthread_mutex_unlock(&sync->lock);
 	sync->final = sync->count;
+	sync->waited_s = 0;
 }
 
 void sync_ready(struct sync *sync, size_t offset, size_t count)
@@ -213,17 +258,81 @@ int sync_gradients(struct sync *sync, struct error *err)
 int sync_weights(struct sync *sync, size_t step, float *weight, struct error *err)
 {
 	double begin = clock_now(), took_s;
-	int status;
+	int status = 0;
 
-	if (!sync->strategy->weights)
-		return 0;
-	status = sync->strategy->weights(sync->state, step, weight, err);
+	if (sync->strategy->weights)
+		status = sync->strategy->weights(sync->state, step, weight, err);
 	took_s = clock_now() - begin;
 	pthread_mutex_lock(&sync->lock);
 	sync->times.comm_s += took_s;
 	sync->times.exposed_s += took_s;
 	pthread_mutex_unlock(&sync->lock);
+	if (status < 0 || !sync->pace)
+		return status;
+	sync->done = step;
+	sync->clock = (float)(step + 1);
+	sync->waits = sync->strategy->go != NULL;
+	return pace_step(sync->pace, err);
+}
+
+static int await(struct sync *sync, float *weight, struct error *err)
+{
+	const struct sync_strategy *strategy = sync->strategy;
+	bool cut;
+	uint64_t wakes = pace_wakes(sync->pace, &cut);
+
+	while (!cut && sync->waits) {
+		int may = strategy->go(sync->state, sync->done, weight, err);
+
+		if (may < 0 || (may == 0 && pace_wait(sync->pace, wakes, err) < 0))
+			return -1;
+		sync->waits = may == 0;
+		wakes = pace_wakes(sync->pace, &cut);
+	}
+	return !cut;
+}
+
+int sync_go(struct sync *sync, float *weight, struct error *err)
+{
+	double begin = clock_now();
+	int status = await(sync, weight, err);
+
+	sync->waited_s += clock_now() - begin;
 	return status;
+}
+
+int sync_cut(struct sync *sync, float *weight, struct sync_cut *cut, struct error *err)
+{
+	const struct sync_strategy *strategy = sync->strategy;
+
+	*cut = pace_begin_cut(sync->pace);
+	if (pace_settle(sync->pace, err) < 0 ||
+	    (strategy->settle && strategy->settle(sync->state, weight, err) < 0) ||
+	    coll_barrier(sync->net, sync->world, err) < 0)
+		return -1;
+	pace_end_cut(sync->pace);
+	return 0;
+}
+
+size_t sync_steps(const struct sync *sync)
+{
+	return (size_t)sync->clock;
+}
+
+size_t sync_progress(const struct sync *sync)
+{
+	return pace_progress(sync->pace);
+}
+
+struct drift sync_drift(struct sync *sync)
+{
+	struct drift drift = drift_none();
+
+	if (sync->strategy->report)
+		sync->strategy->report(sync->state, &drift);
+	if (sync->pace)
+		drift.waited_s = sync->times.waited_s;
+	return drift;
 }
 
 int sync_mean(struct sync *sync, const float *weight, const float **mean, struct error *err)
@@ -246,7 +355,12 @@ struct sync_times sync_times(const struct sync *sync)
 
 size_t sync_state(struct sync *sync, struct state_array *arrays)
 {
-	return sync->strategy->state ? sync->strategy->state(sync->state, arrays) : 0;
+	size_t count = sync->strategy->state ? sync->strategy->state(sync->state, arrays) : 0;
+
+	assert(count + 1 < STATE_ARRAYS);
+	if (sync->pace)
+		arrays[count++] = (struct state_array){ "clock", &sync->clock, 1 };
+	return count;
 }
 
 void sync_free(struct sync *sync)
@@ -260,10 +374,11 @@ void sync_free(struct sync *sync)
 		pthread_mutex_unlock(&sync->lock);
 		pthread_join(sync->thread, NULL);
 	}
-	if (sync->strategy->serve)
+	if (sync->strategy->serve || sync->pace)
 		net_serve(sync->net, NULL, NULL);
 	if (sync->strategy->fini)
 		sync->strategy->fini(sync->state);
+	pace_free(sync->pace);
 	pthread_cond_destroy(&sync->changed);
 	pthread_mutex_destroy(&sync->lock);
 	free(sync->mean);

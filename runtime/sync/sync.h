@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "lib/drift.h"
 #include "lib/opt.h"
 #include "lib/registry.h"
 #include "runtime/coll.h"
@@ -49,16 +50,6 @@ struct sync_env {
 	struct sync *sync;   /* for sync_tell and sync_wake */
 	const double *share; /* [world] each rank's part of the training samples; NULL: all alike */
 	struct sync_budget budget;
-};
-
-/* What a strategy tells of a rank's last step; what has no meaning for it stays NAN. */
-struct sync_report {
-	double staleness, staleness_most; /* updates of others since the weights were read: the
-					   * median and the most of those that this rank applied */
-	double participants;		  /* ranks that averaged with each other, this one too */
-	double consensus; /* distance of this rank's weights from the average of those it met,
-			   * relative to their size */
-	double accepted;  /* part of the updates that came here and were not refused */
 };
 
 struct sync_strategy {
@@ -103,8 +94,9 @@ struct sync_strategy {
 	 * anew: go() is called again if it had not said 1. On the training thread; must not wait.
 	 */
 	int (*settle)(void *state, float *weight, struct error *err);
-	/* Optional. Of the step that was done last; on the training thread. */
-	void (*report)(void *state, struct sync_report *report);
+	/* Optional. Of the step that was done last, on the training thread: fills in what has a
+	 * meaning for the strategy, but for waited_s. */
+	void (*report)(void *state, struct drift *drift);
 	/* Optional. An unsolicited message of a peer, on the progress thread; must not block. Tags
 	 * are as given to sync_tell. */
 	void (*serve)(void *state, int peer, uint64_t tag, const void *bytes, size_t length);
@@ -128,9 +120,12 @@ extern const struct registry sync_strategies;
 
 /* Tags of a strategy's own messages: any below. */
 #define SYNC_TAG_END (UINT64_C(1) << 48)
-/* For strategies, from any thread: net_tell, counted, so that a cut can wait until it is served. A
- * rank may tell itself. */
+/* For strategies, from any thread: net_tell, counted, so that a cut can wait until it is served.
+ * Not to this rank. */
 int sync_tell(struct sync *sync, int peer, uint64_t tag, const void *bytes, size_t length,
+	      struct error *err);
+/* The same for weights and gradients, which count as payload. */
+int sync_give(struct sync *sync, int peer, uint64_t tag, const void *bytes, size_t length,
 	      struct error *err);
 /* For strategies, from any thread: go() may have another answer now. Asynchronous strategies lock
  * their state themselves: serve() and the training thread's calls run at the same time. */
@@ -166,12 +161,13 @@ struct sync_cut {
 int sync_cut(struct sync *sync, float *weight, struct sync_cut *cut, struct error *err);
 /* The completed steps of all, as far as this rank knows: for what depends on progress. */
 size_t sync_progress(const struct sync *sync);
+size_t sync_steps(const struct sync *sync); /* that this rank has done, over all resumes */
 
 /* The model that the ranks train, between steps: *mean is the mean of their weights, or `weight`
  * itself where all have the same. A collective; valid until the next one. */
 int sync_mean(struct sync *sync, const float *weight, const float **mean, struct error *err);
 struct sync_times sync_times(const struct sync *sync);
-struct sync_report sync_report(struct sync *sync);
+struct drift sync_drift(struct sync *sync); /* of the last step */
 size_t sync_state(struct sync *sync, struct state_array *arrays);
 void sync_free(struct sync *sync); /* may be NULL; call net_abort first if a step may be running */
 

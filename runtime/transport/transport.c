@@ -220,8 +220,8 @@ int net_wait_all(struct net *net, struct net_request *requests, size_t count, st
 	return status;
 }
 
-int net_tell(struct net *net, int peer, uint64_t tag, const void *bytes, size_t length,
-	     struct error *err)
+static int send_detached(struct net *net, int peer, uint64_t tag, const void *bytes, size_t length,
+			 struct error *err)
 {
 	struct tell *tell;
 
@@ -235,9 +235,22 @@ int net_tell(struct net *net, int peer, uint64_t tag, const void *bytes, size_t 
 	};
 	if (length)
 		memcpy(tell->bytes, bytes, length);
-	atomic_fetch_add(&net->told, length);
 	send_message(net, &tell->request);
 	return 0;
+}
+
+int net_tell(struct net *net, int peer, uint64_t tag, const void *bytes, size_t length,
+	     struct error *err)
+{
+	atomic_fetch_add(&net->told, length);
+	return send_detached(net, peer, tag, bytes, length, err);
+}
+
+int net_give(struct net *net, int peer, uint64_t tag, const void *bytes, size_t length,
+	     struct error *err)
+{
+	atomic_fetch_add(&net->payload_sent, length);
+	return send_detached(net, peer, tag, bytes, length, err);
 }
 
 void net_serve(struct net *net, net_handler *handler, void *arg)

@@ -137,8 +137,9 @@ extern const struct registry transports;
 
 /*
  * What was carried, since net_open. Payload is what posted messages hold, and what shared memory
- * carries; what all ranks send of it they receive, too. Control is what unsolicited messages hold,
- * and what connecting took. Headers are everything else on the wire.
+ * carries; what all ranks send of it they receive, too; and what is given, which counts as sent
+ * alone. Control is what other unsolicited messages hold, and what connecting took. Headers are
+ * everything else on the wire.
  */
 struct net_bytes {
 	uint64_t payload_sent, payload_received, header_sent, control_sent;
@@ -168,6 +169,9 @@ int net_wait_all(struct net *net, struct net_request *requests, size_t count, st
 
 /* Unsolicited messages: fire and forget on the sender's side (copied before it returns). */
 int net_tell(struct net *net, int peer, uint64_t tag, const void *bytes, size_t length,
+	     struct error *err);
+/* The same for what counts as payload: weights and gradients. */
+int net_give(struct net *net, int peer, uint64_t tag, const void *bytes, size_t length,
 	     struct error *err);
 /* Set before the first message can come; NULL drops them. Afterwards the handler that was set
  * before runs no more. Not to be called by a handler. */

@@ -135,26 +135,6 @@ static uint64_t gather(struct net *net, const struct group *group)
 	return posted;
 }
 
-static uint64_t swap(struct net *net, const struct group *group)
-{
-	unsigned char bytes[PIECE * CLUSTER_MAX] = { 0 }, *all;
-	size_t starts[CLUSTER_MAX], lengths[CLUSTER_MAX];
-	size_t got_starts[CLUSTER_MAX], got_lengths[CLUSTER_MAX];
-	uint64_t others = (uint64_t)group->count - 1, posted = others * LENGTH;
-	struct error err;
-
-	for (int i = 0; i < group->count; i++) {
-		starts[i] = 0;
-		lengths[i] = PIECE * (size_t)i;
-		posted += i == group->index ? 0 : lengths[i];
-	}
-	cluster_must(coll_alltoall_bytes(net, group, bytes, starts, lengths, &all, got_starts,
-					 got_lengths, &err),
-		     &err);
-	free(all);
-	return posted;
-}
-
 static void posted_body(int rank, struct net *net, void *arg)
 {
 	struct sums *sums = arg;
@@ -167,7 +147,6 @@ static void posted_body(int rank, struct net *net, void *arg)
 
 	cluster_must(coll_allreduce(net, &world, COLL_AUTO, x, PIECE, &err), &err);
 	posted += gather(net, &world);
-	posted += swap(net, &world);
 	cluster_must(coll_barrier(net, &world, &err), &err);
 	assert(net_payload_sent(net) == posted);
 	cluster_must(coll_broadcast(net, &world, 1, x, sizeof(x), &err), &err);
