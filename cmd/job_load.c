@@ -228,10 +228,10 @@ int job_load_fits(const struct job_load *load, size_t ranks, struct error *err)
 	if (load->room && load->room < ranks)
 		return error_set(err, "transport.emulate: '%s' has room for %zu ranks, not for %zu",
 				 load->job.params.emulate, load->room, ranks);
-	return batch >= ranks || batch == 0
-		       ? 0
-		       : error_set(err, "train.batch: %zu is fewer samples than the %zu ranks",
-				   batch, ranks);
+	if (batch < ranks && batch > 0)
+		return error_set(err, "train.batch: %zu is fewer samples than the %zu ranks", batch,
+				 ranks);
+	return fault_check(&load->job.fault, ranks, err);
 }
 
 static struct place place_of(const struct job_load *load, const char *key)

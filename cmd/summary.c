@@ -19,27 +19,45 @@
 #include "lib/table.h"
 #include "lib/units.h"
 
+static void add_percent(struct table *table, double part)
+{
+	if (isnan(part))
+		table_add(table, "-");
+	else
+		table_add(table, "%.2f %%", 100 * part);
+}
+
+static bool has_worst(const struct json *evals)
+{
+	for (size_t i = 0; i < json_size(evals); i++)
+		if (!isnan(json_get_real(json_at(evals, i), "worst_accuracy", NAN)))
+			return true;
+	return false;
+}
+
 static void print_evals(const struct json *evals)
 {
-	struct table table = { .align = "rrrrrr" };
+	bool worst = evals && has_worst(evals);
+	struct table table = { .align = worst ? "rrrrrrr" : "rrrrrr" };
 
 	if (!evals)
 		return;
-	table_head(&table, (const char *const[]){ "epoch", "step", "train loss", "test loss",
+	table_head(&table,
+		   worst ? (const char *const[]){ "epoch", "step", "train loss", "test loss",
+						  "accuracy", "seconds", "worst rank", NULL }
+			 : (const char *const[]){ "epoch", "step", "train loss", "test loss",
 						  "accuracy", "seconds", NULL });
 	for (size_t i = 0; i < json_size(evals); i++) {
 		const struct json *eval = json_at(evals, i);
-		double accuracy = json_get_real(eval, "accuracy", NAN);
 
 		table_add(&table, "%llu", json_get_count(eval, "epoch", 0));
 		table_add(&table, "%llu", json_get_count(eval, "step", 0));
 		table_add(&table, "%.4f", json_get_real(eval, "train_loss", NAN));
 		table_add(&table, "%.4f", json_get_real(eval, "test_loss", NAN));
-		if (isnan(accuracy))
-			table_add(&table, "-");
-		else
-			table_add(&table, "%.2f %%", 100 * accuracy);
+		add_percent(&table, json_get_real(eval, "accuracy", NAN));
 		table_add(&table, "%.1f", json_get_real(eval, "elapsed_s", NAN));
+		if (worst)
+			add_percent(&table, json_get_real(eval, "worst_accuracy", NAN));
 	}
 	output_table(&table);
 	printf("\n");
@@ -157,6 +175,7 @@ static struct json *evaluations(const struct progress_totals *totals)
 		json_add_real(json, "train_loss", eval->train_loss);
 		json_add_real(json, "test_loss", eval->loss);
 		json_add_real(json, "accuracy", eval->accuracy);
+		progress_add_worst(json, eval);
 		json_add_real(json, "elapsed_s", eval->elapsed_s);
 		json_add(list, NULL, json);
 	}

@@ -248,6 +248,17 @@ static int finish(struct train *train, struct launch *launched, enum supervise_e
 	return summary.exit_status;
 }
 
+/* So that nobody takes the figures of an experiment for those of the network and the hosts. */
+static void say_faults(const struct train *train)
+{
+	struct buf what = { 0 };
+
+	fault_describe(&train->load->job.fault, &what);
+	if (what.length)
+		log_warn("faults are injected, as the recipe wants: %s", buf_text(&what));
+	buf_release(&what);
+}
+
 int train_launch(struct train *train)
 {
 	struct buf recipe = { 0 }, plan = { 0 };
@@ -286,6 +297,7 @@ int train_launch(struct train *train)
 			log_warn("%s", train->plan.compression);
 		else if (train->plan.compression)
 			log_info("%s", train->plan.compression);
+		say_faults(train);
 		end = launch(&launched, &err);
 		status = finish(train, &launched, end, &err);
 	} else {

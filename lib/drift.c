@@ -7,16 +7,21 @@
 #include "lib/json.h"
 #include "lib/wire.h"
 
+enum merge { MEAN, MOST, LEAST };
+
 static const struct {
 	const char *name;
 	size_t offset;
+	enum merge merge;
 } figures[] = {
 	{ "waited_s", offsetof(struct drift, waited_s) },
 	{ "staleness", offsetof(struct drift, staleness) },
-	{ "staleness_most", offsetof(struct drift, staleness_most) },
+	{ "staleness_most", offsetof(struct drift, staleness_most), MOST },
 	{ "participants", offsetof(struct drift, participants) },
 	{ "consensus_distance", offsetof(struct drift, consensus) },
 	{ "accepted", offsetof(struct drift, accepted) },
+	{ "worst_loss", offsetof(struct drift, worst_loss), MOST },
+	{ "worst_accuracy", offsetof(struct drift, worst_accuracy), LEAST },
 };
 
 enum { FIGURES = sizeof(figures) / sizeof(*figures) };
@@ -44,12 +49,21 @@ struct drift drift_none(void)
 	return none;
 }
 
+static double merge_two(enum merge how, double a, double b)
+{
+	switch (how) {
+	case MOST: return fmax(a, b);
+	case LEAST: return fmin(a, b);
+	default: return a + b;
+	}
+}
+
 struct drift drift_merge(const struct drift *first, size_t stride, size_t count)
 {
 	struct drift merged = drift_none();
 
 	for (size_t i = 0; i < FIGURES; i++) {
-		double sum = 0, most = -INFINITY;
+		double sum = NAN;
 		size_t known = 0;
 
 		for (size_t k = 0; k < count; k++) {
@@ -58,15 +72,9 @@ struct drift drift_merge(const struct drift *first, size_t stride, size_t count)
 
 			if (isnan(x))
 				continue;
-			sum += x;
-			most = fmax(most, x);
-			known++;
+			sum = known++ ? merge_two(figures[i].merge, sum, x) : x;
 		}
-		if (known > 0)
-			*figure(&merged, i) =
-				figures[i].offset == offsetof(struct drift, staleness_most)
-					? most
-					: sum / (double)known;
+		*figure(&merged, i) = figures[i].merge == MEAN && known ? sum / (double)known : sum;
 	}
 	return merged;
 }

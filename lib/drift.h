@@ -15,11 +15,13 @@ struct drift {
 	double participants;		  /* ranks that averaged with each other */
 	double consensus;		  /* distance of weights from that average, relative */
 	double accepted;		  /* part of the updates that were not refused */
+	/* Of an evaluation: how well the rank's own weights do on all test data. */
+	double worst_loss, worst_accuracy;
 };
 
 struct drift drift_none(void);
-/* The mean of those of `count` for which a figure has a meaning; of staleness_most the most. They
- * stand `stride` bytes from each other. */
+/* The mean of those of `count` for which a figure has a meaning; of staleness_most the most, of
+ * worst_ the worst. They stand `stride` bytes from each other. */
 struct drift drift_merge(const struct drift *first, size_t stride, size_t count);
 /* "  staleness 1.5 (most 4)  3.0 ranks met"; "" where nothing has a meaning. Returns text. */
 char *drift_show(char *text, size_t size, const struct drift *drift);

@@ -197,6 +197,14 @@ static int write_step(struct progress *progress, const struct control_step *sum,
 	return write_line(progress, json, err);
 }
 
+void progress_add_worst(struct json *to, const struct progress_eval *eval)
+{
+	if (!isnan(eval->worst_loss))
+		json_add_real(to, "worst_loss", eval->worst_loss);
+	if (!isnan(eval->worst_accuracy))
+		json_add_real(to, "worst_accuracy", eval->worst_accuracy);
+}
+
 static int write_eval(struct progress *progress, const struct progress_eval *eval,
 		      const struct traffic *traffic, struct error *err)
 {
@@ -207,6 +215,7 @@ static int write_eval(struct progress *progress, const struct progress_eval *eva
 	json_add_count(json, "epoch", eval->epoch);
 	json_add_real(json, "loss", eval->loss);
 	json_add_real(json, "accuracy", eval->accuracy);
+	progress_add_worst(json, eval);
 	traffic_add_json(json, traffic);
 	json_add_real(json, "elapsed_s", eval->elapsed_s);
 	return write_line(progress, json, err);
@@ -373,16 +382,22 @@ static int finish_eval(struct progress *progress, const struct record *record, s
 		.loss = sum.loss_sum / (double)sum.count,
 		.accuracy = progress->accuracy ? (double)sum.correct / (double)sum.count : NAN,
 		.elapsed_s = progress_elapsed(progress),
+		.worst_loss = sum.drift.worst_loss,
+		.worst_accuracy = progress->accuracy ? sum.drift.worst_accuracy : NAN,
 	};
 	if (!progress->env.quiet && !progress->env.live) {
-		char accuracy[48] = "";
+		char accuracy[48] = "", worst[48] = "";
 
 		if (progress->accuracy)
 			snprintf(accuracy, sizeof(accuracy), ", accuracy %.2f %%",
 				 100 * eval->accuracy);
-		log_progress("epoch %llu/%llu: loss %.4f, test loss %.4f%s, %.0f samples/s",
+		if (!isnan(eval->worst_accuracy))
+			snprintf(worst, sizeof(worst), " (%.2f %% on the worst rank)",
+				 100 * eval->worst_accuracy);
+		log_progress("epoch %llu/%llu: loss %.4f, test loss %.4f%s%s, %.0f samples/s",
 			     (unsigned long long)eval->epoch, (unsigned long long)epochs(progress),
-			     eval->train_loss, eval->loss, accuracy, samples_per_s(progress));
+			     eval->train_loss, eval->loss, accuracy, worst,
+			     samples_per_s(progress));
 		progress->shown = clock_now();
 	}
 	return write_eval(progress, eval, &sum.traffic, err);

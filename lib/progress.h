@@ -14,6 +14,7 @@
 struct control_ready;
 struct control_step;
 struct error;
+struct json;
 struct post;
 struct progress;
 
@@ -30,6 +31,7 @@ struct progress_env {
 struct progress_eval {
 	uint64_t step, epoch;
 	double train_loss, loss, accuracy, elapsed_s;
+	double worst_loss, worst_accuracy; /* of the ranks' own weights, where they differ */
 };
 
 /* Figures of a run so far. */
@@ -54,6 +56,8 @@ int progress_step(struct progress *progress, unsigned rank, const struct control
 		  struct error *err);
 int progress_eval(struct progress *progress, unsigned rank, const struct control_step *step,
 		  struct error *err);
+/* What an evaluation has of the ranks' own weights; nothing where they are the same. */
+void progress_add_worst(struct json *to, const struct progress_eval *eval);
 double progress_elapsed(const struct progress *progress);
 struct progress_totals progress_totals(const struct progress *progress);
 /* The live line to those who are attached, now and then. */

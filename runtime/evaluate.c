@@ -8,6 +8,8 @@
 #include "runtime/job.h"
 #include "runtime/model/model.h"
 
+const char *const eval_ranks_names[] = { "end", "no", "always", NULL };
+
 struct score evaluate(struct model *model, const float *weight, struct feed *feed, size_t first,
 		      size_t count)
 {

@@ -12,6 +12,11 @@ struct feed;
 struct job;
 struct model;
 
+/* When ranks whose weights differ also evaluate their own, each on all test data. */
+enum eval_ranks { EVAL_RANKS_END, EVAL_RANKS_NO, EVAL_RANKS_ALWAYS };
+
+extern const char *const eval_ranks_names[];
+
 /* The score of `count` test samples from `first` on. */
 struct score evaluate(struct model *model, const float *weight, struct feed *feed, size_t first,
 		      size_t count);

@@ -96,6 +96,7 @@ void exchange_free(struct exchange *exchange)
 	residual_free(exchange->residual);
 	coder_free(exchange->coder);
 	free(exchange->difference);
+	free(exchange->sent);
 	free(exchange->message);
 	free(exchange->numbers);
 	coll_sparse_free(exchange->sparse);

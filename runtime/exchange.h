@@ -49,7 +49,8 @@ extern const struct opt exchange_options[];
 struct exchange_env {
 	struct net *net; /* borrowed */
 	struct exchange_params params;
-	bool differences;	       /* exchange_average alone, which needs no feedback */
+	bool differences; /* exchange_average and exchange_neighbours alone, which need no
+			   * feedback */
 	enum coll_algorithm algorithm; /* of what adds up in flight */
 	size_t count;		       /* of the block */
 	struct coder_env coder;	       /* rank and count are filled in */
@@ -89,6 +90,30 @@ bool exchange_is_lossy(const struct exchange *exchange);
  */
 int exchange_average(struct exchange *exchange, const struct group *group, size_t step, float *x,
 		     float *reference, struct error *err);
+
+/* With whom a member of a group exchanges, by their places there. */
+struct exchange_edges {
+	const bool *to;	     /* [group->count] who is told; not this one */
+	const float *weight; /* [group->count] of what each tells, and of this one's own; 0: who
+			      * tells this one nothing */
+};
+
+/*
+ * x[count of the block] and riders[], a few numbers that are never compressed, go to some members,
+ * and become what those are told: x itself if `exact` or where nothing is lost, else Q(x), as
+ * above. sum[count] gains what was told, times the weights, in the order of the group; riders[]
+ * become such sums. Waits for those who tell this one something, and for nobody else. No scheme may
+ * have factors, of which there is no product in a message.
+ */
+struct exchange_told {
+	float *x, *sum;
+	float *riders; /* [rider_count]; may be NULL if that is 0 */
+	size_t rider_count;
+	bool exact;
+};
+int exchange_neighbours(struct exchange *exchange, const struct group *group, size_t step,
+			const struct exchange_edges *edges, const struct exchange_told *told,
+			struct error *err);
 
 /* What error feedback has not yet sent, [count of the block]; NULL if there is none. */
 float *exchange_residual(struct exchange *exchange);

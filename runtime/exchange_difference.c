@@ -22,14 +22,11 @@ static float nearest(const float *x, const float *sent, size_t count)
 	return square > 0 && both > 0 ? (float)(both / square) : 0;
 }
 
-/* Encodes the difference behind the factor that goes with it, and takes both out of the weights.
- */
-static size_t send_off(struct exchange *exchange, const struct vector *difference, void *weights,
-		       unsigned char *message, struct error *err)
+size_t exchange_encode_difference(struct exchange *exchange, const struct vector *difference,
+				  float *sent, unsigned char *message, struct error *err)
 {
 	size_t count = difference->count, offset = difference->offset, length;
-	float *sent = exchange->difference + exchange->env.count, *x = (float *)weights + offset;
-	unsigned char *payload = message + sizeof(float);
+	unsigned char *payload = message + EXCHANGE_FACTOR;
 	float factor;
 
 	length = coder_encode(exchange->coder, offset, difference->x, count, payload, err);
@@ -39,13 +36,13 @@ static size_t send_off(struct exchange *exchange, const struct vector *differenc
 		return 0;
 	factor = nearest(difference->x, sent, count);
 	memcpy(message, &factor, sizeof(factor));
-	for (size_t i = 0; i < count; i++)
-		x[i] -= factor * sent[i];
-	return sizeof(factor) + length;
+	cpu_scale(sent, factor, count);
+	return EXCHANGE_FACTOR + length;
 }
 
-static int add_difference(struct exchange *exchange, const struct vector *sum, int rank,
-			  const unsigned char *message, size_t length, struct error *err)
+int exchange_decode_difference(struct exchange *exchange, const struct vector *sum, int rank,
+			       const unsigned char *message, size_t length, float weight,
+			       struct error *err)
 {
 	float factor = 0;
 
@@ -53,10 +50,29 @@ static int add_difference(struct exchange *exchange, const struct vector *sum, i
 		memcpy(&factor, message, sizeof(factor));
 	if (length < sizeof(factor) || !isfinite(factor))
 		return error_set(err, "rank %d: a malformed difference", rank);
-	if (coder_decode(exchange->coder, message + sizeof(factor), length - sizeof(factor), factor,
-			 sum->offset, sum->x, sum->count, err) < 0)
+	if (coder_decode(exchange->coder, message + sizeof(factor), length - sizeof(factor),
+			 weight * factor, sum->offset, sum->x, sum->count, err) < 0)
 		return error_prefix(err, "rank %d", rank);
 	return 0;
+}
+
+/* Encodes the difference, and takes what is sent of it out of the weights. */
+static size_t send_off(struct exchange *exchange, const struct vector *difference, void *weights,
+		       unsigned char *message, struct error *err)
+{
+	float *sent = exchange->difference + exchange->env.count;
+	float *x = (float *)weights + difference->offset;
+	size_t length = exchange_encode_difference(exchange, difference, sent, message, err);
+
+	for (size_t i = 0; i < difference->count && length; i++)
+		x[i] -= sent[i];
+	return length;
+}
+
+static int add_difference(struct exchange *exchange, const struct vector *sum, int rank,
+			  const unsigned char *message, size_t length, struct error *err)
+{
+	return exchange_decode_difference(exchange, sum, rank, message, length, 1, err);
 }
 
 /* The difference's sum over the group takes its place; what this rank sent of it leaves x. */
@@ -64,7 +80,7 @@ static int sum_differences(struct exchange *exchange, const struct vector *diffe
 			   struct error *err)
 {
 	const struct exchange_codec codec = {
-		.arg = x, .extra = sizeof(float), .encode = send_off, .decode = add_difference
+		.arg = x, .extra = EXCHANGE_FACTOR, .encode = send_off, .decode = add_difference
 	};
 
 	return exchange_gather_by(exchange, &codec, difference, difference->x, err);

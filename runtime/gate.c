@@ -1,12 +1,16 @@
 /* Where a rank may be stopped, in agreement with all the others. */
 #include "runtime/gate.h"
 
+#include <errno.h>
 #include <stdint.h>
+#include <time.h>
+
+#include "lib/clock.h"
 
 void gate_init(struct gate *gate, size_t first_step)
 {
 	pthread_mutex_init(&gate->lock, NULL);
-	pthread_cond_init(&gate->changed, NULL);
+	clock_cond_init(&gate->changed);
 	gate->next = first_step;
 	gate->hold = gate->until = SIZE_MAX;
 }
@@ -32,6 +36,7 @@ size_t gate_hold(struct gate *gate)
 	pthread_mutex_lock(&gate->lock);
 	if (gate->hold == SIZE_MAX)
 		gate->hold = gate->next;
+	pthread_cond_broadcast(&gate->changed);
 	held = gate->hold;
 	pthread_mutex_unlock(&gate->lock);
 	return held;
@@ -44,6 +49,19 @@ void gate_until(struct gate *gate, size_t step)
 	gate->until = step;
 	pthread_cond_broadcast(&gate->changed);
 	pthread_mutex_unlock(&gate->lock);
+}
+
+bool gate_doze(struct gate *gate, double until)
+{
+	struct timespec at = clock_timespec(until);
+	bool late = false, held;
+
+	pthread_mutex_lock(&gate->lock);
+	while (gate->hold == SIZE_MAX && gate->until == SIZE_MAX && !late)
+		late = pthread_cond_timedwait(&gate->changed, &gate->lock, &at) == ETIMEDOUT;
+	held = gate->hold != SIZE_MAX || gate->until != SIZE_MAX;
+	pthread_mutex_unlock(&gate->lock);
+	return !held;
 }
 
 bool gate_closes(struct gate *gate)

@@ -25,7 +25,8 @@ void gate_init(struct gate *gate, size_t first_step);
 bool gate_pass(struct gate *gate, size_t step);
 size_t gate_hold(struct gate *gate);		 /* returns the step held at */
 void gate_until(struct gate *gate, size_t step); /* ends the hold */
-
+/* Sleeps until then (clock_now), or until the rank is to hold or to stop somewhere: false. */
+bool gate_doze(struct gate *gate, double until);
 bool gate_closes(struct gate *gate); /* gate_until was called */
 
 #endif

@@ -11,6 +11,7 @@
 #include "lib/setting.h"
 #include "lib/units.h"
 #include "runtime/compress/compress.h"
+#include "runtime/evaluate.h"
 #include "runtime/sync/auto.h"
 #include "runtime/transport/transport.h"
 
@@ -49,6 +50,8 @@ static const struct opt train_options[] = {
 	  .min = 0, .max = 1024 },
 	{ "eval_every", OPT_COUNT, ROW(eval_every), "1",
 	  "epochs between evaluations on the test data; 0: only at the end", .min = 0, .max = 1e6 },
+	{ "eval_ranks", OPT_CHOICE, ROW(eval_ranks), "end",
+	  "when ranks whose weights differ evaluate their own, too", .choices = eval_ranks_names },
 	{ 0 }
 };
 
@@ -103,6 +106,7 @@ const struct job_section job_sections[] = {
 	{ "transport", transport_options, IN_JOB(params), &transports, "name", "tcp",
 	  IN_JOB(transport) },
 	{ "checkpoint", checkpoint_options, IN_JOB(params) },
+	{ "fault", fault_options, IN_JOB(fault) },
 	{ 0 }
 };
 
@@ -205,6 +209,56 @@ static void check_votes(const struct job *job, const struct settings *resolved,
 				     rules->items[i].scheme.entry->name);
 }
 
+/* Whether the strategy can send what a scheme makes. */
+static const char *objection(const struct sync_strategy *strategy, const struct part *scheme)
+{
+	const struct compressor *compressor = PART_AS(scheme, struct compressor);
+	enum payload payload = compressor ? compressor->payload : PAYLOAD_SUMS;
+
+	if (strategy->plain && payload != PAYLOAD_SUMS)
+		return "sends its weights as they are; leave compress out, or see `dstrain list "
+		       "sync` for one that compresses";
+	if (strategy->pairs && payload == PAYLOAD_FACTORS)
+		return "tells each neighbour what differs, and factors are for sums; take a scheme "
+		       "that has no factors";
+	return NULL;
+}
+
+static void check_schemes(const struct job *job, const struct settings *resolved,
+			  struct problems *problems)
+{
+	const struct sync_strategy *strategy = PART_AS(&job->sync, struct sync_strategy);
+	const struct compress_rules *rules = &job->compress_rules;
+	const char *text;
+
+	if (!job->compressor.entry || !strategy)
+		return;
+	text = objection(strategy, &job->compressor);
+	if (text)
+		problems_add(problems, settings_find(resolved, "compress.scheme")->value_place,
+			     "compress.scheme: sync.strategy '%s' %s", strategy->entry.name, text);
+	for (size_t i = 0; i < rules->count; i++) {
+		text = objection(strategy, &rules->items[i].scheme);
+		if (text)
+			problems_add(problems, rules->items[i].place,
+				     "compress.rules: sync.strategy '%s' %s", strategy->entry.name,
+				     text);
+	}
+}
+
+static void check_fault(const struct job *job, const struct settings *resolved,
+			struct problems *problems)
+{
+	const struct fault_params *fault = &job->fault;
+
+	if (fault->ranks.count && fault->kind == FAULT_NONE)
+		problems_add(problems, settings_find(resolved, "fault.rank")->value_place,
+			     "fault.rank: fault.kind has to say what is wrong with the gradients");
+	if (fault->kind != FAULT_NONE && fault->ranks.count == 0)
+		problems_add(problems, settings_find(resolved, "fault.kind")->value_place,
+			     "fault.kind: fault.rank has to say whose gradients are wrong");
+}
+
 static void check_values(const struct job *job, const struct settings *resolved,
 			 struct problems *problems)
 {
@@ -227,6 +281,8 @@ static void check_values(const struct job *job, const struct settings *resolved,
 	check_emulation(job, resolved, problems);
 	check_momentum(job, resolved, problems);
 	check_votes(job, resolved, problems);
+	check_schemes(job, resolved, problems);
+	check_fault(job, resolved, problems);
 }
 
 void job_expand(struct settings *given)
@@ -300,7 +356,8 @@ bool job_wants_plan(const struct job *job)
 
 	return strategy->chosen_by_plan || job->sync_params.order == SYNC_ORDER_PLANNED ||
 	       job->sync_params.allreduce == COLL_HIERARCHICAL ||
-	       (strategy->wants_plan && strategy->wants_plan(job->sync.params));
+	       (strategy->wants_plan && strategy->wants_plan(job->sync.params)) ||
+	       (strategy->wants_links && strategy->wants_links(job->sync.params));
 }
 
 static bool is_opaque(const struct part *scheme)

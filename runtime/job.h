@@ -10,6 +10,7 @@
 #include "runtime/compress/rules.h"
 #include "runtime/data/data.h"
 #include "runtime/exchange.h"
+#include "runtime/fault.h"
 #include "runtime/feed.h"
 #include "runtime/model/list.h"
 #include "runtime/model/model.h"
@@ -32,6 +33,7 @@ struct job_params {
 	double clip;				  /* largest 2-norm of the gradient; 0: none */
 	size_t threads;				  /* of one rank */
 	size_t eval_every;			  /* epochs; 0: only at the end */
+	int eval_ranks;				  /* enum eval_ranks */
 	size_t checkpoint_every, checkpoint_keep; /* steps; how many */
 	double timeout_s;			  /* of one wait on the data plane */
 	char *port;				  /* "0", "40000" or "40000-40100" */
@@ -64,6 +66,7 @@ struct job {
 	struct optim_params optim_params;
 	struct schedule_params schedule_params;
 	struct sync_params sync_params;
+	struct fault_params fault;
 };
 
 /* One part of a recipe: where it stands, its rows, and the registry that its name comes from. */

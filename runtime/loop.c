@@ -4,6 +4,7 @@
 #include <math.h>
 #include <stdint.h>
 
+#include "lib/clock.h"
 #include "lib/error.h"
 #include "runtime/data/data.h"
 #include "runtime/device/cpu.h"
@@ -14,10 +15,57 @@
 #include "runtime/optim/optim.h"
 #include "runtime/slice.h"
 #include "runtime/sync/sync.h"
+#include "runtime/transport/transport.h"
+
+/* A step on its way from forward to the last of its gradients. */
+struct pass {
+	struct loop *loop;
+	size_t step;
+	double begun; /* clock_now */
+};
+
+static bool lost_a_peer(const struct loop *loop)
+{
+	struct error ignored;
+
+	for (int i = 0; i < loop->world.count; i++)
+		if (i != loop->world.index &&
+		    net_check(loop->net, loop->world.ranks[i], &ignored) < 0)
+			return true;
+	return false;
+}
+
+/* A step that is to last longer sleeps, unless there is no use in it any more. */
+static void linger(const struct pass *pass)
+{
+	enum { SLICES_PER_S = 10 };
+	struct loop *loop = pass->loop;
+	double now = clock_now();
+	double until = pass->begun + fault_lasts(&loop->fault, pass->step, now - pass->begun);
+
+	while (now < until && !lost_a_peer(loop)) {
+		if (!gate_doze(loop->gate, fmin(until, now + 1.0 / SLICES_PER_S)))
+			return;
+		now = clock_now();
+	}
+}
 
 static void ready(void *arg, size_t offset, size_t count)
 {
-	sync_ready(arg, offset, count);
+	struct pass *pass = arg;
+	struct loop *loop = pass->loop;
+
+	fault_gradient(&loop->fault, pass->step, offset, loop->grad + offset, count);
+	if (offset == 0)
+		linger(pass);
+	sync_ready(loop->sync, offset, count);
+}
+
+static bool wants_own(const struct loop *loop, size_t completed)
+{
+	return !loop->parts.replicated &&
+	       (loop->eval_ranks == EVAL_RANKS_ALWAYS ||
+		(loop->eval_ranks == EVAL_RANKS_END && completed >= loop->steps));
 }
 
 /* Each rank evaluates the model that all of them train, on its slice of the test data. */
@@ -26,7 +74,7 @@ static int evaluate_slice(struct loop *loop, size_t completed, struct error *err
 	size_t length;
 	size_t at = slice_start(loop->test->count, loop->world.count, loop->world.index, &length);
 	const float *mean;
-	struct score score;
+	struct score score, own;
 
 	if (loop->test->count == 0)
 		return 0;
@@ -35,7 +83,9 @@ static int evaluate_slice(struct loop *loop, size_t completed, struct error *err
 		return -1;
 	loop->peer_failed = false;
 	score = evaluate(loop->model, mean, loop->feed, at, length);
-	metrics_eval(&loop->metrics, completed, &score);
+	if (wants_own(loop, completed))
+		own = evaluate(loop->model, loop->weight, loop->feed, 0, loop->test->count);
+	metrics_eval(&loop->metrics, completed, &score, wants_own(loop, completed) ? &own : NULL);
 	return 0;
 }
 
@@ -67,17 +117,19 @@ static int save(struct loop *loop, size_t completed, struct error *err)
 static int train_step(struct loop *loop, size_t step, size_t done, struct error *err)
 {
 	struct score score = { 0 };
+	struct pass pass = { .loop = loop, .step = step };
 	const struct batch *batch;
 	double norm;
 
 	metrics_begin(&loop->metrics);
 	batch = feed_step(loop->feed, step);
 	metrics_data(&loop->metrics);
+	pass.begun = clock_now();
 	sync_step(loop->sync, step, loop->weight, loop->grad);
 	model_forward(loop->model, loop->weight, batch, &score);
-	if (!isfinite(score.loss_sum))
+	if (!isfinite(score.loss_sum) && !loop->fault.wrong)
 		return diverged(loop, "loss is", batch, step + 1, err);
-	model_backward(loop->model, loop->weight, batch, loop->grad, ready, loop->sync);
+	model_backward(loop->model, loop->weight, batch, loop->grad, ready, &pass);
 	metrics_compute(&loop->metrics);
 	loop->peer_failed = true;
 	if (sync_gradients(loop->sync, err) < 0)

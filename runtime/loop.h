@@ -7,6 +7,8 @@
 
 #include "runtime/checkpoint.h"
 #include "runtime/coll.h"
+#include "runtime/evaluate.h"
+#include "runtime/fault.h"
 #include "runtime/metrics.h"
 
 struct dataset;
@@ -34,8 +36,10 @@ struct loop {
 	struct outbox *outbox;
 	struct gate *gate;
 	struct metrics metrics;
+	struct fault fault;
 	size_t first_step, steps;
 	size_t eval_every, checkpoint_every; /* steps; 0: only at the end */
+	enum eval_ranks eval_ranks;
 	bool peer_failed; /* out: a failure came from the network, not from this rank */
 };
 

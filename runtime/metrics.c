@@ -89,7 +89,8 @@ void metrics_step(struct metrics *metrics, size_t step, const struct score *scor
 	outbox_send(metrics->outbox, &frame);
 }
 
-void metrics_eval(struct metrics *metrics, size_t step, const struct score *score)
+void metrics_eval(struct metrics *metrics, size_t step, const struct score *score,
+		  const struct score *own)
 {
 	struct coder_report coded = exchange_report(metrics->exchange);
 	struct control_step record = { .step = step,
@@ -100,6 +101,10 @@ void metrics_eval(struct metrics *metrics, size_t step, const struct score *scor
 				       .drift = drift_none() };
 	struct buf frame = { 0 };
 
+	if (own) {
+		record.drift.worst_loss = own->loss_sum / (double)own->count;
+		record.drift.worst_accuracy = (double)own->correct / (double)own->count;
+	}
 	control_put_step(&frame, CONTROL_EVAL, metrics->rank, &record);
 	outbox_send(metrics->outbox, &frame);
 }

@@ -32,6 +32,9 @@ void metrics_other(struct metrics *metrics);   /* ... waiting, counted elsewhere
 /* `step` counts completed steps, from 1. */
 void metrics_step(struct metrics *metrics, size_t step, const struct score *score, double lr,
 		  double gradient_norm);
-void metrics_eval(struct metrics *metrics, size_t step, const struct score *score);
+/* `score` of this rank's slice of the test data; `own`: of its own weights on all of it, or NULL.
+ */
+void metrics_eval(struct metrics *metrics, size_t step, const struct score *score,
+		  const struct score *own);
 
 #endif

@@ -71,9 +71,12 @@ static int build_own(struct rank *rank, struct parts *parts, struct error *err)
 				     .outbox = rank->env->outbox,
 				     .gate = &rank->gate,
 				     .first_step = (size_t)rank->env->plan->start_step,
+				     .fault = fault_of_rank(&job->fault, job->params.seed,
+							    rank->rank, 1.0 / env.world),
 				     .steps = own->steps,
 				     .eval_every = job->params.eval_every * own->steps_per_epoch,
-				     .checkpoint_every = job->params.checkpoint_every };
+				     .checkpoint_every = job->params.checkpoint_every,
+				     .eval_ranks = (enum eval_ranks)job->params.eval_ranks };
 	return 0;
 }
 

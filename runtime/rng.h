@@ -19,7 +19,8 @@ enum rng_purpose {
 	RNG_COMPRESS,
 	RNG_AUGMENT,
 	RNG_FACTORS,
-	RNG_GRAPH
+	RNG_GRAPH,
+	RNG_FAULT
 };
 
 struct rng {

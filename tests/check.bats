@@ -300,6 +300,24 @@ r.yaml: ok"
 	assert_line "  features: 5"
 }
 
+@test "a fault has ranks that exist, and a kind" {
+	recipe <<<$'hosts: local:4\nfault: {rank: 3, kind: sign_flip}'
+	run "$DSTRAIN" check r.yaml --print
+	assert_success
+	assert_line "  rank: 3"
+	recipe <<<$'hosts: local:4\nfault: {straggle: {probability: 0.1, factor: 10, permanent: [0, 4]}}'
+	run "$DSTRAIN" check r.yaml
+	assert_failure 2
+	assert_output --partial "fault.straggle.permanent: there is no rank 4; 4 ranks count from 0 on"
+	recipe <<<$'fault: {rank: [0]}'
+	run "$DSTRAIN" check r.yaml
+	assert_failure 2
+	assert_output --partial "r.yaml:3:15: fault.rank: fault.kind has to say what is wrong with the gradients"
+	recipe <<<$'fault: nan'
+	run "$DSTRAIN" check r.yaml
+	assert_failure 2
+}
+
 @test "--print shows every default, and is itself a recipe that prints the same" {
 	for file in "$root"/recipes/*.yaml; do
 		"$DSTRAIN" check --print "$file" >first.yaml

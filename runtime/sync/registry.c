@@ -4,7 +4,12 @@
 #define STRATEGIES(X) \
 	X(bsp)        \
 	X(local_sgd)  \
+	X(diloco)     \
+	X(fedavg)     \
+	X(fedprox)    \
 	X(ds_sync)    \
+	X(dpsgd)      \
+	X(robust)     \
 	X(auto)
 
 #define DECLARE(name) extern const struct sync_strategy sync_##name;

@@ -54,10 +54,13 @@ struct sync_env {
 
 struct sync_strategy {
 	struct entry entry;
-	size_t state_size;   /* the framework allocates the state zeroed and frees it */
-	bool replicated;     /* after every step all ranks hold the same weights and slots */
-	bool own_samples;    /* a rank's gradient is the mean over its own samples alone */
-	bool differences;    /* compresses by exchange_average alone, which needs no residual */
+	size_t state_size; /* the framework allocates the state zeroed and frees it */
+	bool replicated;   /* after every step all ranks hold the same weights and slots */
+	bool own_samples;  /* a rank's gradient is the mean over its own samples alone */
+	bool differences;  /* compresses by exchange_average and exchange_neighbours alone, which
+			    * need no residual */
+	bool pairs; /* of these by exchange_neighbours: no sums, in which factors would add up */
+	bool plain; /* sends float32 alone: a scheme that a recipe names is an error */
 	bool chosen_by_plan; /* no strategy itself: the plan says which */
 	double margin;	     /* of accuracy, in points, behind bsp where all ranks are as fast */
 	/*
@@ -67,6 +70,8 @@ struct sync_strategy {
 	bool asynchronous;
 	/* Optional: whether sync_env.plan makes a difference with these params. */
 	bool (*wants_plan)(const void *params);
+	/* Optional. Whether these params cannot do without sync_env.links. */
+	bool (*wants_links)(const void *params);
 	/* Optional. What a plan has to know of these params: `momentum`, `ds_overlap`. */
 	void (*foresee)(const void *params, struct plan_env *env);
 

@@ -42,8 +42,8 @@ extern const char *const topology_varied_names[]; /* directed, and `one_peer` */
 	  "of each edge of a random graph", .min = 0.001, .max = 1 }
 /* clang-format on */
 
-/* For wants_plan: links come with a plan. */
-bool topology_wants_plan(const struct topology_params *params);
+/* For wants_links. */
+bool topology_wants_links(const struct topology_params *params);
 
 /* Of TOPOLOGY_UNDIRECTED. Links that nobody knows are an error. The graph is the caller's. */
 int topology_undirected(struct graph *graph, const struct topology_params *params,

@@ -4,7 +4,7 @@
 BEGIN {
 	# A module of runtime/ and what it may include there beyond itself. "*" sees everything; a
 	# module that is not named here sees the files of runtime/ and none of its directories.
-	may["sync/"] = "exchange state_array coll graph device/ transport/transport"
+	may["sync/"] = "aggregate coll coll_round device/ exchange graph state_array transport/transport"
 	may["coder"] = "compress/ device/"
 	may["residual"] = "coder compress/compress state_array device/"
 	may["exchange"] = "coder compress/compress residual state_array coll coll_cost coll_volume coll_round coll_sparse " \
@@ -15,7 +15,7 @@ BEGIN {
 	may["compress/"] = may["model/"] = may["transport/"] = "device/"
 	may["optim/"] = "device/ model/model"
 	may["data/"] = "model/batch device/"
-	may["device/"] = may["graph"] = may["rng"] = may["slice"] = ""
+	may["device/"] = may["graph"] = may["rng"] = may["slice"] = may["aggregate"] = ""
 	may["checkpoint"] = "coll exchange outbox device/ model/model optim/optim sync/sync " \
 		"transport/transport weights"
 	may["weights"] = "model/model"
@@ -23,6 +23,7 @@ BEGIN {
 	may["bench"] = "coll coll_measure job outbox rank transport/transport"
 	may["probe"] = "calibrate coll job outbox outfit rank transport/emulate transport/transport"
 	may["feed"] = "data/ model/batch"
+	may["fault"] = "device/"
 	may["frozen"] = "data/ device/ job model/model weights"
 	may["evaluate"] = may["generate"] = may["job"] = may["loop"] = may["rank"] = may["worker"] = "*"
 	may["calibrate"] = may["outfit"] = "*"

@@ -12,6 +12,7 @@
 
 /* STEPS is a multiple of any likely period, so that a strategy has just synchronised at the end. */
 enum { COUNT = 300, BATCH = 8, STEPS = 240 };
+enum { LONGER = 6 }; /* momentum from average to average takes so many times the steps */
 
 static const int worlds[] = { 1, 2, 4 };
 
@@ -19,6 +20,7 @@ struct run {
 	const struct part *strategy, *compressor;
 	bool same_samples; /* every rank trains on the whole batch: one would be enough */
 	size_t steps;
+	bool still; /* nothing is learnt: what changes the weights is the strategy alone */
 	enum coll_algorithm algorithm;
 
 	_Atomic uint64_t digests[CLUSTER_MAX]; /* of each rank's weights at the end */
@@ -68,7 +70,7 @@ static void backward(const struct run *run, const struct group *world, const flo
 			add_gradient(grad, weight, solution, step, k, 1 / (float)BATCH);
 }
 
-static void train_step(struct sync *sync, size_t step, float *weight, float *grad)
+static void train_step(struct sync *sync, size_t step, float rate, float *weight, float *grad)
 {
 	struct error err;
 
@@ -77,7 +79,7 @@ static void train_step(struct sync *sync, size_t step, float *weight, float *gra
 	sync_ready(sync, 0, 200);
 	cluster_must(sync_gradients(sync, &err), &err);
 	for (size_t i = 0; i < COUNT; i++)
-		weight[i] -= 0.5f * grad[i];
+		weight[i] -= rate * grad[i];
 	cluster_must(sync_weights(sync, step, weight, &err), &err);
 }
 
@@ -100,7 +102,7 @@ static void train_paced(const struct run *run, struct sync *sync, const struct g
 		cluster_must(go < 0 ? -1 : 0, &err);
 		if (go) {
 			backward(run, world, weight, solution, step, grad);
-			train_step(sync, step, weight, grad);
+			train_step(sync, step, run->still ? 0 : 0.5f, weight, grad);
 		} else {
 			cluster_must(sync_cut(sync, weight, &cut, &err), &err);
 		}
@@ -139,6 +141,11 @@ static double distance_from_first(struct net *net, const struct group *world, co
 	return most / sqrt(size / COUNT);
 }
 
+static float still_weight(size_t i)
+{
+	return number(RNG_INIT, 1, 0, i);
+}
+
 static void train_body(int rank, struct net *net, void *arg)
 {
 	struct run *run = arg;
@@ -163,15 +170,17 @@ static void train_body(int rank, struct net *net, void *arg)
 	struct sync *sync = NULL;
 	struct error err;
 
-	for (size_t i = 0; i < COUNT; i++)
+	for (size_t i = 0; i < COUNT; i++) {
 		solution[i] = number(RNG_INIT, 0, 0, i);
+		weight[i] = run->still ? still_weight(i) : 0;
+	}
 	cluster_must(sync_new(&sync, run->strategy, &params, &env, &err), &err);
 	cluster_must(coll_barrier(net, &world, &err), &err);
 	if (is_asynchronous(run->strategy))
 		train_paced(run, sync, &world, solution, weight, grad);
 	for (size_t step = 0; step < run->steps && !is_asynchronous(run->strategy); step++) {
 		backward(run, &world, weight, solution, step, grad);
-		train_step(sync, step, weight, grad);
+		train_step(sync, step, run->still ? 0 : 0.5f, weight, grad);
 	}
 	atomic_store(&run->digests[rank], digest_of(weight));
 	if (rank == 0) {
@@ -270,7 +279,7 @@ static void every_strategy_approaches_the_solution(void **state)
 	(void)state;
 	for (size_t s = next(0); sync_strategies.entries[s]; s = next(s + 1)) {
 		for (size_t w = 0; w < ARRAY_SIZE(worlds); w++) {
-			struct run run = { 0 };
+			struct run run = { .steps = (size_t)LONGER * STEPS };
 
 			train(&run, sync_strategies.entries[s]->name, "none", worlds[w]);
 			if (run.distance > 0.2)
@@ -280,7 +289,8 @@ static void every_strategy_approaches_the_solution(void **state)
 	}
 }
 
-/* Ranks that all do the same work must get what one rank gets: no strategy changes the scale. */
+/* Ranks that all do the same work must get what one rank gets: no strategy changes the scale with
+ * their number. */
 static void ranks_with_equal_samples_train_as_one(void **state)
 {
 	(void)state;
@@ -289,13 +299,36 @@ static void ranks_with_equal_samples_train_as_one(void **state)
 
 		if (!repeats(sync_strategies.entries[s]))
 			continue;
-		train(&alone, "bsp", "none", 1);
+		train(&alone, sync_strategies.entries[s]->name, "none", 1);
 		for (size_t w = 0; w < ARRAY_SIZE(worlds); w++) {
 			struct run run = { .same_samples = true };
 
 			train(&run, sync_strategies.entries[s]->name, "none", worlds[w]);
 			for (size_t i = 0; i < COUNT; i++)
 				assert_true(fabsf(run.weight[i] - alone.weight[i]) < 1e-5f);
+		}
+	}
+}
+
+/* The mean of equal numbers is that number only where a division rounds nothing. */
+static void equal_weights_that_learn_nothing_stay_as_they_are(void **state)
+{
+	float begin[COUNT];
+
+	(void)state;
+	for (size_t i = 0; i < COUNT; i++)
+		begin[i] = still_weight(i);
+	for (size_t s = next(0); sync_strategies.entries[s]; s = next(s + 1)) {
+		for (int world = 1; world <= 4; world++) {
+			struct run run = { .still = true, .steps = 100 };
+
+			train(&run, sync_strategies.entries[s]->name, "none", world);
+			for (int r = 0; r < world; r++)
+				assert_true(run.digests[r] == run.digests[0]);
+			for (size_t i = 0; i < COUNT; i++)
+				assert_true(fabsf(run.weight[i] - begin[i]) < 1e-5f);
+			if (world != 3)
+				assert_true(run.digests[0] == digest_of(begin));
 		}
 	}
 }
@@ -328,7 +361,7 @@ static void other_strategies_send_other_amounts_than_bsp(void **state)
 		if (strcmp(sync_strategies.entries[s]->name, "bsp") == 0)
 			continue;
 		train(&run, sync_strategies.entries[s]->name, "none", 4);
-		assert_true(run.sent != bsp.sent);
+		assert_true(run.sent != bsp.sent || run.digests[0] != bsp.digests[0]);
 	}
 }
 
@@ -375,6 +408,7 @@ int main(void)
 		cmocka_unit_test(ranks_agree_and_runs_repeat),
 		cmocka_unit_test(every_strategy_approaches_the_solution),
 		cmocka_unit_test(ranks_with_equal_samples_train_as_one),
+		cmocka_unit_test(equal_weights_that_learn_nothing_stay_as_they_are),
 		cmocka_unit_test(bsp_does_not_depend_on_the_number_of_ranks),
 		cmocka_unit_test(other_strategies_send_other_amounts_than_bsp),
 		cmocka_unit_test(local_sgd_averages_once_in_a_period),

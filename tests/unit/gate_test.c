@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "lib/clock.h"
 #include "runtime/gate.h"
 
 enum { RANKS = 6, STEPS = 2000, TRIES = 30 };
@@ -195,6 +196,28 @@ static void a_step_in_the_past_stops_at_once(void **state)
 	gate_destroy(&gate);
 }
 
+static void *hold(void *arg)
+{
+	gate_hold(arg);
+	return NULL;
+}
+
+static void a_rank_that_dozes_wakes_up_when_it_is_to_hold(void **state)
+{
+	struct gate gate;
+	pthread_t thread;
+
+	(void)state;
+	gate_init(&gate, 0);
+	assert_true(gate_doze(&gate, clock_now() + 0.01));
+	pthread_create(&thread, NULL, hold, &gate);
+	assert_false(gate_doze(&gate, clock_now() + 3600));
+	pthread_join(thread, NULL);
+	gate_until(&gate, 4);
+	assert_false(gate_doze(&gate, clock_now() + 3600));
+	gate_destroy(&gate);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -204,6 +227,7 @@ int main(void)
 		cmocka_unit_test(asked_after_the_end_all_have_done_all),
 		cmocka_unit_test(asked_twice_it_names_the_same_step),
 		cmocka_unit_test(a_step_in_the_past_stops_at_once),
+		cmocka_unit_test(a_rank_that_dozes_wakes_up_when_it_is_to_hold),
 	};
 
 	alarm(600); /* ranks that wait for each other for ever */
