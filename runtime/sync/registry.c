@@ -9,6 +9,7 @@
 	X(fedprox)    \
 	X(ds_sync)    \
 	X(dpsgd)      \
+	X(dsgd_aau)   \
 	X(robust)     \
 	X(auto)
 
