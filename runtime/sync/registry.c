@@ -11,6 +11,7 @@
 	X(fedchain)   \
 	X(ds_sync)    \
 	X(dpsgd)      \
+	X(dsgd_aau)   \
 	X(robust)     \
 	X(sgp)        \
 	X(asp)        \
