@@ -109,20 +109,3 @@ assert_evaluated_what_was_saved() {
 	wait "$orchestrator" || status=$?
 	assert_equal "$status" 3
 }
-
-@test "clocks: the model holds for all orders of events, and notices a bound that is too tight" {
-	model=$BATS_TEST_DIRNAME/spin/ssp.pml
-	for flags in "-DBOUND=1 -DSTEPS=2" "-DN=2 -DBOUND=2 -DAHEAD=1" "-DBOUND=1 -DSTOPPED=1"; do
-		# shellcheck disable=SC2086 # a list of flags
-		spin -a $flags "$model"
-		gcc -w -O1 -DSAFETY -DNOREDUCE -o pan pan.c
-		run ./pan -m1000000
-		assert_success
-		assert_output --partial "errors: 0"
-		refute_output --partial "search not completed"
-	done
-	spin -a -DN=2 -DBOUND=1 -DAHEAD=1 "$model"
-	gcc -w -O1 -DSAFETY -DNOREDUCE -o pan pan.c
-	run ./pan -m1000000
-	refute_output --partial "errors: 0"
-}

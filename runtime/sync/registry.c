@@ -7,9 +7,13 @@
 	X(diloco)     \
 	X(fedavg)     \
 	X(fedprox)    \
+	X(scaffold)   \
+	X(fedchain)   \
 	X(ds_sync)    \
 	X(dpsgd)      \
+	X(dsgd_aau)   \
 	X(robust)     \
+	X(sgp)        \
 	X(asp)        \
 	X(ssp)        \
 	X(bsp_ps)     \

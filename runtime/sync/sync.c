@@ -36,8 +36,9 @@ struct sync {
 	void *state;
 	struct net *net;
 	const struct group *world;
-	size_t count, bucket; /* floats */
-	float *mean;	      /* of the weights; NULL: all ranks have the same */
+	const double *samples; /* this rank's part of a batch; NULL: as all others */
+	size_t count, bucket;  /* floats */
+	float *mean;	       /* of the weights; NULL: all ranks have the same */
 	pthread_t thread;
 	bool threaded;
 
@@ -184,6 +185,8 @@ int sync_new(struct sync **out, const struct part *strategy, const struct sync_p
 	sync->net = env->net;
 	sync->world = env->world;
 	sync->count = env->count;
+	if (env->share)
+		sync->samples = &env->share[env->world->ranks[env->world->index]];
 	if (!sync->strategy->replicated && env->world->count > 1)
 		sync->mean = xaligned(env->count * sizeof(*sync->mean));
 	sync->bucket = params->bucket_bytes / sizeof(float);
@@ -226,7 +229,9 @@ void sync_ready(struct sync *sync, size_t offset, size_t count)
 	assert(count <= sync->final && offset == sync->final - count);
 	sync->final = offset;
 	if (sync->strategy->own_samples)
-		cpu_scale(sync->grad + offset, (float)sync->world->count, count);
+		cpu_scale(sync->grad + offset,
+			  sync->samples ? (float)(1 / *sync->samples) : (float)sync->world->count,
+			  count);
 	if (!sync->strategy->gradients)
 		return;
 	pthread_mutex_lock(&sync->lock);

@@ -48,8 +48,13 @@ struct sync_env {
 	float *const *slots; /* [slot_count] blocks of the optimizer's state, [count] floats each */
 	size_t slot_count;
 	struct sync *sync;   /* for sync_tell and sync_wake */
-	const double *share; /* [world] each rank's part of the training samples; NULL: all alike */
+	const double *share; /* [world] each rank's part of a batch, from the first step on; NULL:
+				all alike */
 	struct sync_budget budget;
+	/* The mean training loss that any weights have on this rank's samples of a step, past or to
+	 * come. On the training thread, from weights() alone; nothing is trained. */
+	double (*loss)(void *arg, size_t step, const float *weight);
+	void *loss_arg;
 };
 
 struct sync_strategy {
