@@ -37,6 +37,7 @@ const struct sync_strategy sync_bsp_ps = {
 		   .params_size = sizeof(struct params) },
 	.state_size = sizeof(struct state),
 	.init = init,
+	.margin = 0.5,
 	SERVER_STRATEGY,
 	.fini = fini,
 };

@@ -180,6 +180,7 @@ const struct sync_strategy sync_kardam = {
 		   .params_size = sizeof(struct params) },
 	.state_size = sizeof(struct state),
 	.init = init,
+	.margin = 2,
 	SERVER_STRATEGY,
 	.fini = fini,
 };

@@ -54,6 +54,7 @@ const struct sync_strategy sync_ssp = {
 		   .params_size = sizeof(struct params) },
 	.state_size = sizeof(struct state),
 	.init = init,
+	.margin = 1.5,
 	SERVER_STRATEGY,
 	.fini = fini,
 };
