@@ -1,12 +1,14 @@
 /* The synchronisation strategies: one line each. */
 #include "runtime/sync/sync.h"
 
-#define STRATEGIES(X) \
-	X(bsp)        \
-	X(local_sgd)  \
-	X(ds_sync)    \
-	X(dpsgd)      \
-	X(sgp)        \
+#define STRATEGIES(X)          \
+	X(bsp)                 \
+	X(local_sgd)           \
+	X(ds_sync)             \
+	X(dpsgd)               \
+	X(sgp)                 \
+	X(choco)               \
+	X(push_sum_compressed) \
 	X(auto)
 
 #define DECLARE(name) extern const struct sync_strategy sync_##name;
