@@ -42,3 +42,16 @@ verify() { # MODEL DEFINITION...
 	run ./pan -m1000000
 	refute_output --partial "errors: 0"
 }
+
+@test "clocks of the parameter server stay within their bound, and nobody waits for ever" {
+	verify ssp -DBOUND=1 -DSTEPS=2
+	verify ssp -DN=2 -DBOUND=2 -DAHEAD=1
+	verify ssp -DBOUND=1 -DSTOPPED=1
+}
+
+@test "the model notices a bound too tight for ranks that compute ahead" {
+	spin -a -DN=2 -DBOUND=1 -DAHEAD=1 "$models/ssp.pml"
+	gcc -w -O2 -DSAFETY -DNOREDUCE -o pan pan.c
+	run ./pan -m1000000
+	refute_output --partial "errors: 0"
+}
