@@ -10,6 +10,9 @@
 	X(ds_sync)    \
 	X(dpsgd)      \
 	X(dsgd_aau)   \
+	X(adpsgd)     \
+	X(agp)        \
+	X(prague)     \
 	X(robust)     \
 	X(auto)
 
