@@ -9,6 +9,7 @@
 	X(fedprox)    \
 	X(ds_sync)    \
 	X(dpsgd)      \
+	X(sgp)        \
 	X(dsgd_aau)   \
 	X(adpsgd)     \
 	X(agp)        \
