@@ -4,12 +4,14 @@
  * stochastic gradient descent", ICML 2018. Ranks at even places are active: they ask. Those at odd
  * ones are passive: their progress threads answer, while they compute, with the weights that they
  * published last, and move these; they take over how far at their next step. So no two wait for
- * each other, and nobody for a step of another.
+ * each other. A passive rank that nobody asked in `alone` steps waits until somebody does, lest it
+ * goes its own way where averages take longer than steps.
  */
 #include "runtime/sync/sync.h"
 
 #include <math.h>
 #include <pthread.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,6 +19,15 @@
 #include "lib/memory.h"
 #include "runtime/device/cpu.h"
 #include "runtime/rng.h"
+
+struct params {
+	size_t alone;
+};
+
+static const struct opt options[] = { { "alone", OPT_COUNT, offsetof(struct params, alone), "4",
+					"steps that a rank that is asked takes without an average",
+					.min = 1, .max = 1e9 },
+				      { 0 } };
 
 /* Tags. An answer is empty while nothing is published. */
 enum { ASK, ANSWER };
@@ -28,6 +39,7 @@ struct state {
 	struct sync_env env;
 	bool active;
 	int world;
+	size_t most_alone; /* steps */
 
 	pthread_mutex_t lock; /* guards all below */
 	enum stage stage;
@@ -36,6 +48,7 @@ struct state {
 	float *published; /* [count] of a passive rank, as moved since */
 	float *moved;	  /* [count] how far */
 	bool is_published;
+	size_t steps_alone;
 	size_t met, met_before; /* since the last step, and in the one before */
 	double consensus;
 	bool failed;
@@ -47,8 +60,8 @@ static int init(void *memory, const void *params, const struct sync_env *env, st
 	struct state *state = memory;
 	size_t bytes = env->count * sizeof(float);
 
-	(void)params;
 	(void)err;
+	state->most_alone = ((const struct params *)params)->alone;
 	state->env = *env;
 	state->world = env->world->count;
 	state->active = env->world->index % 2 == 0;
@@ -98,6 +111,7 @@ static void answer(struct state *state, int peer, const void *bytes)
 	cpu_add(state->published, state->other, count);
 	cpu_add(state->moved, state->other, count);
 	state->met++;
+	sync_wake(state->env.sync);
 }
 
 static void serve(void *memory, int peer, uint64_t tag, const void *bytes, size_t length)
@@ -136,6 +150,7 @@ static void publish(struct state *state, float *weight)
 	memset(state->moved, 0, count * sizeof(*weight));
 	memcpy(state->published, weight, count * sizeof(*weight));
 	state->is_published = true;
+	state->steps_alone = state->met > 0 ? 0 : state->steps_alone + 1;
 	state->met_before = state->met;
 	state->met = 0;
 }
@@ -181,24 +196,31 @@ static void take_answer(struct state *state, float *weight)
 		sqrt(cpu_sum_squares(state->other, count) / cpu_sum_squares(weight, count));
 }
 
+static int go_active(struct state *state, size_t step, float *weight, struct error *err)
+{
+	if (state->stage == AWAY && ask(state, step, weight, err) < 0)
+		return -1;
+	if (state->stage == ASKED && state->answered)
+		take_answer(state, weight);
+	if (state->stage != MET)
+		return 0;
+	state->stage = AWAY;
+	return 1;
+}
+
 static int go(void *memory, size_t step, float *weight, struct error *err)
 {
 	struct state *state = memory;
-	int status = 0;
+	int status;
 
-	if (!state->active || state->world == 1)
+	if (state->world == 1)
 		return 1;
 	pthread_mutex_lock(&state->lock);
-	if (state->stage == AWAY)
-		status = ask(state, step, weight, err);
-	if (state->stage == ASKED && state->answered)
-		take_answer(state, weight);
-	if (status == 0)
-		status = check(state, err);
-	if (status == 0 && state->stage == MET) {
-		state->stage = AWAY;
-		status = 1;
-	}
+	status = check(state, err);
+	if (status == 0 && state->active)
+		status = go_active(state, step, weight, err);
+	else if (status == 0)
+		status = state->met > 0 || state->steps_alone < state->most_alone;
 	pthread_mutex_unlock(&state->lock);
 	return status;
 }
@@ -245,7 +267,9 @@ static void fini(void *memory)
 
 const struct sync_strategy sync_adpsgd = {
 	.entry = { .name = "adpsgd",
-		   .summary = "after a step a rank averages with one other, which need not wait" },
+		   .summary = "after a step a rank averages with one other, which need not wait",
+		   .options = options,
+		   .params_size = sizeof(struct params) },
 	.state_size = sizeof(struct state),
 	.own_samples = true,
 	.plain = true,

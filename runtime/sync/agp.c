@@ -6,11 +6,11 @@
  *
  *	x_i = (y_i x_i + sum of y_j x_j that came) / (y_i + sum of y_j)
  *
- * Nobody waits for anybody. Mass is neither made nor lost: with what is under way it is the number
- * of ranks. The sum of y x moves by y times the update of x: a step counts as much as the mass of
- * who does it, which is little while a rank is faster than those who give to it.
+ * Nobody waits for a step of another. Mass is neither made nor lost: with what is under way it is
+ *the number of ranks. The sum of y x moves by y times the update of x: a step counts as much as the
+ *mass of who does it, which is little while a rank is faster than those who give to it.
  *
- * A rank to which the last weights are still under way is given none, so that no queue grows.
+ * So that no queue grows, the next step begins once what the one before it gave has come.
  */
 #include "runtime/sync/sync.h"
 
@@ -41,7 +41,7 @@ struct state {
 	float mass[2];	/* ours, as a sum: a float is too short for what is only ever cut up */
 
 	pthread_mutex_t lock; /* guards all below */
-	bool *under_way;      /* [world], by place */
+	size_t under_way;     /* messages */
 	float *sum;	      /* [count] of what came since the last step, mass times weights */
 	double sum_mass;
 	size_t came, came_before; /* messages; since the last step, in the one before */
@@ -72,7 +72,6 @@ static int init(void *memory, const void *params, const struct sync_env *env, st
 	state->graph = topology_directed(&given->graph, env, &state->graphs);
 	state->message = xaligned((1 + env->count) * sizeof(float));
 	state->sum = xaligned(env->count * sizeof(float));
-	state->under_way = xcalloc((size_t)env->world->count, sizeof(*state->under_way));
 	set_mass(state, 1);
 	return 0;
 }
@@ -101,8 +100,9 @@ static void serve(void *memory, int peer, uint64_t tag, const void *bytes, size_
 	struct error err;
 
 	pthread_mutex_lock(&state->lock);
-	if (tag == CAME) {
-		state->under_way[group_index(state->env.world, peer)] = false;
+	if (tag == CAME && state->under_way > 0) {
+		state->under_way--;
+		sync_wake(state->env.sync);
 	} else if (tag == PUSH && length == (1 + state->env.count) * sizeof(float)) {
 		take(state, peer, bytes);
 	} else {
@@ -143,9 +143,7 @@ static int push(struct state *state, const float *weight, struct error *err)
 	state->message[0] = part;
 	memcpy(state->message + 1, weight, state->env.count * sizeof(*weight));
 	for (int i = 0; i < degree; i++) {
-		if (state->under_way[ends[i]])
-			continue;
-		state->under_way[ends[i]] = true;
+		state->under_way++;
 		mass -= (double)part;
 		if (sync_give(state->env.sync, world->ranks[ends[i]], PUSH, state->message,
 			      (1 + state->env.count) * sizeof(float), err) < 0)
@@ -153,6 +151,13 @@ static int push(struct state *state, const float *weight, struct error *err)
 	}
 	set_mass(state, mass);
 	return 0;
+}
+
+static int check(const struct state *state, struct error *err)
+{
+	if (state->failed)
+		*err = state->problem;
+	return state->failed ? -1 : 0;
 }
 
 static int weights(void *memory, size_t step, float *weight, struct error *err)
@@ -164,10 +169,20 @@ static int weights(void *memory, size_t step, float *weight, struct error *err)
 	pthread_mutex_lock(&state->lock);
 	absorb(state, weight);
 	status = push(state, weight, err);
-	if (status == 0 && state->failed) {
-		*err = state->problem;
-		status = -1;
-	}
+	pthread_mutex_unlock(&state->lock);
+	return status;
+}
+
+static int go(void *memory, size_t step, float *weight, struct error *err)
+{
+	struct state *state = memory;
+	int degree, status;
+
+	(void)step;
+	(void)weight;
+	graph_ends(state->graph, state->env.world->index, &degree);
+	pthread_mutex_lock(&state->lock);
+	status = check(state, err) < 0 ? -1 : state->under_way <= (size_t)degree;
 	pthread_mutex_unlock(&state->lock);
 	return status;
 }
@@ -176,11 +191,13 @@ static int settle(void *memory, float *weight, struct error *err)
 {
 	struct state *state = memory;
 
-	(void)err;
+	int status;
+
 	pthread_mutex_lock(&state->lock);
 	absorb(state, weight);
+	status = check(state, err);
 	pthread_mutex_unlock(&state->lock);
-	return 0;
+	return status;
 }
 
 static void report(void *memory, struct drift *drift)
@@ -213,7 +230,6 @@ static void fini(void *memory)
 	free(state->graph);
 	free(state->message);
 	free(state->sum);
-	free(state->under_way);
 }
 
 const struct sync_strategy sync_agp = {
@@ -229,6 +245,7 @@ const struct sync_strategy sync_agp = {
 	.margin = 2,
 	.init = init,
 	.weights = weights,
+	.go = go,
 	.settle = settle,
 	.report = report,
 	.serve = serve,

@@ -238,6 +238,7 @@ static void check_agreement(const struct sync_strategy *strategy, const struct c
 
 	for (int r = 0; r < world && strategy->replicated; r++)
 		assert_true(run->digests[r] == run->digests[0]);
+	fprintf(stderr, "%s %d: %g\n", strategy->entry.name, world, run->apart);
 	if (run->apart > most)
 		fail_msg("%s with %s, %d ranks: %g apart", strategy->entry.name, scheme->entry.name,
 			 world, run->apart);
