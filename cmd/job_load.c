@@ -271,7 +271,7 @@ struct model *job_load_model(struct job_load *load, const struct dataset *data, 
 	struct error err;
 
 	load->sample_bytes = dataset_bytes(data);
-	env.max_batch = (job->params.batch + ranks - 1) / ranks;
+	env.max_batch = job_rank_batch(job, ranks);
 	env.plan_only = true;
 	if (job->params.batch > data->count)
 		problems_add(problems, place_of(load, "train.batch"),

@@ -12,12 +12,6 @@
 
 enum { TEXT = 32 };
 
-/* Of one rank in one step. */
-static size_t rank_batch(const struct job *job, size_t ranks)
-{
-	return (job->params.batch + ranks - 1) / ranks;
-}
-
 static double total(const struct job_memory *memory)
 {
 	return memory->weights + memory->gradient + memory->slots + memory->arena;
@@ -70,7 +64,7 @@ void layers_print(const struct job_load *load, const struct model *model, size_t
 	       units_show_count(text[0], TEXT, model_flops(model) * (double)job->params.batch));
 	printf("memory of a rank with %zu samples: %s (weights %s, gradient %s, %s %s, between "
 	       "layers %s), and %s of samples on each host\n",
-	       rank_batch(job, ranks), units_show_bytes(text[0], TEXT, total(&memory)),
+	       job_rank_batch(job, ranks), units_show_bytes(text[0], TEXT, total(&memory)),
 	       units_show_bytes(text[1], TEXT, memory.weights),
 	       units_show_bytes(text[2], TEXT, memory.gradient), job->optimizer.entry->name,
 	       units_show_bytes(text[3], TEXT, memory.slots),
@@ -120,7 +114,7 @@ struct json *layers_json(const struct job_load *load, const struct model *model,
 	json_add_count(json, "parameters", model_count(model));
 	json_add_count(json, "step_flops",
 		       (uint64_t)(model_flops(model) * (double)job->params.batch));
-	json_add_count(json, "rank_batch", rank_batch(job, ranks));
+	json_add_count(json, "rank_batch", job_rank_batch(job, ranks));
 	json_add(json, "memory", memory_json(&memory));
 	json_add_count(json, "sample_bytes", (uint64_t)load->sample_bytes);
 	return json;

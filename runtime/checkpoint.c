@@ -96,6 +96,8 @@ static void add_own(struct arrays *arrays, const struct checkpoint_parts *parts)
 	states = exchange_state(parts->exchange, state);
 	for (size_t i = 0; i < states; i++)
 		add_flat(arrays, "", state[i].name, state[i].x, state[i].count);
+	if (parts->shares)
+		add_flat(arrays, "", "shares", parts->shares, parts->world);
 	if (!parts->replicated) {
 		add_block(arrays, "weight.", parts->model, parts->weight);
 		add_slots(arrays, parts);

@@ -26,6 +26,8 @@ struct checkpoint_parts {
 	struct optim *optim;
 	struct sync *sync;
 	struct exchange *exchange;
+	float *shares; /* [world] samples of a batch; NULL: equal ones */
+	size_t world;
 	bool replicated; /* weights and slots are the same on all ranks */
 };
 

@@ -108,6 +108,7 @@ struct fault fault_of_rank(const struct fault_params *params, uint64_t seed, uns
 			       .seed = seed,
 			       .rank = rank,
 			       .share = share,
+			       .load = 1,
 			       .wrong = params->kind != FAULT_NONE && lists(&params->ranks, rank) };
 }
 
@@ -124,7 +125,7 @@ static bool straggles(const struct fault *fault, size_t step)
 
 double fault_lasts(const struct fault *fault, size_t step, double computed_s)
 {
-	double usual_s = fmax(computed_s, fault->params->compute_s);
+	double usual_s = fmax(computed_s, fault->params->compute_s * fault->load);
 
 	return straggles(fault, step) ? usual_s * fault->params->factor : usual_s;
 }

@@ -39,6 +39,7 @@ struct fault {
 	uint64_t seed;
 	unsigned rank;
 	double share; /* the rank's part of the batch: its gradient is so much of its own mean */
+	double load;  /* its part relative to an equal one: what compute_s stands for */
 	bool wrong;   /* its gradients are */
 };
 

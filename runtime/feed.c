@@ -126,6 +126,16 @@ const struct batch *feed_step(struct feed *feed, size_t step)
 	return batch;
 }
 
+void feed_share(struct feed *feed, size_t first, size_t count)
+{
+	pthread_mutex_lock(&feed->lock);
+	while (feed->state == ASKED)
+		pthread_cond_wait(&feed->changed, &feed->lock);
+	feed->state = IDLE; /* what is ready was gathered for another share */
+	shard_share(feed->env.shard, first, count);
+	pthread_mutex_unlock(&feed->lock);
+}
+
 const struct batch *feed_test(struct feed *feed, size_t first, size_t most)
 {
 	struct batch *batch = &feed->batch[0];

@@ -37,6 +37,8 @@ int feed_new(struct feed **out, const struct feed_env *env, struct error *err);
 const struct batch *feed_step(struct feed *feed, size_t step);
 /* Test samples from `first` on: at most `most`, and as many as one batch can hold. */
 const struct batch *feed_test(struct feed *feed, size_t first, size_t most);
+/* What shard_share does, while the feed lives. */
+void feed_share(struct feed *feed, size_t first, size_t count);
 /* What either returned is valid until the next call of either. */
 void feed_free(struct feed *feed); /* may be NULL */
 

@@ -12,6 +12,7 @@
 #include "lib/units.h"
 #include "runtime/compress/compress.h"
 #include "runtime/evaluate.h"
+#include "runtime/share.h"
 #include "runtime/sync/auto.h"
 #include "runtime/transport/transport.h"
 
@@ -43,6 +44,9 @@ static const struct opt train_options[] = {
 	  .max = 1e12 },
 	{ "batch", OPT_COUNT, ROW(batch), "128", "samples of one step, over all ranks", .min = 1,
 	  .max = 1e7 },
+	{ "share", OPT_CHOICE, ROW(share), "equal",
+	  "how ranks share a batch: equally, or in proportion to their measured speed",
+	  .choices = share_rules },
 	{ "clip", OPT_REAL, ROW(clip), "0", "largest 2-norm of the gradient; 0: no limit", .min = 0,
 	  .max = 1e9 },
 	{ "threads", OPT_COUNT, ROW(threads), "0",
@@ -285,8 +289,30 @@ static void check_values(const struct job *job, const struct settings *resolved,
 	check_fault(job, resolved, problems);
 }
 
+static void rename_setting(struct setting *setting, const char *key)
+{
+	if (!setting)
+		return;
+	free(setting->key);
+	setting->key = xstrdup(key);
+}
+
+/* "batch: {global: 512, share: measured}" is a batch and a share. */
+static void expand_batch(struct settings *given)
+{
+	struct setting *global = settings_find(given, "train.batch.global");
+	struct setting *share = settings_find(given, "train.batch.share");
+
+	if (!global && !share)
+		return;
+	rename_setting(settings_find(given, "train.batch"), "train"); /* nothing but a section */
+	rename_setting(global, "train.batch");
+	rename_setting(share, "train.share");
+}
+
 void job_expand(struct settings *given)
 {
+	expand_batch(given);
 	for (const struct job_section *s = job_sections; s->prefix; s++)
 		if (s->registry)
 			registry_expand(given, s->prefix, s->key);
@@ -296,6 +322,7 @@ void job_expand(struct settings *given)
 void job_read(struct job *job, struct settings *given, struct settings *resolved,
 	      struct problems *problems)
 {
+	expand_batch(given);
 	for (const struct job_section *s = job_sections; s->prefix; s++) {
 		char *base = (char *)job;
 
@@ -396,6 +423,11 @@ const struct plan *job_choose_plan(const struct job *job, const struct plan_list
 	struct sync_wish wish = { &job->sync, &job->sync_params, job_compresses(job) };
 
 	return sync_choose(list, &wish);
+}
+
+size_t job_rank_batch(const struct job *job, size_t ranks)
+{
+	return share_most((enum share_rule)job->params.share, job->params.batch, ranks);
 }
 
 struct job_memory job_memory(const struct job *job, const struct model *model)

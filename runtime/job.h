@@ -30,6 +30,7 @@ struct job_params {
 	char *hosts;
 	size_t epochs, steps;			  /* steps > 0 counts, else epochs */
 	size_t batch;				  /* samples of one step, over all ranks */
+	int share;				  /* enum share_rule */
 	double clip;				  /* largest 2-norm of the gradient; 0: none */
 	size_t threads;				  /* of one rank */
 	size_t eval_every;			  /* epochs; 0: only at the end */
@@ -113,6 +114,8 @@ void job_foresee(const struct job *job, double bytes, struct plan_env *env);
 /* The first plan of the list that this job can follow; NULL: none. */
 const struct plan *job_choose_plan(const struct job *job, const struct plan_list *list);
 
+/* The samples that one rank may have in a step. */
+size_t job_rank_batch(const struct job *job, size_t ranks);
 /* Bytes that one rank holds beside its samples. */
 struct job_memory {
 	double weights, gradient, slots, arena;

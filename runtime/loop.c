@@ -187,6 +187,15 @@ int loop_run_paced(struct loop *loop, size_t *completed, struct error *err)
 	return 0;
 }
 
+double loop_loss(void *arg, size_t step, const float *weight)
+{
+	struct loop *loop = arg;
+	struct score score = { 0 };
+
+	model_forward(loop->model, weight, feed_step(loop->feed, step), &score);
+	return score.loss_sum / (double)score.count;
+}
+
 int loop_run(struct loop *loop, size_t *completed, struct error *err)
 {
 	size_t step = loop->first_step;

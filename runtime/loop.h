@@ -49,4 +49,7 @@ int loop_run(struct loop *loop, size_t *completed, struct error *err);
 /* The same where each rank goes at its own pace: sync_budget says how far, and where they meet. */
 int loop_run_paced(struct loop *loop, size_t *completed, struct error *err);
 
+/* For sync_env.loss, with the loop. */
+double loop_loss(void *arg, size_t step, const float *weight);
+
 #endif

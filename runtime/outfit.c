@@ -14,6 +14,7 @@
 #include "runtime/job.h"
 #include "runtime/model/model.h"
 #include "runtime/optim/optim.h"
+#include "runtime/share.h"
 #include "runtime/weights.h"
 
 /* More threads than processors only on request, and then not without a word. */
@@ -69,6 +70,8 @@ static int build_model(struct outfit *out, const struct outfit_env *env, struct 
 				 job->params.batch, env->train->count);
 	feed.shard = out->shard = shard_new(&job->shard, env->train, job->params.batch,
 					    (int)env->rank, (int)env->world, job->params.seed);
+	if (job->params.share == SHARE_MEASURED)
+		shard_reserve(out->shard, job_rank_batch(job, env->world));
 	model.team = out->team = build_team(env);
 	model.max_batch = shard_most(out->shard);
 	if (feed_new(&out->feed, &feed, err) < 0 || check_memory(job, &model, err) < 0 ||

@@ -12,12 +12,14 @@
 #include "runtime/compress/compress.h"
 #include "runtime/data/data.h"
 #include "runtime/exchange.h"
+#include "runtime/feed.h"
 #include "runtime/job.h"
 #include "runtime/loop.h"
 #include "runtime/model/model.h"
 #include "runtime/optim/optim.h"
 #include "runtime/outbox.h"
 #include "runtime/outfit.h"
+#include "runtime/share.h"
 #include "runtime/sync/sync.h"
 
 /* Everything that a rank owns. Zeroed is valid. */
@@ -29,6 +31,7 @@ struct parts {
 	struct coder_span *spans; /* the model's tensors */
 	struct group world;	  /* all ranks as sync has them; loop.world has them as numbered */
 	struct coll_cost cost;
+	struct shares shares;
 	int *ranks;
 	struct partition by_host;
 	struct coll_parts *by_part; /* world.parts */
@@ -57,8 +60,12 @@ static int build_own(struct rank *rank, struct parts *parts, struct error *err)
 				  .world = rank->env->plan->world,
 				  .ranks_here = ranks_here(rank),
 				  .resumes = rank->env->plan->start_step > 0 };
+	struct fault fault =
+		fault_of_rank(&job->fault, job->params.seed, rank->rank, 1.0 / env.world);
 
-	if (outfit_build(own, &env, err) < 0)
+	if ((job->params.share == SHARE_MEASURED &&
+	     shares_measure(&parts->shares, &env, &fault, err) < 0) ||
+	    outfit_build(own, &env, err) < 0)
 		return -1;
 	parts->loop = (struct loop){ .model = own->model,
 				     .weight = own->weight,
@@ -71,8 +78,7 @@ static int build_own(struct rank *rank, struct parts *parts, struct error *err)
 				     .outbox = rank->env->outbox,
 				     .gate = &rank->gate,
 				     .first_step = (size_t)rank->env->plan->start_step,
-				     .fault = fault_of_rank(&job->fault, job->params.seed,
-							    rank->rank, 1.0 / env.world),
+				     .fault = fault,
 				     .steps = own->steps,
 				     .eval_every = job->params.eval_every * own->steps_per_epoch,
 				     .checkpoint_every = job->params.checkpoint_every,
@@ -173,13 +179,16 @@ static int build_sync(struct rank *rank, struct parts *parts, struct error *err)
 				.host_of = roster ? roster->host_of : NULL,
 				.count = model_count(loop->model),
 				.seed = job->params.seed,
+				.share = parts->shares.part,
 				.slots = parts->slots,
 				.budget = { .first = loop->first_step,
 					    .steps = loop->steps,
 					    .eval_every = loop->eval_every,
 					    .checkpoint_every = loop->checkpoint_every,
 					    .stop = closes,
-					    .arg = &rank->gate } };
+					    .arg = &rank->gate },
+				.loss = loop_loss,
+				.loss_arg = loop };
 	const char *name;
 	float *slot;
 
@@ -197,6 +206,8 @@ static int build_sync(struct rank *rank, struct parts *parts, struct error *err)
 		.optim = loop->optim,
 		.sync = loop->sync,
 		.exchange = parts->exchange,
+		.shares = parts->shares.samples,
+		.world = parts->shares.world,
 		.replicated = PART_AS(&job->sync, struct sync_strategy)->replicated,
 	};
 	loop->metrics = (struct metrics){ .outbox = rank->env->outbox,
@@ -226,6 +237,25 @@ static void report_ready(const struct rank *rank, const struct loop *loop)
 	free(loss);
 }
 
+/* The measured one, or the one that a checkpoint had. */
+static int take_share(const struct rank *rank, struct parts *parts, struct error *err)
+{
+	struct loop *loop = &parts->loop;
+	const struct shares *shares = &parts->shares;
+
+	if (shares->world == 0)
+		return 0;
+	if (shares_settle(&parts->shares, err) < 0)
+		return -1;
+	feed_share(loop->feed, shares_first(shares, rank->rank),
+		   (size_t)shares->samples[rank->rank]);
+	loop->fault.share = shares->part[rank->rank];
+	loop->fault.load = loop->fault.share * (double)shares->world;
+	if (rank->rank == 0)
+		shares_tell(shares);
+	return 0;
+}
+
 static int train(struct rank *rank, struct parts *parts, size_t *completed, struct error *err)
 {
 	struct loop *loop = &parts->loop;
@@ -241,6 +271,8 @@ static int train(struct rank *rank, struct parts *parts, size_t *completed, stru
 		return -1;
 	loop->peer_failed = false;
 	if (checkpoint_read_own(&loop->parts, &files, err) < 0)
+		return -1;
+	if (take_share(rank, parts, err) < 0)
 		return -1;
 	buf_release(&rank->model);
 	buf_release(&rank->optimizer);
@@ -262,6 +294,7 @@ static void parts_release(struct parts *parts)
 	free(parts->spans);
 	net_close(parts->net);
 	outfit_release(&parts->outfit);
+	shares_release(&parts->shares);
 	coll_parts_free(parts->by_part);
 	partition_release(&parts->by_host);
 	free(parts->ranks);
@@ -319,6 +352,8 @@ void *rank_main(void *arg)
 		status = coll_measure(parts.net, &parts.world, &parts.cost, &err);
 		parts.loop.world.cost = &parts.cost;
 	}
+	if (status == 0 && parts.shares.world)
+		status = shares_agree(&parts.shares, parts.net, &parts.world, &err);
 	if (status == 0) {
 		parts.loop.peer_failed = false;
 		report_ready(rank, &parts.loop);

@@ -318,6 +318,22 @@ r.yaml: ok"
 	assert_failure 2
 }
 
+@test "a batch may say how it is shared" {
+	recipe <<<$'train: {batch: {global: 96, share: measured}}'
+	run "$DSTRAIN" check r.yaml --print
+	assert_success
+	assert_line "  batch: 96"
+	assert_line "  share: measured"
+	run "$DSTRAIN" check r.yaml --set train.batch=64 --print
+	assert_line "  batch: 64"
+	assert_line "  share: measured"
+	recipe <<<$'train: {batch: {size: 96, share: fair}}'
+	run "$DSTRAIN" check r.yaml
+	assert_failure 2
+	assert_output --partial "r.yaml:3:34: train.share: unknown value 'fair'; one of equal, measured"
+	assert_output --partial "unknown key 'train.batch.size'"
+}
+
 @test "--print shows every default, and is itself a recipe that prints the same" {
 	for file in "$root"/recipes/*.yaml; do
 		"$DSTRAIN" check --print "$file" >first.yaml

@@ -57,6 +57,40 @@ print(int(100 * ([line["accuracy"] for line in lines if line["kind"] == "eval"] 
 	assert_output --partial "not finite at step"
 }
 
+shares() { # RUN: of the latest checkpoint
+	python3 -c 'import json, struct, sys
+data = open(sys.argv[1], "rb").read()
+length = struct.unpack("<Q", data[:8])[0]
+begin, end = json.loads(data[8:8 + length])["shares"]["data_offsets"]
+print(*(int(x) for x in struct.unpack("<%df" % ((end - begin) // 4), data[8 + length:][begin:end])))' \
+		"$(find "$1/checkpoints" -name rank-0.safetensors | sort -V | tail -n 1)"
+}
+
+@test "who is slow gets a smaller share of the batch, and all learn the same" {
+	local with=(--hosts local:4 --set transport=inproc --set train.steps=30 --set checkpoint.every=20)
+	local slow=(--set train.share=measured --set fault.compute=50ms
+		--set fault.straggle.permanent=2 --set fault.straggle.factor=4)
+
+	train --run-dir equal "${with[@]}"
+	train --run-dir run "${with[@]}" "${slow[@]}"
+	run shares run
+	python3 -c 'import sys
+shares = [int(x) for x in sys.argv[1].split()]
+assert len(shares) == 4 and sum(shares) == 64 and 2 * shares[2] < min(shares[:2] + shares[3:]), shares' \
+		"$output"
+	python3 - <<-'END'
+		import json
+		one, other = [[json.loads(line) for line in open(run + "/metrics.jsonl")] for run in ("equal", "run")]
+		for a, b in zip(one, other, strict=True):
+		    assert abs(a["loss"] - b["loss"]) < 1e-4 * a["loss"], (a, b)
+	END
+	cp -r run whole
+	rm -r run/checkpoints/step-30
+	./dstrain resume run --set fault.straggle.permanent=0
+	assert_equal "$(shares run)" "$(shares whole)"
+	assert_same_training whole run
+}
+
 # Two of seven ranks are wrong, in every way, and each rule bears a way or more.
 @test "robust aggregation trains where a sum does not" {
 	local with=(--hosts local:7 --set transport=inproc --set train.steps=60 --set train.batch=448

@@ -116,6 +116,10 @@ size_t shard_steps_per_epoch(const struct shard *shard); /* the same on all rank
 const uint32_t *shard_step(struct shard *shard, size_t step, size_t *count, size_t *first,
 			   size_t *total);
 size_t shard_most(const struct shard *shard); /* upper bound of *count */
-void shard_free(struct shard *shard);	      /* may be NULL */
+/* For another share than world's slice of the batch: how long it may be, and then, before the first
+ * step, from where on and how long it is. */
+void shard_reserve(struct shard *shard, size_t most);
+void shard_share(struct shard *shard, size_t first, size_t count);
+void shard_free(struct shard *shard); /* may be NULL */
 
 #endif

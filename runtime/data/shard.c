@@ -21,7 +21,8 @@ struct shard {
 	size_t count;
 	uint32_t *order; /* [count], the samples as shuffled for `pass` */
 	size_t pass;
-	uint32_t *step; /* [share] */
+	size_t most;	/* that `share` may be */
+	uint32_t *step; /* [most] */
 };
 
 static const char *const shard_kinds[] = { "iid", "by_label", "dirichlet", NULL };
@@ -95,6 +96,7 @@ struct shard *shard_new(const struct shard_params *params, const struct dataset 
 	shard->seed = seed;
 	shard->total = batch < dataset->count ? batch : dataset->count;
 	shard->first = slice_start(shard->total, (size_t)world, (size_t)rank, &shard->share);
+	shard->most = shard->share;
 	shard->steps = dataset->count / shard->total;
 	if (shard->iid) {
 		shard->count = dataset->count;
@@ -143,7 +145,20 @@ const uint32_t *shard_step(struct shard *shard, size_t step, size_t *count, size
 
 size_t shard_most(const struct shard *shard)
 {
-	return shard->share;
+	return shard->most;
+}
+
+void shard_reserve(struct shard *shard, size_t most)
+{
+	shard->most = most;
+	shard->step = xrealloc(shard->step, most, sizeof(*shard->step));
+}
+
+void shard_share(struct shard *shard, size_t first, size_t count)
+{
+	assert(count <= shard->most && first + count <= shard->total);
+	shard->first = first;
+	shard->share = count;
 }
 
 void shard_free(struct shard *shard)

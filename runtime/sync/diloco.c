@@ -52,8 +52,7 @@ static int init(void *memory, const void *params, const struct sync_env *env, st
 	return round_init(&state->round, &given->round, env, err);
 }
 
-/* Every rank moves its weights as the model moves: they may owe something to it. */
-static void outer_step(struct state *state, float *weight)
+static void outer_step(struct state *state)
 {
 	float *model = state->round.model;
 
@@ -63,7 +62,6 @@ static void outer_step(struct state *state, float *weight)
 		*velocity = state->momentum * *velocity + change;
 		more = (state->lr - 1) * change + state->lr * state->momentum * *velocity;
 		model[i] += more;
-		weight[i] += more;
 	}
 }
 
@@ -76,7 +74,8 @@ static int weights(void *memory, size_t step, float *weight, struct error *err)
 	memcpy(state->before, state->round.model, state->round.env.count * sizeof(*weight));
 	if (round_average(&state->round, step, weight, err) < 0)
 		return -1;
-	outer_step(state, weight);
+	outer_step(state);
+	memcpy(weight, state->round.model, state->round.env.count * sizeof(*weight));
 	return 0;
 }
 

@@ -123,14 +123,14 @@ static int weights(void *memory, size_t step, float *weight, struct error *err)
 	return state->before ? measure(state, weight, err) : 0;
 }
 
-static void report(void *memory, struct drift *report)
+static void report(void *memory, struct drift *drift)
 {
 	const struct state *state = memory;
 
 	if (!state->met)
 		return;
-	report->participants = state->env.world->count;
-	report->consensus = state->distance;
+	drift->participants = state->env.world->count;
+	drift->consensus = state->distance;
 }
 
 static size_t arrays_of(void *memory, struct state_array *arrays)

@@ -46,37 +46,68 @@ struct state {
 	struct meeting *meeting;
 };
 
-/* The group of a rank that waits in none, of those who are in none and not too far behind. */
+/*
+ * A group for a rank that waits in none: others that are in none, drawn at random, who wait or are
+ * not too far behind. If somebody waits, it is in it: so that no two wait in no group, and who
+ * draws one never completes it unless it came last. Alone a rank goes on waiting.
+ */
 static void draw(struct state *state, int place)
 {
 	struct rng rng = rng_make(state->seed, RNG_GRAPH, 0, ++state->drawn);
-	struct seat *own = &state->seats[place];
+	const struct seat *own = &state->seats[place];
 	size_t others = 0;
+	uint32_t *order = state->order;
 
-	for (int i = 0; i < state->world; i++)
-		if (i != place && state->seats[i].group == 0 &&
-		    state->seats[i].groups + state->params.lag >= own->groups)
-			state->order[others++] = (uint32_t)i;
-	rng_shuffle(&rng, state->order, others);
-	own->group = state->drawn;
+	for (int i = 0; i < state->world; i++) {
+		const struct seat *seat = &state->seats[i];
+
+		if (i != place && seat->group == 0 &&
+		    (seat->waits || seat->groups + state->params.lag >= own->groups))
+			order[others++] = (uint32_t)i;
+	}
+	if (others == 0)
+		return;
+	rng_shuffle(&rng, order, others);
+	for (size_t i = 1; i < others; i++) {
+		uint32_t first = order[0];
+
+		if (state->seats[order[i]].waits) {
+			order[0] = order[i];
+			order[i] = first;
+		}
+	}
+	state->seats[place].group = state->drawn;
 	for (size_t i = 0; i < others && i + 1 < state->params.group; i++)
-		state->seats[state->order[i]].group = state->drawn;
+		state->seats[order[i]].group = state->drawn;
 }
 
-/* Whoever came last is the last of the members. A rank that finds nobody goes on alone. */
+/* They compute again. Who waits in no group may find one among them. */
+static void let_go(struct state *state, int count)
+{
+	for (int i = 0; i < count; i++) {
+		struct seat *seat = &state->seats[state->members[i]];
+
+		*seat = (struct seat){ .groups = seat->groups + 1 };
+	}
+	for (int i = 0; i < state->world; i++)
+		if (state->seats[i].waits && state->seats[i].group == 0)
+			draw(state, i);
+}
+
+/* Whoever came last is the last of the members. */
 static int ready(void *search, int place, const int **members)
 {
 	struct state *state = search;
 	struct seat *own = &state->seats[place];
-	uint32_t group;
 	int count = 0;
 
 	own->waits = true;
 	if (own->group == 0)
 		draw(state, place);
-	group = own->group;
+	if (own->group == 0)
+		return 0;
 	for (int i = 0; i < state->world; i++) {
-		if (state->seats[i].group != group)
+		if (state->seats[i].group != own->group)
 			continue;
 		if (!state->seats[i].waits)
 			return 0;
@@ -84,11 +115,7 @@ static int ready(void *search, int place, const int **members)
 			state->members[count++] = i;
 	}
 	state->members[count++] = place;
-	for (int i = 0; i < count; i++) {
-		struct seat *seat = &state->seats[state->members[i]];
-
-		*seat = (struct seat){ .groups = seat->groups + 1 };
-	}
+	let_go(state, count);
 	*members = state->members;
 	return count;
 }

@@ -7,14 +7,20 @@
 	X(diloco)     \
 	X(fedavg)     \
 	X(fedprox)    \
+	X(scaffold)   \
+	X(fedchain)   \
 	X(ds_sync)    \
 	X(dpsgd)      \
-	X(sgp)        \
 	X(dsgd_aau)   \
 	X(adpsgd)     \
 	X(agp)        \
 	X(prague)     \
 	X(robust)     \
+	X(sgp)        \
+	X(asp)        \
+	X(ssp)        \
+	X(bsp_ps)     \
+	X(kardam)     \
 	X(auto)
 
 #define DECLARE(name) extern const struct sync_strategy sync_##name;

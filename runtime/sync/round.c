@@ -12,13 +12,6 @@
 
 enum { CLIENTS = 2, OTHERS }; /* ids of groups */
 
-/* What is lost on the way, where not every rank is always a client: others keep what they owe. */
-static bool keeps_debts(const struct round *round)
-{
-	return exchange_is_lossy(round->env.exchange) &&
-	       round->params.clients < (size_t)round->env.world->count;
-}
-
 int round_init(struct round *round, const struct round_params *params, const struct sync_env *env,
 	       struct error *err)
 {
@@ -32,8 +25,10 @@ int round_init(struct round *round, const struct round_params *params, const str
 	if (params->clients == 0)
 		round->params.clients = world;
 	round->model = xaligned(env->count * sizeof(*round->model));
-	if (keeps_debts(round))
-		round->kept = xaligned(env->count * sizeof(*round->kept));
+	if (exchange_is_lossy(env->exchange)) {
+		round->debt = xaligned(env->count * sizeof(*round->debt));
+		memset(round->debt, 0, env->count * sizeof(*round->debt));
+	}
 	round->drawn = xcalloc(world + 1, sizeof(*round->drawn));
 	round->not_drawn = xcalloc(world + 1, sizeof(*round->not_drawn));
 	return 0;
@@ -42,7 +37,6 @@ int round_init(struct round *round, const struct round_params *params, const str
 int round_begin(void *state, size_t step, const float *weight, struct error *err)
 {
 	struct round *round = state;
-	size_t bytes = round->env.count * sizeof(*weight);
 
 	(void)step;
 	(void)err;
@@ -50,9 +44,7 @@ int round_begin(void *state, size_t step, const float *weight, struct error *err
 	if (round->begun != 0)
 		return 0;
 	round->begun = 1;
-	memcpy(round->model, weight, bytes);
-	if (round->kept)
-		memcpy(round->kept, weight, bytes);
+	memcpy(round->model, weight, round->env.count * sizeof(*weight));
 	return 0;
 }
 
@@ -104,18 +96,16 @@ bool round_ends(struct round *round, size_t step)
 	return true;
 }
 
-/* By how much this rank counts in the mean: 1 on average. */
-static float own_part(const struct round *round)
+float round_part(const struct round *round, const struct group *group)
 {
-	const struct group *clients = &round->clients;
 	const double *share = round->env.share;
 	double sum = 0;
 
 	if (!share)
 		return 1;
-	for (int i = 0; i < clients->count; i++)
-		sum += share[clients->ranks[i]];
-	return (float)(share[clients->ranks[clients->index]] * clients->count / sum);
+	for (int i = 0; i < group->count; i++)
+		sum += share[group->ranks[i]];
+	return (float)(share[group->ranks[group->index]] * group->count / sum);
 }
 
 /* Makes the way from the model to x so much longer. */
@@ -128,15 +118,19 @@ static void stretch(const struct round *round, float *x, float factor)
 static int average(struct round *round, size_t step, float *weight, struct error *err)
 {
 	struct exchange *exchange = round->env.exchange;
-	float part = own_part(round);
+	size_t count = round->env.count;
+	float part = round_part(round, &round->clients);
+	bool all_sent = !round->debt || round->clients.count == 1;
 
+	if (round->debt)
+		cpu_add(weight, round->debt, count);
 	stretch(round, weight, part);
 	if (exchange_average(exchange, &round->clients, step, weight, round->model, err) < 0)
 		return -1;
-	if (exchange_is_lossy(exchange) && round->clients.count > 1)
-		stretch(round, weight, part > 0 ? 1 / part : 0);
-	else
-		memcpy(round->model, weight, round->env.count * sizeof(*weight));
+	if (all_sent)
+		memcpy(round->model, weight, count * sizeof(*weight));
+	for (size_t i = 0; i < count && round->debt; i++)
+		round->debt[i] = part > 0 ? (weight[i] - round->model[i]) / part : 0;
 	return 0;
 }
 
@@ -150,31 +144,20 @@ int round_tell(struct round *round, float *x, struct error *err)
 
 int round_average(struct round *round, size_t step, float *weight, struct error *err)
 {
-	size_t count = round->env.count;
-
-	if (round->is_client) {
-		if (average(round, step, weight, err) < 0)
-			return -1;
-	} else if (round->kept) {
-		cpu_axpy(round->kept, -1, round->model, count);
-	}
+	if (round->is_client && average(round, step, weight, err) < 0)
+		return -1;
 	if (round_tell(round, round->model, err) < 0)
 		return -1;
-	if (!round->is_client)
-		memcpy(weight, round->model, count * sizeof(*weight));
-	if (!round->is_client && round->kept)
-		cpu_add(weight, round->kept, count);
-	if (round->kept)
-		memcpy(round->kept, weight, count * sizeof(*weight));
+	memcpy(weight, round->model, round->env.count * sizeof(*weight));
 	return 0;
 }
 
-void round_report(void *state, struct drift *report)
+void round_report(void *state, struct drift *drift)
 {
 	const struct round *round = state;
 
 	if (round->ended)
-		report->participants = round->clients.count;
+		drift->participants = round->clients.count;
 }
 
 size_t round_state(void *state, struct state_array *arrays)
@@ -184,8 +167,8 @@ size_t round_state(void *state, struct state_array *arrays)
 
 	arrays[count++] = (struct state_array){ "begun", &round->begun, 1 };
 	arrays[count++] = (struct state_array){ "model", round->model, round->env.count };
-	if (round->kept)
-		arrays[count++] = (struct state_array){ "kept", round->kept, round->env.count };
+	if (round->debt)
+		arrays[count++] = (struct state_array){ "debt", round->debt, round->env.count };
 	return count;
 }
 
@@ -194,7 +177,7 @@ void round_release(void *state)
 	struct round *round = state;
 
 	free(round->model);
-	free(round->kept);
+	free(round->debt);
 	free(round->drawn);
 	free(round->not_drawn);
 	*round = (struct round){ 0 };

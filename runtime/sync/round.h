@@ -28,11 +28,9 @@ struct round_params {
 struct round {
 	struct sync_env env;
 	struct round_params params;
-	/* What a round began with, the same bits on all ranks. Where averages are compressed, the
-	 * weights of a rank are that and what it owes to them. */
-	float *model;	     /* [count] */
-	float *kept;	     /* [count] this rank's weights then; NULL: of no use */
-	float begun;	     /* 1: `model` is known */
+	float *model; /* [count] what a round began with: the same bits on all ranks */
+	float *debt;  /* [count] what compression left out of this rank's parts; NULL: nothing is */
+	float begun;  /* 1: `model` is known */
 	const float *weight; /* what a step begins with, until its gradients are exchanged */
 
 	/* Of the round that ended last. */
@@ -48,16 +46,19 @@ int round_init(struct round *round, const struct round_params *params, const str
 /* Once for each step: whether a round ends with it. Then all below is of that round. */
 bool round_ends(struct round *round, size_t step);
 /*
- * weight[count] becomes the mean over the clients, weighted by their samples, or comes near to it,
- * and round->model that mean. Others only receive it, and what they have trained is lost.
+ * weight[count] and round->model become the mean over the clients, weighted by their samples, or
+ * come near to it. Others only receive it, and what they have trained is lost. What compression
+ * leaves out of a client's part is added to its next one.
  */
 int round_average(struct round *round, size_t step, float *weight, struct error *err);
+/* By how much this rank's samples count in a mean over a group of which it is: 1 on average. */
+float round_part(const struct round *round, const struct group *group);
 /* x[count] of the clients, which all have the same, goes to the others. */
 int round_tell(struct round *round, float *x, struct error *err);
 
 /* Of sync_strategy, for those that need no more; `state` begins with a struct round. */
 int round_begin(void *state, size_t step, const float *weight, struct error *err); /* average */
-void round_report(void *state, struct drift *report);
+void round_report(void *state, struct drift *drift);
 size_t round_state(void *state, struct state_array *arrays);
 void round_release(void *state); /* fini */
 

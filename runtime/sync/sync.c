@@ -36,8 +36,9 @@ struct sync {
 	void *state;
 	struct net *net;
 	const struct group *world;
-	size_t count, bucket; /* floats */
-	float *mean;	      /* of the weights; NULL: all ranks have the same */
+	const double *samples; /* this rank's part of a batch; NULL: as all others */
+	size_t count, bucket;  /* floats */
+	float *mean;	       /* of the weights; NULL: all ranks have the same */
 	pthread_t thread;
 	bool threaded;
 
@@ -45,10 +46,11 @@ struct sync {
 
 	/* The training thread's own. */
 	size_t final; /* grad[final .. count) is */
-	size_t done;  /* steps of this rank, by number: the last one's */
-	bool waits;   /* go() has not said 1 since then */
+	bool begun;   /* the strategy has seen the weights that the run begins with */
 	double waited_s;
-	float clock; /* steps of this rank, over all resumes */
+	/* For checkpoints: steps of this rank, over all resumes; whether go() has not said 1 since
+	 * the last one. */
+	float clock[2];
 
 	pthread_mutex_t lock; /* guards all below */
 	pthread_cond_t changed;
@@ -183,13 +185,15 @@ int sync_new(struct sync **out, const struct part *strategy, const struct sync_p
 	sync->net = env->net;
 	sync->world = env->world;
 	sync->count = env->count;
+	if (env->share)
+		sync->samples = &env->share[env->world->ranks[env->world->index]];
 	if (!sync->strategy->replicated && env->world->count > 1)
 		sync->mean = xaligned(env->count * sizeof(*sync->mean));
 	sync->bucket = params->bucket_bytes / sizeof(float);
 	sync->bounds = xcalloc(env->count / sync->bucket + 2, sizeof(*sync->bounds));
 	pthread_mutex_init(&sync->lock, NULL);
 	pthread_cond_init(&sync->changed, NULL);
-	sync->clock = (float)env->budget.first;
+	sync->clock[0] = (float)env->budget.first;
 	if (sync->strategy->asynchronous)
 		sync->pace = pace_new(env->net, env->world, &env->budget);
 	if (sync->strategy->init(sync->state, strategy->params, &own, err) < 0 ||
@@ -225,7 +229,9 @@ void sync_ready(struct sync *sync, size_t offset, size_t count)
 	assert(count <= sync->final && offset == sync->final - count);
 	sync->final = offset;
 	if (sync->strategy->own_samples)
-		cpu_scale(sync->grad + offset, (float)sync->world->count, count);
+		cpu_scale(sync->grad + offset,
+			  sync->samples ? (float)(1 / *sync->samples) : (float)sync->world->count,
+			  count);
 	if (!sync->strategy->gradients)
 		return;
 	pthread_mutex_lock(&sync->lock);
@@ -269,9 +275,8 @@ int sync_weights(struct sync *sync, size_t step, float *weight, struct error *er
 	pthread_mutex_unlock(&sync->lock);
 	if (status < 0 || !sync->pace)
 		return status;
-	sync->done = step;
-	sync->clock = (float)(step + 1);
-	sync->waits = sync->strategy->go != NULL;
+	sync->clock[0] = (float)(step + 1);
+	sync->clock[1] = sync->strategy->go != NULL;
 	return pace_step(sync->pace, err);
 }
 
@@ -281,23 +286,36 @@ static int await(struct sync *sync, float *weight, struct error *err)
 	bool cut;
 	uint64_t wakes = pace_wakes(sync->pace, &cut);
 
-	while (!cut && sync->waits) {
-		int may = strategy->go(sync->state, sync->done, weight, err);
+	while (!cut && sync->clock[1] != 0) {
+		int may = strategy->go(sync->state, sync_steps(sync) - 1, weight, err);
 
 		if (may < 0 || (may == 0 && pace_wait(sync->pace, wakes, err) < 0))
 			return -1;
-		sync->waits = may == 0;
+		sync->clock[1] = may == 0;
 		wakes = pace_wakes(sync->pace, &cut);
 	}
 	return !cut;
 }
 
+/* Nobody tells anything before all can listen. */
+static int begin(struct sync *sync, float *weight, struct error *err)
+{
+	sync->begun = true;
+	if (!sync->strategy->begin)
+		return 0;
+	if (sync->strategy->begin(sync->state, weight, err) < 0)
+		return -1;
+	return coll_barrier(sync->net, sync->world, err);
+}
+
 int sync_go(struct sync *sync, float *weight, struct error *err)
 {
-	double begin = clock_now();
-	int status = await(sync, weight, err);
+	double began = clock_now();
+	int status = sync->begun ? 0 : begin(sync, weight, err);
 
-	sync->waited_s += clock_now() - begin;
+	if (status == 0)
+		status = await(sync, weight, err);
+	sync->waited_s += clock_now() - began;
 	return status;
 }
 
@@ -316,7 +334,7 @@ int sync_cut(struct sync *sync, float *weight, struct sync_cut *cut, struct erro
 
 size_t sync_steps(const struct sync *sync)
 {
-	return (size_t)sync->clock;
+	return (size_t)sync->clock[0];
 }
 
 size_t sync_progress(const struct sync *sync)
@@ -359,7 +377,7 @@ size_t sync_state(struct sync *sync, struct state_array *arrays)
 
 	assert(count + 1 < STATE_ARRAYS);
 	if (sync->pace)
-		arrays[count++] = (struct state_array){ "clock", &sync->clock, 1 };
+		arrays[count++] = (struct state_array){ "clock", sync->clock, 2 };
 	return count;
 }
 

@@ -48,8 +48,13 @@ struct sync_env {
 	float *const *slots; /* [slot_count] blocks of the optimizer's state, [count] floats each */
 	size_t slot_count;
 	struct sync *sync;   /* for sync_tell and sync_wake */
-	const double *share; /* [world] each rank's part of the training samples; NULL: all alike */
+	const double *share; /* [world] each rank's part of a batch, from the first step on; NULL:
+				all alike */
 	struct sync_budget budget;
+	/* The mean training loss that any weights have on this rank's samples of a step, past or to
+	 * come. On the training thread, from weights() alone; nothing is trained. */
+	double (*loss)(void *arg, size_t step, const float *weight);
+	void *loss_arg;
 };
 
 struct sync_strategy {
@@ -87,6 +92,10 @@ struct sync_strategy {
 	int (*average)(void *state, size_t step, const float *weight, struct error *err);
 	/* Optional. After the optimizer's update, on the training thread: all parameters. */
 	int (*weights)(void *state, size_t step, float *weight, struct error *err);
+	/* Optional, asynchronous alone. Before the first step, on the training thread, with what a
+	 * checkpoint had in state(): the weights that the run begins with, the same on all ranks.
+	 * Nobody tells anything before all have returned. */
+	int (*begin)(void *state, const float *weight, struct error *err);
 	/*
 	 * Optional, asynchronous alone. After weights(), on the training thread, and again after
 	 * each sync_wake: 1 once the next step may begin; 0: not yet. May change the weights. Must
@@ -96,7 +105,8 @@ struct sync_strategy {
 	/*
 	 * Optional, asynchronous alone. At a cut: all that was told has been served, and nobody
 	 * tells anything before all have returned. Forgets what belongs to waiting, which begins
-	 * anew: go() is called again if it had not said 1. On the training thread; must not wait.
+	 * anew: go() is called again if it had not said 1. On the training thread, of all ranks, so
+	 * that it may be a collective; must not wait otherwise.
 	 */
 	int (*settle)(void *state, float *weight, struct error *err);
 	/* Optional. Of the step that was done last, on the training thread: fills in what has a

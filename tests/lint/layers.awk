@@ -26,7 +26,7 @@ BEGIN {
 	may["fault"] = "device/"
 	may["frozen"] = "data/ device/ job model/model weights"
 	may["evaluate"] = may["generate"] = may["job"] = may["loop"] = may["rank"] = may["worker"] = "*"
-	may["calibrate"] = may["outfit"] = "*"
+	may["calibrate"] = may["outfit"] = may["share"] = "*"
 	# Everyone may draw random numbers and cut slices.
 	free = " rng slice "
 	# What only the user's side needs.

@@ -90,11 +90,13 @@ static void a_compressed_model_is_the_same_everywhere_and_near_the_plain_one(voi
 	like.compressor = "int8";
 	compressed = trial_ran(&like);
 	for (int r = 0; r < 4; r++)
-		assert_memory_equal(compressed->kept[r][1], compressed->kept[0][1],
-				    sizeof(compressed->kept[r][1]));
+		assert_memory_equal(trial_kept(compressed, r, "model"),
+				    trial_kept(compressed, 0, "model"), COUNT * sizeof(float));
 	for (size_t i = 0; i < COUNT; i++) {
-		apart += pow(plain->kept[0][1][i] - compressed->kept[0][1][i], 2);
-		moved += pow(plain->kept[0][1][i] - plain->x[0][0][i], 2);
+		apart += pow(trial_kept(plain, 0, "model")[i] -
+				     trial_kept(compressed, 0, "model")[i],
+			     2);
+		moved += pow(trial_kept(plain, 0, "model")[i] - plain->x[0][0][i], 2);
 	}
 	assert_true(apart > 0 && sqrt(apart / moved) < 0.02);
 	free(plain);

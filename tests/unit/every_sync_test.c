@@ -4,6 +4,7 @@
 #include <math.h>
 #include <stdatomic.h>
 
+#include "lib/clock.h"
 #include "runtime/compress/compress.h"
 #include "runtime/exchange.h"
 #include "runtime/rng.h"
@@ -13,6 +14,10 @@
 /* STEPS is a multiple of any likely period, so that a strategy has just synchronised at the end. */
 enum { COUNT = 300, BATCH = 8, STEPS = 240 };
 enum { LONGER = 6 }; /* momentum from average to average takes so many times the steps */
+
+#define RATE 0.5f
+
+#define STEP_S 1e-4
 
 static const int worlds[] = { 1, 2, 4 };
 
@@ -102,7 +107,8 @@ static void train_paced(const struct run *run, struct sync *sync, const struct g
 		cluster_must(go < 0 ? -1 : 0, &err);
 		if (go) {
 			backward(run, world, weight, solution, step, grad);
-			train_step(sync, step, run->still ? 0 : 0.5f, weight, grad);
+			clock_sleep(STEP_S); /* so that all are about as fast */
+			train_step(sync, step, run->still ? 0 : RATE, weight, grad);
 		} else {
 			cluster_must(sync_cut(sync, weight, &cut, &err), &err);
 		}
@@ -141,6 +147,26 @@ static double distance_from_first(struct net *net, const struct group *world, co
 	return most / sqrt(size / COUNT);
 }
 
+/* What a rank may ask for the loss of. */
+struct samples {
+	const struct run *run;
+	const struct group *world;
+	const float *solution;
+};
+
+/* Of the quadratic whose gradient the samples have, up to a constant. */
+static double loss_of(void *arg, size_t step, const float *weight)
+{
+	const struct samples *samples = arg;
+	float grad[COUNT];
+	double sum = 0;
+
+	backward(samples->run, samples->world, weight, samples->solution, step, grad);
+	for (size_t i = 0; i < COUNT; i++)
+		sum += 0.5 * grad[i] * (weight[i] - samples->solution[i]);
+	return sum * samples->world->count;
+}
+
 static float still_weight(size_t i)
 {
 	return number(RNG_INIT, 1, 0, i);
@@ -157,6 +183,8 @@ static void train_body(int rank, struct net *net, void *arg)
 					     .coder = { .compressor = run->compressor,
 							.seed = 42 } };
 	struct exchange *exchange = exchange_new(&exchange_env);
+	float weight[COUNT] = { 0 }, grad[COUNT], solution[COUNT];
+	struct samples samples = { .run = run, .world = &world, .solution = solution };
 	struct sync_env env = {
 		.exchange = exchange,
 		.net = net,
@@ -164,9 +192,10 @@ static void train_body(int rank, struct net *net, void *arg)
 		.count = COUNT,
 		.seed = 42,
 		.budget = { .steps = run->steps },
+		.loss = loss_of,
+		.loss_arg = &samples,
 	};
 	struct sync_params params = { .bucket_bytes = 100 * sizeof(float) };
-	float weight[COUNT] = { 0 }, grad[COUNT], solution[COUNT];
 	struct sync *sync = NULL;
 	struct error err;
 
@@ -180,7 +209,7 @@ static void train_body(int rank, struct net *net, void *arg)
 		train_paced(run, sync, &world, solution, weight, grad);
 	for (size_t step = 0; step < run->steps && !is_asynchronous(run->strategy); step++) {
 		backward(run, &world, weight, solution, step, grad);
-		train_step(sync, step, run->still ? 0 : 0.5f, weight, grad);
+		train_step(sync, step, run->still ? 0 : RATE, weight, grad);
 	}
 	atomic_store(&run->digests[rank], digest_of(weight));
 	if (rank == 0) {
@@ -238,7 +267,6 @@ static void check_agreement(const struct sync_strategy *strategy, const struct c
 
 	for (int r = 0; r < world && strategy->replicated; r++)
 		assert_true(run->digests[r] == run->digests[0]);
-	fprintf(stderr, "%s %d: %g\n", strategy->entry.name, world, run->apart);
 	if (run->apart > most)
 		fail_msg("%s with %s, %d ranks: %g apart", strategy->entry.name, scheme->entry.name,
 			 world, run->apart);
@@ -264,13 +292,22 @@ static void check_pair(const struct entry *strategy, const struct entry *compres
 		assert_true(second.digests[r] == first.digests[r]);
 }
 
+static bool fit(const struct entry *strategy, const struct entry *compressor)
+{
+	struct part part = { .entry = strategy };
+
+	return !PART_AS(&part, struct sync_strategy)->plain ||
+	       strcmp(compressor->name, "none") == 0;
+}
+
 static void ranks_agree_and_runs_repeat(void **state)
 {
 	(void)state;
 	for (size_t s = next(0); sync_strategies.entries[s]; s = next(s + 1))
 		for (size_t c = 0; compressors.entries[c]; c++)
 			for (size_t w = 0; w < ARRAY_SIZE(worlds); w++)
-				if ((s + c) % SPACING == 0)
+				if ((s + c) % SPACING == 0 &&
+				    fit(sync_strategies.entries[s], compressors.entries[c]))
 					check_pair(sync_strategies.entries[s],
 						   compressors.entries[c], worlds[w]);
 }

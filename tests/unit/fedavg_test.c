@@ -170,8 +170,8 @@ static void nothing_that_is_learnt_changes_nothing(void **state)
 	free(trial);
 }
 
-/* What a compressor left out is sent later, also by those who were not drawn meanwhile: with a
- * rate that falls to nothing the weights of all come to what the clients agreed on. */
+/* What a compressor left out is sent later, also by those who were not drawn meanwhile: where
+ * nothing is learnt any more, nothing is left of it. */
 static void what_is_owed_is_kept_until_a_rank_is_drawn_again(void **state)
 {
 	static const double share[WORLD] = { 0.1, 0.2, 0.3, 0.4 };
@@ -192,11 +192,11 @@ static void what_is_owed_is_kept_until_a_rank_is_drawn_again(void **state)
 	like.rate = 0;
 	later = trial_ran(&like);
 	for (int r = 0; r < WORLD; r++) {
-		assert_memory_equal(later->kept[r][1], later->kept[0][1], sizeof(float) * COUNT);
+		assert_memory_equal(trial_kept(later, r, "model"), trial_kept(later, 0, "model"),
+				    sizeof(float) * COUNT);
 		for (size_t i = 0; i < COUNT; i++) {
-			owed += pow((double)first->x[PERIOD][r][i] - (double)first->kept[r][1][i],
-				    2);
-			left += pow((double)later->x[LAST][r][i] - (double)later->kept[r][1][i], 2);
+			owed += pow((double)trial_kept(first, r, "debt")[i], 2);
+			left += pow((double)trial_kept(later, r, "debt")[i], 2);
 		}
 	}
 	assert_true(owed > 0 && left < 0.01 * owed);

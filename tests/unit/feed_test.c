@@ -256,6 +256,27 @@ static void only_images_can_be_changed(void **state)
 				      "1 dimension");
 }
 
+static void a_share_holds_from_the_next_batch_on(void **state)
+{
+	const struct feed_params ahead = { .prefetch = PREFETCH_YES };
+	struct rank one = new_rank(&ahead, 0, 2), whole = new_rank(&ahead, 0, 1);
+	const struct batch *batch;
+
+	(void)state;
+	assert_int_equal(feed_step(one.feed, 0)->count, BATCH / 2);
+	feed_share(one.feed, 2, 3); /* step 1 may be ready, or on its way */
+	for (size_t step = 1; step < 20; step++) {
+		batch = feed_step(one.feed, step);
+		assert_int_equal(batch->count, 3);
+		assert_int_equal(batch->first, 2);
+		assert_int_equal(batch->total, BATCH);
+		assert_memory_equal(batch->targets, feed_step(whole.feed, step)->targets + 2,
+				    3 * sizeof(float));
+	}
+	end(&one);
+	end(&whole);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -267,6 +288,7 @@ int main(void)
 		cmocka_unit_test(around_an_image_there_is_what_it_is_told),
 		cmocka_unit_test(a_window_may_miss_the_image),
 		cmocka_unit_test(only_images_can_be_changed),
+		cmocka_unit_test(a_share_holds_from_the_next_batch_on),
 	};
 
 	return cmocka_run_group_tests(tests, setup, NULL);

@@ -18,19 +18,23 @@ struct trial {
 	const char *compressor;	    /* NULL: none */
 	int world;
 	size_t first_step, steps;
-	uint64_t seed;		  /* 0: 42 */
-	size_t all_steps;	  /* of the run, this and what may follow; 0: steps */
-	float rate, momentum;	  /* of the optimizer */
-	bool same_gradients;	  /* all ranks' gradients are rank 0's */
-	float slope[WORLD_MAX];	  /* by how much more a rank's bowl is steep; 0: as 1 */
-	const double *share;	  /* [world] */
+	uint64_t seed;		/* 0: 42 */
+	size_t all_steps;	/* of the run, this and what may follow; 0: steps */
+	float rate, momentum;	/* of the optimizer */
+	bool same_gradients;	/* all ranks' gradients are rank 0's */
+	float slope[WORLD_MAX]; /* by how much more a rank's bowl is steep; 0: as 1 */
+	const double *share;	/* [world] */
+	double (*loss)(const struct trial *, int rank, size_t step, const float *x); /* NULL: of
+										      * the bowl */
 	const struct trial *from; /* goes on with what this one ended with */
 
 	/* What came of it, by step and rank: x[0] is how it began. */
 	float x[STEPS_MAX + 1][WORLD_MAX][COUNT];
 	float gradient[STEPS_MAX][WORLD_MAX][COUNT]; /* of the rank's own samples */
 	float slot[WORLD_MAX][COUNT];
-	float kept[WORLD_MAX][STATE_ARRAYS][COUNT]; /* what a checkpoint would hold */
+	float kept[WORLD_MAX][2 * STATE_ARRAYS][COUNT]; /* what a checkpoint would hold: of the
+							 * strategy, then of the exchange */
+	const char *names[WORLD_MAX][2 * STATE_ARRAYS]; /* of these */
 	size_t arrays[WORLD_MAX];
 	uint64_t payload[STEPS_MAX + 1][WORLD_MAX];
 };
@@ -67,6 +71,28 @@ static inline void trial_gradient(const struct trial *trial, int rank, size_t st
 			       0.2f * trial_number(whose + 200, step, i));
 }
 
+/* What a rank may ask for the loss of. */
+struct trial_samples {
+	const struct trial *trial;
+	int rank;
+};
+
+/* Of the bowl: half the gradient times the way to its bottom. */
+static inline double trial_loss(void *arg, size_t step, const float *x)
+{
+	const struct trial_samples *samples = arg;
+	const struct trial *trial = samples->trial;
+	float gradient[COUNT];
+	double sum = 0;
+
+	if (trial->loss)
+		return trial->loss(trial, samples->rank, step, x);
+	trial_gradient(trial, samples->rank, step, x, gradient);
+	for (size_t i = 0; i < COUNT; i++)
+		sum += pow((double)gradient[i], 2);
+	return sum / (double)trial->slope[samples->rank];
+}
+
 static inline void trial_step(struct trial *trial, struct sync *sync, int rank, size_t step,
 			      float *x)
 {
@@ -88,10 +114,19 @@ static inline void trial_step(struct trial *trial, struct sync *sync, int rank, 
 	cluster_must(sync_weights(sync, step, x, &err), &err);
 }
 
-/* All begin with the same weights. */
-static inline void trial_begin(struct trial *trial, struct sync *sync, int rank, float *x)
+static inline size_t trial_state(struct sync *sync, struct exchange *exchange,
+				 struct state_array *arrays)
 {
-	struct state_array arrays[STATE_ARRAYS];
+	size_t count = sync_state(sync, arrays);
+
+	return count + exchange_state(exchange, arrays + count);
+}
+
+/* All begin with the same weights. */
+static inline void trial_begin(struct trial *trial, struct sync *sync, struct exchange *exchange,
+			       int rank, float *x)
+{
+	struct state_array arrays[2 * STATE_ARRAYS];
 	const struct trial *from = trial->from;
 
 	for (size_t i = 0; i < COUNT; i++)
@@ -101,20 +136,30 @@ static inline void trial_begin(struct trial *trial, struct sync *sync, int rank,
 		return;
 	memcpy(x, from->x[from->steps][rank], COUNT * sizeof(*x));
 	memcpy(trial->slot[rank], from->slot[rank], COUNT * sizeof(*x));
-	assert(sync_state(sync, arrays) == from->arrays[rank]);
+	assert(trial_state(sync, exchange, arrays) == from->arrays[rank]);
 	for (size_t i = 0; i < from->arrays[rank]; i++)
 		memcpy(arrays[i].x, from->kept[rank][i], arrays[i].count * sizeof(float));
 }
 
-static inline void trial_keep(struct trial *trial, struct sync *sync, int rank)
+static inline void trial_keep(struct trial *trial, struct sync *sync, struct exchange *exchange,
+			      int rank)
 {
-	struct state_array arrays[STATE_ARRAYS];
+	struct state_array arrays[2 * STATE_ARRAYS];
 
-	trial->arrays[rank] = sync_state(sync, arrays);
+	trial->arrays[rank] = trial_state(sync, exchange, arrays);
 	for (size_t i = 0; i < trial->arrays[rank]; i++) {
 		assert(arrays[i].count <= COUNT);
 		memcpy(trial->kept[rank][i], arrays[i].x, arrays[i].count * sizeof(float));
+		trial->names[rank][i] = arrays[i].name;
 	}
+}
+
+static inline const float *trial_kept(const struct trial *trial, int rank, const char *name)
+{
+	for (size_t i = 0; i < trial->arrays[rank]; i++)
+		if (strcmp(trial->names[rank][i], name) == 0)
+			return trial->kept[rank][i];
+	abort();
 }
 
 static inline void trial_body(int rank, struct net *net, void *arg)
@@ -127,6 +172,7 @@ static inline void trial_body(int rank, struct net *net, void *arg)
 	int ranks[CLUSTER_MAX];
 	struct group world = group_world(ranks, trial->world, rank);
 	float x[COUNT], *slots[] = { trial->slot[rank] };
+	struct trial_samples samples = { .trial = trial, .rank = rank };
 	struct exchange_env exchange = {
 		.net = net,
 		.count = COUNT,
@@ -141,21 +187,22 @@ static inline void trial_body(int rank, struct net *net, void *arg)
 				.slots = slots,
 				.slot_count = 1,
 				.share = trial->share,
-				.budget = { .first = trial->first_step,
-					    .steps = trial->all_steps } };
+				.budget = { .first = trial->first_step, .steps = trial->all_steps },
+				.loss = trial_loss,
+				.loss_arg = &samples };
 	struct sync *sync;
 	struct error err;
 
 	env.exchange = exchange_new(&exchange);
 	cluster_must(sync_new(&sync, &strategy, &params, &env, &err), &err);
-	trial_begin(trial, sync, rank, x);
+	trial_begin(trial, sync, env.exchange, rank, x);
 	memcpy(trial->x[0][rank], x, sizeof(x));
 	for (size_t s = 0; s < trial->steps; s++) {
 		trial_step(trial, sync, rank, trial->first_step + s, x);
 		memcpy(trial->x[s + 1][rank], x, sizeof(x));
 		trial->payload[s + 1][rank] = net_bytes(net).payload_sent;
 	}
-	trial_keep(trial, sync, rank);
+	trial_keep(trial, sync, env.exchange, rank);
 	sync_free(sync);
 	exchange_free(env.exchange);
 	part_release(&strategy);

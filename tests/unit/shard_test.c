@@ -390,6 +390,30 @@ static void a_text_is_dealt_in_stretches(void **state)
 	shard_free(shard_new(&params, &text, BATCH, 1, 4, 1));
 }
 
+static void unequal_shares_are_of_the_same_batches(void **state)
+{
+	static const size_t share[] = { 3, 40, 7 };
+	struct shard *alone = new_shard(SHARD_IID, 0, 1, 7), *shards[3];
+	size_t first = 0;
+
+	(void)state;
+	for (int r = 0; r < 3; first += share[r++]) {
+		shards[r] = new_shard(SHARD_IID, r, 3, 7);
+		shard_reserve(shards[r], 40);
+		shard_share(shards[r], first, share[r]);
+	}
+	for (size_t step = 0; step < 30; step++) {
+		uint32_t expected[BATCH], got[BATCH];
+
+		whole_step(&alone, 1, step, expected);
+		assert_int_equal(whole_step(shards, 3, step, got), BATCH);
+		assert_memory_equal(got, expected, sizeof(got));
+	}
+	for (int r = 0; r < 3; r++)
+		shard_free(shards[r]);
+	shard_free(alone);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -405,6 +429,7 @@ int main(void)
 		cmocka_unit_test(a_text_is_dealt_in_stretches),
 		cmocka_unit_test(recipes_name_a_kind_or_an_alpha),
 		cmocka_unit_test(wrong_kinds_and_alphas_are_problems),
+		cmocka_unit_test(unequal_shares_are_of_the_same_batches),
 	};
 
 	return cmocka_run_group_tests(tests, setup, NULL);

@@ -79,12 +79,13 @@ static const struct sync_strategy witness_alone = {
 static const int ranks[] = { 0, 1, 2, 3, 4 };
 static const struct group world = { .ranks = ranks, .count = ARRAY_SIZE(ranks) };
 
-static struct sync *witness_open(const struct sync_strategy *strategy, struct notes *notes)
+static struct sync *witness_open_with(const struct sync_strategy *strategy, struct notes *notes,
+				      const double *share)
 {
 	struct witness_params params = { .notes = notes };
 	struct part part = { .entry = &strategy->entry, .params = &params };
 	struct sync_params common = { .bucket_bytes = 1024 };
-	struct sync_env env = { .world = &world, .count = COUNT };
+	struct sync_env env = { .world = &world, .count = COUNT, .share = share };
 	struct sync *sync = NULL;
 	struct error err;
 
@@ -93,6 +94,11 @@ static struct sync *witness_open(const struct sync_strategy *strategy, struct no
 	pthread_cond_init(&notes->changed, NULL);
 	cluster_must(sync_new(&sync, &part, &common, &env, &err), &err);
 	return sync;
+}
+
+static struct sync *witness_open(const struct sync_strategy *strategy, struct notes *notes)
+{
+	return witness_open_with(strategy, notes, NULL);
 }
 
 static void let_go(struct notes *notes)
@@ -152,6 +158,23 @@ static void a_gradient_of_own_samples_is_their_mean(void **state)
 	assert_int_equal(notes.buckets, 0);
 	assert_true(grad[0] == 15 && grad[1] == 0);
 	assert_true(sync_times(sync).comm_s > 0);
+	witness_close(sync, &notes);
+}
+
+static void a_gradient_of_a_share_of_the_samples_is_their_mean(void **state)
+{
+	static const double share[] = { 0.25, 0.25, 0.25, 0.125, 0.125 };
+	static float weight[COUNT], grad[COUNT] = { 1 };
+	struct notes notes;
+	struct sync *sync = witness_open_with(&witness_alone, &notes, share);
+	struct error err;
+
+	(void)state;
+	let_go(&notes);
+	sync_step(sync, 2, weight, grad);
+	sync_ready(sync, 0, COUNT);
+	cluster_must(sync_gradients(sync, &err), &err);
+	assert_true(grad[0] == 4);
 	witness_close(sync, &notes);
 }
 
@@ -219,6 +242,7 @@ int main(void)
 		cmocka_unit_test(
 			weights_are_averaged_while_the_step_computes_and_before_its_buckets),
 		cmocka_unit_test(a_gradient_of_own_samples_is_their_mean),
+		cmocka_unit_test(a_gradient_of_a_share_of_the_samples_is_their_mean),
 		cmocka_unit_test(an_average_that_fails_is_an_error_of_the_step),
 		cmocka_unit_test(the_mean_of_all_weights_leaves_them_as_they_are),
 	};

@@ -1,0 +1,410 @@
+/*
+ * A parameter server whose parts are ranks: the messages, and both ends of them. At most one update
+ * of a rank is under way to a holder, two where it computes meanwhile.
+ *
+ *	update	u64 clock, u64 version of the values that it was made from, f64 what the rank says
+ *		of it, floats
+ *	answer	u64 clock of the update, u64 version, floats
+ *
+ * At a cut all that is applied at the holders becomes every rank's weights. What waits there for
+ * other ranks, an answer or a round, goes on waiting afterwards.
+ */
+#include "runtime/sync/server.h"
+
+#include <math.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/buf.h"
+#include "lib/error.h"
+#include "lib/memory.h"
+#include "lib/wire.h"
+#include "runtime/sync/holdings.h"
+#include "runtime/transport/transport.h"
+
+enum { TAG_UPDATE, TAG_ANSWER };
+enum { UPDATE_HEAD = 24, ANSWER_HEAD = 16 };
+/* A count is two floats in a checkpoint, exact up to 2^44. */
+#define COUNT_UNIT ((uint64_t)1 << 22)
+
+struct server {
+	struct sync_env env;
+	struct server_rule rule;
+	struct holdings holdings;
+	size_t ranks, own;
+	uint64_t *counts; /* [count_count], of which those below and the keeper's are parts */
+	size_t count_count;
+	float *record; /* [2 count_count], for checkpoints */
+
+	/* The training thread's own. */
+	float *from, *update; /* [count] weights that the step began with, what it changed */
+	uint64_t *pushed;     /* updates sent */
+	struct buf out;
+
+	pthread_mutex_t lock; /* guards all below */
+	struct keeper keeper;
+	uint64_t *answered; /* [ranks] the last update that each holder answered */
+	uint64_t *version;  /* [ranks] of the values that came with it */
+	float *pulled;	    /* [count] these */
+	struct buf answer;
+};
+
+static size_t start_of(const struct server *server, size_t rank)
+{
+	return server->holdings.bounds[rank];
+}
+
+static size_t held_by(const struct server *server, size_t rank)
+{
+	return holdings_count(&server->holdings, rank);
+}
+
+/* The ledger's arrays, the keeper's version, this rank's own. */
+static void lay_out_counts(struct server *server)
+{
+	uint64_t *next;
+
+	server->count_count = 4 * server->ranks + 2;
+	next = server->counts = xcalloc(server->count_count, sizeof(*next));
+	server->record = xcalloc(2 * server->count_count, sizeof(*server->record));
+	server->keeper.ledger.clock = next;
+	server->keeper.ledger.owed = next + server->ranks;
+	server->answered = next + 2 * server->ranks;
+	server->version = next + 3 * server->ranks;
+	server->pushed = next + 4 * server->ranks;
+	server->keeper.version = server->pushed + 1;
+}
+
+static void open_keeper(struct server *server, const struct server_params *params)
+{
+	struct keeper *keeper = &server->keeper;
+	const struct server_rule *rule = &server->rule;
+
+	keeper->count = held_by(server, server->own);
+	keeper->scale = (float)(params->rate / (double)server->ranks);
+	keeper->dampening = rule->dampening;
+	keeper->rounds = rule->rounds;
+	keeper->judge = rule->judge;
+	keeper->ledger.workers = server->ranks;
+	keeper->ledger.bound = rule->bound;
+	keeper->ledger.ahead = rule->overlap;
+	keeper_init(keeper);
+}
+
+struct server *server_new(const struct server_params *params, const struct server_rule *rule,
+			  const struct sync_env *env, struct error *err)
+{
+	size_t bytes = env->count * sizeof(float);
+	struct server *server = xcalloc(1, sizeof(*server));
+
+	if (holdings_make(&server->holdings, &params->servers, env, err) < 0) {
+		free(server);
+		return NULL;
+	}
+	server->env = *env;
+	server->rule = *rule;
+	server->ranks = (size_t)env->world->count;
+	server->own = (size_t)net_rank(env->net);
+	lay_out_counts(server);
+	open_keeper(server, params);
+	server->from = xaligned(bytes);
+	server->update = xaligned(bytes);
+	server->pulled = xaligned(bytes);
+	pthread_mutex_init(&server->lock, NULL);
+	return server;
+}
+
+size_t server_holds(const struct server *server)
+{
+	return server->keeper.count;
+}
+
+/* With the lock. */
+static void take_answer(struct server *server, size_t rank, uint64_t clock, uint64_t version,
+			const void *floats)
+{
+	if (clock <= server->answered[rank])
+		return;
+	server->answered[rank] = clock;
+	server->version[rank] = version;
+	memcpy(server->pulled + start_of(server, rank), floats,
+	       held_by(server, rank) * sizeof(float));
+}
+
+/* With the lock. A peer that cannot be told any more is lost, which the run finds out anyway. */
+static void answer(struct server *server, size_t worker, uint64_t clock)
+{
+	const struct keeper *keeper = &server->keeper;
+	struct error ignored;
+
+	if (keeper->judge)
+		keeper->judge->answered(keeper->judge->arg, worker, keeper->values);
+	if (worker == server->own) {
+		take_answer(server, worker, clock, *keeper->version, keeper->values);
+		return;
+	}
+	server->answer.length = 0;
+	wire_put_u64(&server->answer, clock);
+	wire_put_u64(&server->answer, *keeper->version);
+	buf_add(&server->answer, keeper->values, keeper->count * sizeof(float));
+	sync_give(server->env.sync, (int)worker, TAG_ANSWER, server->answer.data,
+		  server->answer.length, &ignored);
+}
+
+static void take_update(struct server *server, const struct keeper_update *update)
+{
+	bool woken;
+
+	pthread_mutex_lock(&server->lock);
+	keeper_take(&server->keeper, update);
+	woken = server->keeper.ledger.owed[server->own] != 0;
+	for (size_t w = 0; w < server->ranks; w++) {
+		uint64_t clock = ledger_answer(&server->keeper.ledger, w);
+
+		if (clock != 0)
+			answer(server, w, clock);
+	}
+	woken = woken && server->keeper.ledger.owed[server->own] == 0;
+	pthread_mutex_unlock(&server->lock);
+	if (woken)
+		sync_wake(server->env.sync);
+}
+
+static int push(struct server *server, size_t holder, double own, struct error *err)
+{
+	struct keeper_update update = { .worker = server->own,
+					.clock = *server->pushed,
+					.own = own,
+					.floats = server->update + start_of(server, holder) };
+
+	pthread_mutex_lock(&server->lock);
+	update.version = server->version[holder];
+	pthread_mutex_unlock(&server->lock);
+	if (holder == server->own) {
+		take_update(server, &update);
+		return 0;
+	}
+	server->out.length = 0;
+	wire_put_u64(&server->out, update.clock);
+	wire_put_u64(&server->out, update.version);
+	wire_put_f64(&server->out, update.own);
+	buf_add(&server->out, update.floats, held_by(server, holder) * sizeof(float));
+	return sync_give(server->env.sync, (int)holder, TAG_UPDATE, server->out.data,
+			 server->out.length, err);
+}
+
+/* Each rank begins with the next one's piece, so that no holder hears of all at once. */
+int server_weights(void *memory, size_t step, float *weight, struct error *err)
+{
+	struct server *server = *(struct server **)memory;
+	const struct server_witness *witness = server->rule.witness;
+
+	(void)step;
+	for (size_t i = 0; i < server->env.count; i++)
+		server->update[i] = weight[i] - server->from[i];
+	++*server->pushed;
+	for (size_t i = 1; i <= server->ranks; i++) {
+		size_t holder = (server->own + i) % server->ranks;
+		double own = NAN;
+
+		if (held_by(server, holder) == 0)
+			continue;
+		if (witness)
+			own = witness->tell(witness->arg, server->from, server->update,
+					    start_of(server, holder), held_by(server, holder));
+		if (push(server, holder, own, err) < 0)
+			return -1;
+	}
+	if (witness)
+		witness->done(witness->arg, server->from, server->update);
+	return 0;
+}
+
+/* With the lock. */
+static bool may_go(const struct server *server)
+{
+	for (size_t r = 0; r < server->ranks; r++)
+		if (held_by(server, r) &&
+		    server->answered[r] + server->rule.overlap < *server->pushed)
+			return false;
+	return true;
+}
+
+/* With the lock. What an answer does not yet have of this rank's own, it will. */
+static void pull(struct server *server, size_t holder, float *weight)
+{
+	size_t start = start_of(server, holder), count = held_by(server, holder);
+
+	memcpy(weight + start, server->pulled + start, count * sizeof(*weight));
+	for (size_t i = start; i < start + count && server->answered[holder] < *server->pushed; i++)
+		weight[i] += server->keeper.scale * server->update[i];
+}
+
+int server_go(void *memory, size_t step, float *weight, struct error *err)
+{
+	struct server *server = *(struct server **)memory;
+	bool may;
+
+	(void)step;
+	(void)err;
+	pthread_mutex_lock(&server->lock);
+	may = may_go(server);
+	for (size_t r = 0; r < server->ranks && may; r++)
+		pull(server, r, weight);
+	pthread_mutex_unlock(&server->lock);
+	if (may)
+		memcpy(server->from, weight, server->env.count * sizeof(*weight));
+	return may;
+}
+
+static int gather(struct server *server, float *weight, struct error *err)
+{
+	const struct group *world = server->env.world;
+	size_t *starts = xcalloc(server->ranks, sizeof(*starts));
+	size_t *lengths = xcalloc(server->ranks, sizeof(*lengths));
+	unsigned char *all = NULL;
+	int status;
+
+	server->out.length = 0;
+	wire_put_u64(&server->out, *server->keeper.version);
+	buf_add(&server->out, server->keeper.values, server->keeper.count * sizeof(float));
+	status = coll_allgather_bytes(server->env.net, world, server->out.data, server->out.length,
+				      &all, starts, lengths, err);
+	for (size_t i = 0; i < server->ranks && status == 0; i++) {
+		size_t rank = (size_t)world->ranks[i];
+		struct wire wire = wire_reader(all + starts[i], lengths[i]);
+
+		server->version[rank] = wire_get_u64(&wire);
+		if (wire.left != held_by(server, rank) * sizeof(float))
+			status =
+				error_set(err, "rank %zu holds other parameters than agreed", rank);
+		else
+			memcpy(weight + start_of(server, rank), wire.next, wire.left);
+	}
+	free(all);
+	free(starts);
+	free(lengths);
+	return status;
+}
+
+/* With the lock: all ranks have the holders' values. */
+static void all_have(struct server *server, const float *weight)
+{
+	const struct keeper_judge *judge = server->rule.judge;
+	size_t bytes = server->env.count * sizeof(*weight);
+
+	memcpy(server->from, weight, bytes);
+	memcpy(server->pulled, weight, bytes);
+	memset(server->update, 0, bytes);
+	for (size_t w = 0; w < server->ranks && judge; w++)
+		judge->answered(judge->arg, w, server->keeper.values);
+}
+
+/* The values are the weights of the checkpoint. */
+int server_begin(void *memory, const float *weight, struct error *err)
+{
+	struct server *server = *(struct server **)memory;
+
+	(void)err;
+	pthread_mutex_lock(&server->lock);
+	for (size_t i = 0; i < server->count_count; i++)
+		server->counts[i] = (uint64_t)server->record[2 * i] * COUNT_UNIT +
+				    (uint64_t)server->record[2 * i + 1];
+	memcpy(server->keeper.values, weight + start_of(server, server->own),
+	       server->keeper.count * sizeof(*weight));
+	all_have(server, weight);
+	pthread_mutex_unlock(&server->lock);
+	return 0;
+}
+
+int server_settle(void *memory, float *weight, struct error *err)
+{
+	struct server *server = *(struct server **)memory;
+	int status;
+
+	pthread_mutex_lock(&server->lock);
+	status = gather(server, weight, err);
+	if (status == 0)
+		all_have(server, weight);
+	for (size_t i = 0; i < server->count_count; i++) {
+		server->record[2 * i] = (float)(server->counts[i] / COUNT_UNIT);
+		server->record[2 * i + 1] = (float)(server->counts[i] % COUNT_UNIT);
+	}
+	pthread_mutex_unlock(&server->lock);
+	return status;
+}
+
+void server_report(void *memory, struct drift *drift)
+{
+	struct server *server = *(struct server **)memory;
+
+	pthread_mutex_lock(&server->lock);
+	keeper_report(&server->keeper, &drift->staleness, &drift->staleness_most, &drift->accepted);
+	pthread_mutex_unlock(&server->lock);
+}
+
+static void serve_update(struct server *server, size_t peer, const void *bytes, size_t length)
+{
+	struct wire wire = wire_reader(bytes, length);
+	struct keeper_update update = { .worker = peer };
+
+	update.clock = wire_get_u64(&wire);
+	update.version = wire_get_u64(&wire);
+	update.own = wire_get_f64(&wire);
+	update.floats = wire.next;
+	if (wire.left == server->keeper.count * sizeof(float))
+		take_update(server, &update);
+}
+
+static void serve_answer(struct server *server, size_t peer, const void *bytes, size_t length)
+{
+	struct wire wire = wire_reader(bytes, length);
+	uint64_t clock = wire_get_u64(&wire), version = wire_get_u64(&wire);
+
+	if (wire.left != held_by(server, peer) * sizeof(float))
+		return;
+	pthread_mutex_lock(&server->lock);
+	take_answer(server, peer, clock, version, wire.next);
+	pthread_mutex_unlock(&server->lock);
+	sync_wake(server->env.sync);
+}
+
+/* Messages of another shape are not of this program, and dropped. */
+void server_serve(void *memory, int peer, uint64_t tag, const void *bytes, size_t length)
+{
+	struct server *server = *(struct server **)memory;
+
+	if (tag == TAG_UPDATE && length >= UPDATE_HEAD)
+		serve_update(server, (size_t)peer, bytes, length);
+	else if (tag == TAG_ANSWER && length >= ANSWER_HEAD)
+		serve_answer(server, (size_t)peer, bytes, length);
+}
+
+/* As settle() left it: what the holders have is in the weights. */
+size_t server_state(void *memory, struct state_array *arrays)
+{
+	struct server *server = *(struct server **)memory;
+	const struct keeper *keeper = &server->keeper;
+
+	arrays[0] = (struct state_array){ "counts", server->record, 2 * server->count_count };
+	arrays[1] = (struct state_array){ "held", keeper->held, server->ranks * keeper->count };
+	return keeper->rounds ? 2 : 1;
+}
+
+void server_free(struct server *server)
+{
+	if (!server)
+		return;
+	pthread_mutex_destroy(&server->lock);
+	keeper_release(&server->keeper);
+	holdings_release(&server->holdings);
+	buf_release(&server->out);
+	buf_release(&server->answer);
+	free(server->counts);
+	free(server->record);
+	free(server->from);
+	free(server->update);
+	free(server->pulled);
+	free(server);
+}
