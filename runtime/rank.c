@@ -155,23 +155,31 @@ static bool is_paced(const struct rank *rank)
 	return PART_AS(&rank->env->job->sync, struct sync_strategy)->asynchronous;
 }
 
+static struct exchange *build_exchange(struct rank *rank, struct parts *parts)
+{
+	const struct job *job = rank->env->job;
+	const struct loop *loop = &parts->loop;
+	struct exchange_env env = { .net = parts->net,
+				    .params = job->exchange_params,
+				    .algorithm = (enum coll_algorithm)job->sync_params.allreduce,
+				    .count = model_count(loop->model),
+				    .differences =
+					    PART_AS(&job->sync, struct sync_strategy)->differences,
+				    .coder = { .compressor = &job->compressor,
+					       .rules = &job->compress_rules,
+					       .seed = job->params.seed,
+					       .steps = loop->steps,
+					       .link = link_of(rank) } };
+
+	env.coder.spans = parts->spans = job_spans(loop->model, &env.coder.span_count);
+	return exchange_new(&env);
+}
+
 static int build_sync(struct rank *rank, struct parts *parts, struct error *err)
 {
 	const struct job *job = rank->env->job;
 	const struct roster *roster = rank->env->roster;
 	struct loop *loop = &parts->loop;
-	struct exchange_env exchange = {
-		.net = parts->net,
-		.params = job->exchange_params,
-		.algorithm = (enum coll_algorithm)job->sync_params.allreduce,
-		.count = model_count(loop->model),
-		.differences = PART_AS(&job->sync, struct sync_strategy)->differences,
-		.coder = { .compressor = &job->compressor,
-			   .rules = &job->compress_rules,
-			   .seed = job->params.seed,
-			   .steps = loop->steps,
-			   .link = link_of(rank) }
-	};
 	struct sync_env env = { .net = parts->net,
 				.world = &parts->world,
 				.plan = roster ? &roster->plan : NULL,
@@ -196,8 +204,7 @@ static int build_sync(struct rank *rank, struct parts *parts, struct error *err)
 	build_groups(rank, parts);
 	while ((slot = optim_slot(loop->optim, env.slot_count, &name)))
 		parts->slots[env.slot_count++] = slot;
-	exchange.coder.spans = parts->spans = job_spans(loop->model, &exchange.coder.span_count);
-	env.exchange = parts->exchange = exchange_new(&exchange);
+	env.exchange = parts->exchange = build_exchange(rank, parts);
 	if (sync_new(&loop->sync, &job->sync, &job->sync_params, &env, err) < 0)
 		return -1;
 	loop->parts = (struct checkpoint_parts){

@@ -67,21 +67,21 @@ static int settle(void *state, float *weight, struct error *err)
 	return sync_dsgd_aau.settle(state, weight, err);
 }
 
-static struct sync_strategy spied(void)
+static const struct sync_strategy *spied(void)
 {
-	struct sync_strategy strategy = sync_dsgd_aau;
+	static struct sync_strategy strategy;
 
+	strategy = sync_dsgd_aau;
 	strategy.serve = hear;
 	strategy.settle = settle;
-	return strategy;
+	return &strategy;
 }
 
 static void meet(const char *spec, int world, struct paced *run)
 {
-	struct sync_strategy strategy = spied();
 	struct part defaults = part_default(&sync_strategies, "dsgd_aau");
 
-	run->strategy = &strategy;
+	run->strategy = spied();
 	run->params = defaults.params;
 	heard.graph = graph_ring(world);
 	heard.called = 0;
