@@ -19,6 +19,9 @@
 	X(sgp)                 \
 	X(choco)               \
 	X(push_sum_compressed) \
+	X(adpsgd)              \
+	X(agp)                 \
+	X(prague)              \
 	X(dsgd_aau)            \
 	X(auto)
 

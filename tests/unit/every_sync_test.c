@@ -4,6 +4,7 @@
 #include <math.h>
 #include <stdatomic.h>
 
+#include "lib/clock.h"
 #include "runtime/compress/compress.h"
 #include "runtime/exchange.h"
 #include "runtime/rng.h"
@@ -15,6 +16,8 @@ enum { COUNT = 300, BATCH = 8, STEPS = 240 };
 enum { LONGER = 6 }; /* momentum from average to average takes so many times the steps */
 
 #define RATE 0.5f
+
+#define STEP_S 1e-4
 
 static const int worlds[] = { 1, 2, 4 };
 
@@ -104,6 +107,7 @@ static void train_paced(const struct run *run, struct sync *sync, const struct g
 		cluster_must(go < 0 ? -1 : 0, &err);
 		if (go) {
 			backward(run, world, weight, solution, step, grad);
+			clock_sleep(STEP_S); /* so that all are about as fast */
 			train_step(sync, step, run->still ? 0 : RATE, weight, grad);
 		} else {
 			cluster_must(sync_cut(sync, weight, &cut, &err), &err);
