@@ -50,7 +50,7 @@ verify() { # MODEL DEFINITION...
 }
 
 @test "the model notices a bound too tight for ranks that compute ahead" {
-	spin -a -DN=2 -DBOUND=1 -DAHEAD=1 "$models/ssp.pml"
+	spin -a -DN=2 -DBOUND=1 -DAHEAD=1 "$BATS_TEST_DIRNAME/spin/ssp.pml"
 	gcc -w -O2 -DSAFETY -DNOREDUCE -o pan pan.c
 	run ./pan -m1000000
 	refute_output --partial "errors: 0"
