@@ -11,7 +11,7 @@ setup() {
 verify() { # MODEL DEFINITION...
 	rm -rf check
 	mkdir check
-	(cd check && spin -a "${@:2}" "$models/$1.pml" && gcc -w -O2 -DSAFETY -DNOREDUCE -o pan pan.c) || return
+	(cd check && spin -a "${@:2}" "$models/$1.pml" && gcc -w -O0 -DSAFETY -DNOREDUCE -o pan pan.c) || return
 	run ./check/pan -m1000000
 	assert_success
 	assert_output --partial "errors: 0"
@@ -38,7 +38,13 @@ verify() { # MODEL DEFINITION...
 	refute cmp -s wrong.pml "$models/aau.pml"
 	models=$PWD
 	spin -a -DN=3 wrong.pml
-	gcc -w -O2 -DSAFETY -DNOREDUCE -o pan pan.c
+	gcc -w -O0 -DSAFETY -DNOREDUCE -o pan pan.c
 	run ./pan -m1000000
 	refute_output --partial "errors: 0"
+}
+
+@test "clocks of a parameter server's ranks, with a bound, steps ahead, and one that stopped" {
+	verify ssp
+	verify ssp -DAHEAD=1
+	verify ssp -DSTOPPED=1
 }
