@@ -54,6 +54,17 @@ has_worker() { # RANK
 	done
 }
 
+@test "a worker that is killed ends the run, whatever the strategy" {
+	for strategy in $(registry sync); do
+		rm -rf run
+		echo "strategy $strategy"
+		begin 5 "${endless[@]}" --hosts local:3 --set sync.strategy="$strategy"
+		kill -9 "$(worker_of 1)"
+		assert_ends 3
+		assert_said --partial "error: rank 1 on 'local' was killed by SIGKILL"
+	done
+}
+
 @test "all workers at once" {
 	begin_endless --hosts local:3
 	# shellcheck disable=SC2046 # a list of numbers

@@ -28,17 +28,16 @@ print(int(100 * ([line["accuracy"] for line in lines if line["kind"] == "eval"] 
 	assert_output True
 }
 
-# A step of this seed soon lasts for a quarter of an hour.
-@test "whoever stops a run does not wait for a straggler" {
+@test "whoever stops a run does not wait for a rank that sleeps" {
 	local status=0
 
-	begin 4 "${endless[@]}" --set fault.compute=1ms --set fault.straggle.probability=0.2 \
-		--set fault.straggle.factor=1e6 --set transport=inproc
+	./dstrain run recipe.yaml --run-dir run --set transport=inproc --set fault.compute=1h \
+		>out 2>said 3>&- &
+	orchestrator=$!
+	wait_for 60 grep -q "2 ranks, " said
 	kill -INT "$orchestrator"
 	wait "$orchestrator" || status=$?
 	assert_equal "$status" 130
-	run cat said
-	assert_output --partial "stopped after step"
 }
 
 @test "a wrong gradient does harm where nobody looks at it" {
@@ -67,8 +66,8 @@ print(*(int(x) for x in struct.unpack("<%df" % ((end - begin) // 4), data[8 + le
 }
 
 @test "who is slow gets a smaller share of the batch, and all learn the same" {
-	local with=(--hosts local:4 --set transport=inproc --set train.steps=30 --set checkpoint.every=20)
-	local slow=(--set train.share=measured --set fault.compute=50ms
+	local with=(--hosts local:4 --set transport=inproc --set train.steps=16 --set checkpoint.every=10)
+	local slow=(--set train.share=measured --set fault.compute=20ms
 		--set fault.straggle.permanent=2 --set fault.straggle.factor=4)
 
 	train --run-dir equal "${with[@]}"
@@ -85,7 +84,7 @@ assert len(shares) == 4 and sum(shares) == 64 and 2 * shares[2] < min(shares[:2]
 		    assert abs(a["loss"] - b["loss"]) < 1e-4 * a["loss"], (a, b)
 	END
 	cp -r run whole
-	rm -r run/checkpoints/step-30
+	rm -r run/checkpoints/step-16
 	./dstrain resume run --set fault.straggle.permanent=0
 	assert_equal "$(shares run)" "$(shares whole)"
 	assert_same_training whole run
@@ -122,5 +121,5 @@ assert len(shares) == 4 and sum(shares) == 64 and 2 * shares[2] < min(shares[:2]
 	assert_output --partial "sync.tolerate: rule 'trimmed_mean' needs 5 ranks to bear 2 that are wrong, and there are 4"
 	run train --run-dir other --set sync=robust --set compress=int8
 	assert_failure 2
-	assert_output --partial "compress.scheme: 'sync.strategy: robust' sends gradients as they are; leave 'int8' out"
+	assert_output --partial "compress.scheme: sync.strategy 'robust' sends"
 }

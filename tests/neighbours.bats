@@ -34,7 +34,7 @@ assert_trained() {
 }
 
 @test "a run that was stopped and resumed is the same as one that was not" {
-	for flags in dpsgd sgp; do
+	for flags in dpsgd sgp "choco --set compress=topk --set compress.share=0.2" "push_sum_compressed --set compress=qsgd"; do
 		# shellcheck disable=SC2086 # words
 		set -- $flags
 		rm -rf whole run
@@ -45,9 +45,23 @@ assert_trained() {
 	done
 }
 
+@test "compressed differences train as well, and send less" {
+	for strategy in choco push_sum_compressed; do
+		rm -rf run
+		mix "$strategy" --set compress=int8
+		assert_trained
+		python3 -c '
+import json
+r = json.load(open("run/result.json"))
+assert r["compression_ratio"] > 2 and 8 <= r["bits_per_coordinate"] < 10, r'
+	done
+}
+
 @test "a scheme that cannot be obeyed is an error of the recipe" {
 	run -2 ./dstrain check recipe.yaml --set sync=dpsgd --set compress=topk
 	assert_output --partial "compress.scheme: sync.strategy 'dpsgd' sends its weights as they are"
+	run -2 ./dstrain check recipe.yaml --set sync=choco --set compress=powersgd
+	assert_output --partial "compress.scheme: sync.strategy 'choco' tells each neighbour what differs"
 }
 
 @test "a graph of links takes those that the plan knows" {

@@ -43,8 +43,15 @@ verify() { # MODEL DEFINITION...
 	refute_output --partial "errors: 0"
 }
 
-@test "clocks of a parameter server's ranks, with a bound, steps ahead, and one that stopped" {
-	verify ssp
-	verify ssp -DAHEAD=1
-	verify ssp -DSTOPPED=1
+@test "clocks of the parameter server stay within their bound, and nobody waits for ever" {
+	verify ssp -DBOUND=1 -DSTEPS=2
+	verify ssp -DN=2 -DBOUND=2 -DAHEAD=1
+	verify ssp -DBOUND=1 -DSTOPPED=1
+}
+
+@test "the model notices a bound too tight for ranks that compute ahead" {
+	spin -a -DN=2 -DBOUND=1 -DAHEAD=1 "$models/ssp.pml"
+	gcc -w -O0 -DSAFETY -DNOREDUCE -o pan pan.c
+	run ./pan -m1000000
+	refute_output --partial "errors: 0"
 }

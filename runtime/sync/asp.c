@@ -40,6 +40,7 @@ const struct sync_strategy sync_asp = {
 		   .options = options,
 		   .params_size = sizeof(struct params) },
 	.state_size = sizeof(struct state),
+	.margin = 4,
 	.init = init,
 	SERVER_STRATEGY,
 	.fini = fini,

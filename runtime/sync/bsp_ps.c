@@ -36,6 +36,7 @@ const struct sync_strategy sync_bsp_ps = {
 		   .options = options,
 		   .params_size = sizeof(struct params) },
 	.state_size = sizeof(struct state),
+	.margin = 1,
 	.init = init,
 	SERVER_STRATEGY,
 	.fini = fini,

@@ -88,6 +88,7 @@ const struct sync_strategy sync_dpsgd = {
 		   .options = options,
 		   .params_size = sizeof(struct params) },
 	.state_size = sizeof(struct state),
+	.margin = 1,
 	.own_samples = true,
 	.plain = true,
 	.wants_links = wants_links,

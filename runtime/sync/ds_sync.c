@@ -274,6 +274,7 @@ const struct sync_strategy sync_ds_sync = {
 		   .options = options,
 		   .params_size = sizeof(struct params) },
 	.state_size = sizeof(struct state),
+	.margin = 1,
 	.own_samples = true,
 	.differences = true,
 	.wants_plan = wants_plan,

@@ -179,6 +179,7 @@ const struct sync_strategy sync_kardam = {
 		   .options = options,
 		   .params_size = sizeof(struct params) },
 	.state_size = sizeof(struct state),
+	.margin = 8,
 	.init = init,
 	SERVER_STRATEGY,
 	.fini = fini,

@@ -98,10 +98,12 @@ static bool grows_as_usual(struct kardam_filter *filter, const struct kardam_upd
 
 	if (filter->params.f == 0)
 		return true;
+	if (!has_usual_norm(filter, update->norm))
+		return false;
 	if (filter->received <= filter->params.warmup || isnan(update->growth))
-		return has_usual_norm(filter, update->norm);
+		return true;
 	most = threshold(filter);
-	return isnan(most) ? has_usual_norm(filter, update->norm) : update->growth <= most;
+	return isnan(most) || update->growth <= most;
 }
 
 /* Of 2f + 1 places no f workers have more than f, if and only if all are different ones'. */

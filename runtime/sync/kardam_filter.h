@@ -9,9 +9,12 @@
  *	frequency	of any 2f + 1 updates taken one after the other, no f workers have made more
  *			than f, so that at least f + 1 come from honest ones
  *
- * Where there is no growth to judge, while coefficients are few or where x = x', the norm must do:
- * no more than twice the (f+1)th largest of the workers' last norms, which is not above that of
- * some honest one. With f = 0 all that is finite is taken.
+ *	norm		no more than twice the (f+1)th largest of the workers' last norms, which is
+ *			not above that of some honest one: growth alone lets through what is ten
+ *			times too large once honest workers have come short ways, and is not known
+ *			while coefficients are few or where x = x'
+ *
+ * With f = 0 all that is finite is taken.
  */
 #ifndef DSTRAIN_RUNTIME_SYNC_KARDAM_FILTER_H
 #define DSTRAIN_RUNTIME_SYNC_KARDAM_FILTER_H
@@ -25,7 +28,7 @@ struct kardam_filter;
 struct kardam_params {
 	size_t workers, f;
 	size_t window;	 /* coefficients of a worker that count */
-	uint64_t warmup; /* updates until growth is judged */
+	uint64_t warmup; /* updates until growth is judged, too */
 	bool hatch;	 /* after as many refusals in a row as there are workers, one is taken */
 };
 

@@ -171,6 +171,7 @@ const struct sync_strategy sync_robust = {
 		   .options = options,
 		   .params_size = sizeof(struct params) },
 	.state_size = sizeof(struct state),
+	.margin = 1,
 	.replicated = true,
 	.own_samples = true,
 	.plain = true,

@@ -120,6 +120,7 @@ const struct sync_strategy sync_sgp = {
 		   .options = options,
 		   .params_size = sizeof(struct params) },
 	.state_size = sizeof(struct state),
+	.margin = 1,
 	.own_samples = true,
 	.plain = true,
 	.init = init,

@@ -53,6 +53,7 @@ const struct sync_strategy sync_ssp = {
 		   .options = options,
 		   .params_size = sizeof(struct params) },
 	.state_size = sizeof(struct state),
+	.margin = 4,
 	.init = init,
 	SERVER_STRATEGY,
 	.fini = fini,

@@ -121,6 +121,17 @@ static void while_it_warms_up_the_norm_is_judged(void **state)
 	kardam_filter_free(filter);
 }
 
+static void what_is_much_too_large_is_refused_whatever_its_growth(void **state)
+{
+	struct kardam_filter *filter = open_filter(1, 4, 25);
+
+	(void)state;
+	fill(filter, 4);
+	assert_int_equal(judge(filter, 0, 2.1, 0, NAN), KARDAM_GREW);
+	assert_int_equal(judge(filter, 0, 2, 0, NAN), KARDAM_ACCEPTED);
+	kardam_filter_free(filter);
+}
+
 static size_t most_places(const size_t *taken, size_t length, size_t workers, size_t f)
 {
 	size_t *places = xcalloc(workers, sizeof(*places)), top = 0;
@@ -243,6 +254,7 @@ int main(void)
 		cmocka_unit_test(a_coefficient_counts_for_a_window_of_its_worker_and_no_longer),
 		cmocka_unit_test(growth_without_a_way_is_judged_by_the_norm),
 		cmocka_unit_test(while_it_warms_up_the_norm_is_judged),
+		cmocka_unit_test(what_is_much_too_large_is_refused_whatever_its_growth),
 		cmocka_unit_test(no_f_workers_make_more_than_f_of_2f_and_1_updates),
 		cmocka_unit_test(progress_goes_on_while_f_are_silent),
 		cmocka_unit_test(nobody_is_shut_out_by_who_came_first),

@@ -129,7 +129,8 @@ static inline void paced_body(int rank, struct net *net, void *arg)
 		}
 		cluster_must(sync_cut(sync, weight, &cut, &err), &err);
 		run->apart[rank] = paced_check(sync, net, &world, weight);
-		run->meetings += rank == 0;
+		if (rank == 0)
+			run->meetings++;
 	}
 	run->done[rank] = sync_steps(sync);
 	sync_free(sync);

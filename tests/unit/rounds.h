@@ -98,12 +98,13 @@ static inline void trial_step(struct trial *trial, struct sync *sync, int rank, 
 {
 	float block[COUNT], *gradient = trial->gradient[step - trial->first_step][rank];
 	float *slot = trial->slot[rank];
+	double share = trial->share ? trial->share[rank] : 1 / (double)trial->world;
 	struct error err;
 
 	sync_step(sync, step, x, block);
 	trial_gradient(trial, rank, step, x, gradient);
 	for (size_t i = 0; i < COUNT; i++)
-		block[i] = gradient[i] / (float)trial->world;
+		block[i] = gradient[i] * (float)share;
 	sync_ready(sync, COUNT / 3, COUNT - COUNT / 3);
 	sync_ready(sync, 0, COUNT / 3);
 	cluster_must(sync_gradients(sync, &err), &err);
