@@ -36,7 +36,6 @@ verify() { # MODEL DEFINITION...
 @test "the model notices a ready that goes the wrong way" {
 	sed 's/|| n > known\[me\])/\&\& n > known[me])/' "$models/aau.pml" >wrong.pml
 	refute cmp -s wrong.pml "$models/aau.pml"
-	models=$PWD
 	spin -a -DN=3 wrong.pml
 	gcc -w -O0 -DSAFETY -DNOREDUCE -o pan pan.c
 	run ./pan -m1000000
