@@ -11,7 +11,7 @@ setup() {
 verify() { # MODEL DEFINITION...
 	rm -rf check
 	mkdir check
-	(cd check && spin -a "${@:2}" "$models/$1.pml" && gcc -w -O2 -DSAFETY -DNOREDUCE -o pan pan.c) || return
+	(cd check && spin -a "${@:2}" "$models/$1.pml" && gcc -w -O0 -DSAFETY -DNOREDUCE -o pan pan.c) || return
 	run ./check/pan -m1000000
 	assert_success
 	assert_output --partial "errors: 0"
@@ -36,9 +36,8 @@ verify() { # MODEL DEFINITION...
 @test "the model notices a ready that goes the wrong way" {
 	sed 's/|| n > known\[me\])/\&\& n > known[me])/' "$models/aau.pml" >wrong.pml
 	refute cmp -s wrong.pml "$models/aau.pml"
-	models=$PWD
 	spin -a -DN=3 wrong.pml
-	gcc -w -O2 -DSAFETY -DNOREDUCE -o pan pan.c
+	gcc -w -O0 -DSAFETY -DNOREDUCE -o pan pan.c
 	run ./pan -m1000000
 	refute_output --partial "errors: 0"
 }
@@ -51,7 +50,7 @@ verify() { # MODEL DEFINITION...
 
 @test "the model notices a bound too tight for ranks that compute ahead" {
 	spin -a -DN=2 -DBOUND=1 -DAHEAD=1 "$models/ssp.pml"
-	gcc -w -O2 -DSAFETY -DNOREDUCE -o pan pan.c
+	gcc -w -O0 -DSAFETY -DNOREDUCE -o pan pan.c
 	run ./pan -m1000000
 	refute_output --partial "errors: 0"
 }

@@ -7,8 +7,9 @@
  *	x_i = (y_i x_i + sum of y_j x_j that came) / (y_i + sum of y_j)
  *
  * Nobody waits for a step of another. Mass is neither made nor lost: with what is under way it is
- *the number of ranks. The sum of y x moves by y times the update of x: a step counts as much as the
- *mass of who does it, which is little while a rank is faster than those who give to it.
+ * the number of ranks. What came is mixed with the weights that the step began with, of which most
+ * was given away; then comes the step's update, so that it counts as much as the mass that its rank
+ * has by then: about 1, and less while it is faster than those who give to it.
  *
  * So that no queue grows, the next step begins once what the one before it gave has come.
  */
@@ -37,7 +38,8 @@ struct state {
 	struct sync_env env;
 	struct graph *graph; /* one */
 	size_t graphs;
-	float *message; /* [1 + count] */
+	float *message; /* [1 + count] what was given last: a mass, weights */
+	bool begun;	/* something was, and our weights have changed by a step since at most */
 	float mass[2];	/* ours, as a sum: a float is too short for what is only ever cut up */
 
 	pthread_mutex_t lock; /* guards all below */
@@ -112,16 +114,17 @@ static void serve(void *memory, int peer, uint64_t tag, const void *bytes, size_
 	pthread_mutex_unlock(&state->lock);
 }
 
-/* By the difference from what is here. */
+/* By the difference from the weights that the step began with. */
 static void absorb(struct state *state, float *weight)
 {
+	const float *base = state->begun ? state->message + 1 : weight;
 	size_t count = state->env.count;
 	double mass = mass_of(state) + state->sum_mass;
 
 	state->came_before = state->came;
 	if (state->came == 0)
 		return;
-	cpu_axpy(state->sum, (float)-state->sum_mass, weight, count);
+	cpu_axpy(state->sum, (float)-state->sum_mass, base, count);
 	cpu_scale(state->sum, (float)(1 / mass), count);
 	cpu_add(weight, state->sum, count);
 	state->consensus =
@@ -142,6 +145,7 @@ static int push(struct state *state, const float *weight, struct error *err)
 
 	state->message[0] = part;
 	memcpy(state->message + 1, weight, state->env.count * sizeof(*weight));
+	state->begun = true;
 	for (int i = 0; i < degree; i++) {
 		state->under_way++;
 		mass -= (double)part;
@@ -195,6 +199,7 @@ static int settle(void *memory, float *weight, struct error *err)
 
 	pthread_mutex_lock(&state->lock);
 	absorb(state, weight);
+	state->begun = false;
 	status = check(state, err);
 	pthread_mutex_unlock(&state->lock);
 	return status;
@@ -242,7 +247,7 @@ const struct sync_strategy sync_agp = {
 	.own_samples = true,
 	.plain = true,
 	.asynchronous = true,
-	.margin = 2,
+	.margin = 8,
 	.init = init,
 	.weights = weights,
 	.go = go,

@@ -163,6 +163,7 @@ const struct sync_strategy sync_choco = {
 		   .options = options,
 		   .params_size = sizeof(struct params) },
 	.state_size = sizeof(struct state),
+	.margin = 1,
 	.own_samples = true,
 	.differences = true,
 	.pairs = true,

@@ -184,6 +184,7 @@ const struct sync_strategy sync_push_sum_compressed = {
 		   .options = options,
 		   .params_size = sizeof(struct params) },
 	.state_size = sizeof(struct state),
+	.margin = 1,
 	.own_samples = true,
 	.differences = true,
 	.pairs = true,

@@ -301,21 +301,34 @@ static void all_have(struct server *server, const float *weight)
 		judge->answered(judge->arg, w, server->keeper.values);
 }
 
+/* What the record of a checkpoint says. */
+static int restore_counts(struct server *server, struct error *err)
+{
+	const float unit = (float)COUNT_UNIT;
+
+	for (size_t i = 0; i < server->count_count; i++) {
+		float high = server->record[2 * i], low = server->record[2 * i + 1];
+
+		if (!(high >= 0 && high < unit && low >= 0 && low < unit))
+			return error_set(err, "the checkpoint's counts of updates are none");
+		server->counts[i] = (uint64_t)high * COUNT_UNIT + (uint64_t)low;
+	}
+	return 0;
+}
+
 /* The values are the weights of the checkpoint. */
 int server_begin(void *memory, const float *weight, struct error *err)
 {
 	struct server *server = *(struct server **)memory;
+	int status;
 
-	(void)err;
 	pthread_mutex_lock(&server->lock);
-	for (size_t i = 0; i < server->count_count; i++)
-		server->counts[i] = (uint64_t)server->record[2 * i] * COUNT_UNIT +
-				    (uint64_t)server->record[2 * i + 1];
+	status = restore_counts(server, err);
 	memcpy(server->keeper.values, weight + start_of(server, server->own),
 	       server->keeper.count * sizeof(*weight));
 	all_have(server, weight);
 	pthread_mutex_unlock(&server->lock);
-	return 0;
+	return status;
 }
 
 int server_settle(void *memory, float *weight, struct error *err)
