@@ -167,7 +167,6 @@ const struct sync_strategy sync_choco = {
 	.own_samples = true,
 	.differences = true,
 	.pairs = true,
-	.margin = 1,
 	.wants_links = wants_links,
 	.init = init,
 	.weights = weights,

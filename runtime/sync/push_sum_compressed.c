@@ -188,7 +188,6 @@ const struct sync_strategy sync_push_sum_compressed = {
 	.own_samples = true,
 	.differences = true,
 	.pairs = true,
-	.margin = 1,
 	.init = init,
 	.weights = weights,
 	.report = report,
