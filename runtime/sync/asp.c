@@ -42,7 +42,6 @@ const struct sync_strategy sync_asp = {
 	.state_size = sizeof(struct state),
 	.margin = 4,
 	.init = init,
-	.margin = 1.5,
 	SERVER_STRATEGY,
 	.fini = fini,
 };

@@ -38,7 +38,6 @@ const struct sync_strategy sync_bsp_ps = {
 	.state_size = sizeof(struct state),
 	.margin = 1,
 	.init = init,
-	.margin = 0.5,
 	SERVER_STRATEGY,
 	.fini = fini,
 };

@@ -181,7 +181,6 @@ const struct sync_strategy sync_kardam = {
 	.state_size = sizeof(struct state),
 	.margin = 8,
 	.init = init,
-	.margin = 2,
 	SERVER_STRATEGY,
 	.fini = fini,
 };

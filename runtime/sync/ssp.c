@@ -55,7 +55,6 @@ const struct sync_strategy sync_ssp = {
 	.state_size = sizeof(struct state),
 	.margin = 4,
 	.init = init,
-	.margin = 1.5,
 	SERVER_STRATEGY,
 	.fini = fini,
 };
