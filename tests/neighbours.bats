@@ -39,9 +39,10 @@ assert_trained() {
 		set -- $flags
 		rm -rf whole run
 		mix "$@" --run-dir whole --set train.steps=62
-		mix "$@" --set train.steps=31
+		mix "$@" --set train.steps=29
 		./dstrain resume run --quiet --set train.steps=62
-		assert_same_training whole run
+		diff <(losses whole | grep '"kind":"step"') <(losses run | grep '"kind":"step"')
+		assert_equal "$(digests whole)" "$(digests run)"
 	done
 }
 

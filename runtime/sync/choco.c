@@ -91,17 +91,21 @@ static int tell(struct state *state, size_t step, const float *weight, bool all,
 					    .riders = &state->gamma.state.said,
 					    .rider_count = 1,
 					    .exact = all };
+	double whole;
 
 	if (all) {
 		memset(state->known, 0, env->count * sizeof(*state->known));
 		memset(state->heard, 0, env->count * sizeof(*state->heard));
 	}
-	subtract(state, weight, state->known);
+	whole = subtract(state, weight, state->known);
 	if (exchange_neighbours(env->exchange, env->world, step, &state->mixing.edges, &told, err) <
 	    0)
 		return -1;
 	cpu_add(state->known, state->change, env->count);
-	return 0;
+	if (all)
+		return 0;
+	return gamma_begin(&state->gamma, env, cpu_sum_squares(state->change, env->count), whole,
+			   err);
 }
 
 static int weights(void *memory, size_t step, float *weight, struct error *err)

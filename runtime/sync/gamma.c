@@ -1,7 +1,10 @@
 /* How far a step goes towards the mix of what neighbours made known. */
 #include "runtime/sync/gamma.h"
 
+#include <math.h>
 #include <stdbool.h>
+
+#include "runtime/sync/sync.h"
 
 enum { LEAST_WINDOW = 8 };
 
@@ -20,6 +23,21 @@ struct gamma gamma_new(double given, int world)
 						 : LEAST_WINDOW,
 		.state = { .value = given > 0 ? (float)given : 1 },
 	};
+}
+
+/* What is stable grows with the part of a message's square that is told. */
+int gamma_begin(struct gamma *gamma, const struct sync_env *env, double told, double whole,
+		struct error *err)
+{
+	float part = whole > 0 ? (float)(told / whole) : 1;
+
+	if (gamma->window == 0 || gamma->state.begun > 0)
+		return 0;
+	if (coll_allreduce(env->net, env->world, COLL_AUTO, &part, 1, err) < 0)
+		return -1;
+	gamma->state.begun = 1;
+	gamma->state.value = fmaxf(fminf(part / (float)env->world->count, 1), LEAST);
+	return 0;
 }
 
 void gamma_step(struct gamma *gamma, size_t step, double mixed, double stepped)

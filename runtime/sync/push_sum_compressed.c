@@ -92,19 +92,23 @@ static int tell(struct state *state, size_t step, bool all, float *mass, struct 
 					    .riders = riders,
 					    .rider_count = 2,
 					    .exact = all };
+	double whole;
 
 	if (all) {
 		memset(state->known, 0, env->count * sizeof(*state->known));
 		memset(state->heard, 0, env->count * sizeof(*state->heard));
 	}
-	subtract(state, state->pushing.x, state->known);
+	whole = subtract(state, state->pushing.x, state->known);
 	if (exchange_neighbours(env->exchange, env->world, step, &state->mixing.edges, &told, err) <
 	    0)
 		return -1;
 	cpu_add(state->known, state->change, env->count);
 	*mass = riders[0];
 	state->gamma.state.said = riders[1];
-	return 0;
+	if (all)
+		return 0;
+	return gamma_begin(&state->gamma, env, cpu_sum_squares(state->change, env->count), whole,
+			   err);
 }
 
 /* Between what is known of this rank's weights and what it hears of all who tell it. */
@@ -126,13 +130,14 @@ static int weights(void *memory, size_t step, float *weight, struct error *err)
 	struct pushing *pushing = &state->pushing;
 	size_t count = state->env.count;
 	bool first = pushing->y == 0, lossy = exchange_is_lossy(state->env.exchange);
-	float gamma = state->gamma.state.value, mass;
+	float gamma, mass;
 	double stepped, mixed;
 
 	pushing_take(pushing, weight);
 	stepped = first ? 0 : cpu_sum_squares(weight, count);
 	if (tell(state, step, first || !lossy || step % ANEW == 0, &mass, err) < 0)
 		return -1;
+	gamma = state->gamma.state.value;
 	state->consensus = distance(state, mass);
 	mixed = subtract(state, state->heard, state->known) * (double)gamma * (double)gamma;
 	cpu_axpy(pushing->x, gamma, state->change, count);

@@ -175,6 +175,7 @@ static void what_is_counted_is_what_is_sent(void **state)
 	(void)state;
 	for (size_t s = 0; s < ARRAY_SIZE(compressing); s++) {
 		struct trial like = { .strategy = compressing[s],
+				      .options = fixed,
 				      .scheme = "topk",
 				      .scheme_options = few,
 				      .world = 4,
