@@ -264,7 +264,7 @@ static void check_agreement(const struct sync_strategy *strategy, const struct c
 {
 	bool lossy = scheme->payload != PAYLOAD_SUMS;
 	/* Neighbours hear nothing but each other's noise where a scheme is made of it. */
-	double noisy = strategy->pairs ? 40 : 4, exact = strategy->asynchronous ? 0.4 : 0.15;
+	double noisy = strategy->pairs ? 8 : 4, exact = strategy->asynchronous ? 0.4 : 0.15;
 	double most = strategy->replicated ? 0 : lossy ? noisy : exact;
 
 	for (int r = 0; r < world && strategy->replicated; r++)
