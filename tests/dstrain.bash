@@ -112,9 +112,15 @@ steps_of() { # DIR
 	grep -c '"kind":"step"' "$1/metrics.jsonl" || true
 }
 
-# What metrics.jsonl says of the training itself, without times.
+# What metrics.jsonl says of the training itself, without times, and without what ranks say of their
+# own weights at the end.
 losses() { # DIR
-	sed -E 's/,"(samples_per_s|elapsed_s)".*//' "$1/metrics.jsonl"
+	sed -E 's/,"(samples_per_s|elapsed_s)".*//; s/,"worst_[a-z]+":[^,}]+//g' "$1/metrics.jsonl"
+}
+
+# Whether ranks went at their own pace, which no two runs have in common.
+is_paced() { # DIR
+	grep -q '"waited_s"' "$1/metrics.jsonl"
 }
 
 newest() { # DIR: the newest checkpoint's directory
