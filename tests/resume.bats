@@ -42,7 +42,7 @@ assert_ends_as_one_that_never_was() {
 assert_as_good() { # DIR
 	tail -n 1 "$1/metrics.jsonl" | python3 -c 'import json, sys
 end = json.loads(sys.stdin.read())
-assert end["step"] == 70 and end["accuracy"] > 0.8, end'
+assert end["step"] == 40 and end["accuracy"] > 0.5, end'
 }
 
 assert_goes_on_bit_for_bit() { # FLAGS
@@ -119,14 +119,13 @@ interrupted_again() { # STATUS SIGNAL
 	slowly
 	for strategy in $(registry sync); do
 		rm -rf whole run
-		train --quiet --set train.steps=70 --set checkpoint.every=23 --set sync.strategy="$strategy"
+		train --quiet --set train.steps=40 --set checkpoint.every=23 --set sync.strategy="$strategy"
 		cp -r run whole
-		rm -r run/checkpoints/step-70
-		if is_paced whole; then # these may have passed some of the steps to save at
+		rm -r run/checkpoints/step-40
+		if is_paced whole; then # these may have passed the step to save at
 			[ -z "$(newest run)" ] || ./dstrain resume run >out 2>&1
 			assert_as_good run
 		else
-			rm -r run/checkpoints/step-69 run/checkpoints/step-46
 			./dstrain resume run >out 2>&1
 			grep -q "resuming from step 23" out
 			assert_same_training whole run
