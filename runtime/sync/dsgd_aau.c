@@ -25,9 +25,9 @@ static const struct opt options[] = {
 };
 
 struct state {
+	struct meeting *meeting; /* first */
 	struct graph graph;
 	struct pathsearch search;
-	struct meeting *meeting;
 };
 
 static int ready(void *search, int place, const int **members)
@@ -83,35 +83,6 @@ static int init(void *memory, const void *params, const struct sync_env *env, st
 	return 0;
 }
 
-static int go(void *memory, size_t step, float *weight, struct error *err)
-{
-	struct state *state = memory;
-
-	(void)step;
-	return meeting_go(state->meeting, weight, err);
-}
-
-static int settle(void *memory, float *weight, struct error *err)
-{
-	struct state *state = memory;
-
-	return meeting_settle(state->meeting, weight, err);
-}
-
-static void report(void *memory, struct drift *drift)
-{
-	struct state *state = memory;
-
-	meeting_report(state->meeting, drift);
-}
-
-static void serve(void *memory, int peer, uint64_t tag, const void *bytes, size_t length)
-{
-	struct state *state = memory;
-
-	meeting_serve(state->meeting, peer, tag, bytes, length);
-}
-
 static void fini(void *memory)
 {
 	struct state *state = memory;
@@ -138,9 +109,9 @@ const struct sync_strategy sync_dsgd_aau = {
 	.margin = 1,
 	.wants_links = wants_links,
 	.init = init,
-	.go = go,
-	.settle = settle,
-	.report = report,
-	.serve = serve,
+	.go = meeting_go,
+	.settle = meeting_settle,
+	.report = meeting_report,
+	.serve = meeting_serve,
 	.fini = fini,
 };

@@ -236,9 +236,14 @@ static void take_call(struct meeting *meeting, int peer, uint64_t tag, const voi
 		malformed(meeting, peer);
 }
 
-void meeting_serve(struct meeting *meeting, int peer, uint64_t tag, const void *bytes,
-		   size_t length)
+static struct meeting *meeting_of(void *state)
 {
+	return *(struct meeting **)state;
+}
+
+void meeting_serve(void *state, int peer, uint64_t tag, const void *bytes, size_t length)
+{
+	struct meeting *meeting = meeting_of(state);
 	int from = group_index(meeting->env.world, peer);
 	struct wire message = wire_reader(bytes, length);
 	uint32_t place;
@@ -305,10 +310,12 @@ static void mix(struct meeting *meeting, float *weight)
 	meeting->stage = MET;
 }
 
-int meeting_go(struct meeting *meeting, float *weight, struct error *err)
+int meeting_go(void *state, size_t step, float *weight, struct error *err)
 {
+	struct meeting *meeting = meeting_of(state);
 	int status = 0;
 
+	(void)step;
 	if (meeting->world == 1)
 		return 1;
 	pthread_mutex_lock(&meeting->lock);
@@ -341,8 +348,9 @@ static void begin_anew(struct meeting *meeting)
 }
 
 /* Who was called has all weights here by now. */
-int meeting_settle(struct meeting *meeting, float *weight, struct error *err)
+int meeting_settle(void *state, float *weight, struct error *err)
 {
+	struct meeting *meeting = meeting_of(state);
 	int status = 0;
 
 	pthread_mutex_lock(&meeting->lock);
@@ -360,8 +368,10 @@ int meeting_settle(struct meeting *meeting, float *weight, struct error *err)
 	return status;
 }
 
-void meeting_report(struct meeting *meeting, struct drift *drift)
+void meeting_report(void *state, struct drift *drift)
 {
+	struct meeting *meeting = meeting_of(state);
+
 	pthread_mutex_lock(&meeting->lock);
 	if (meeting->count > 0) {
 		drift->participants = meeting->count;

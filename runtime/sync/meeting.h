@@ -50,12 +50,11 @@ struct meeting *meeting_new(const struct sync_env *env, const struct meeting_rul
 			    void *search, int partners);
 void meeting_free(struct meeting *meeting); /* may be NULL */
 
-/* For the operations of a strategy that have these names. */
-int meeting_go(struct meeting *meeting, float *weight, struct error *err);
-int meeting_settle(struct meeting *meeting, float *weight, struct error *err);
-void meeting_serve(struct meeting *meeting, int peer, uint64_t tag, const void *bytes,
-		   size_t length);
-void meeting_report(struct meeting *meeting, struct drift *drift);
+/* The operations of a strategy that have these names, whose state begins with its meeting. */
+int meeting_go(void *state, size_t step, float *weight, struct error *err);
+int meeting_settle(void *state, float *weight, struct error *err);
+void meeting_serve(void *state, int peer, uint64_t tag, const void *bytes, size_t length);
+void meeting_report(void *state, struct drift *drift);
 
 /* What a `go` says, for tests: members[most], how many they are, the meeting's number; 0: it is
  * another message. */

@@ -36,6 +36,7 @@ struct seat {
 };
 
 struct state {
+	struct meeting *meeting; /* first */
 	struct params params;
 	int world;
 	uint64_t seed;
@@ -43,7 +44,6 @@ struct state {
 	struct seat *seats;
 	int *members;	 /* [world] of the group that goes */
 	uint32_t *order; /* [world] scratch */
-	struct meeting *meeting;
 };
 
 /*
@@ -183,35 +183,6 @@ static int init(void *memory, const void *params, const struct sync_env *env, st
 	return 0;
 }
 
-static int go(void *memory, size_t step, float *weight, struct error *err)
-{
-	struct state *state = memory;
-
-	(void)step;
-	return meeting_go(state->meeting, weight, err);
-}
-
-static int settle(void *memory, float *weight, struct error *err)
-{
-	struct state *state = memory;
-
-	return meeting_settle(state->meeting, weight, err);
-}
-
-static void report(void *memory, struct drift *drift)
-{
-	struct state *state = memory;
-
-	meeting_report(state->meeting, drift);
-}
-
-static void serve(void *memory, int peer, uint64_t tag, const void *bytes, size_t length)
-{
-	struct state *state = memory;
-
-	meeting_serve(state->meeting, peer, tag, bytes, length);
-}
-
 static void fini(void *memory)
 {
 	struct state *state = memory;
@@ -233,9 +204,9 @@ const struct sync_strategy sync_prague = {
 	.asynchronous = true,
 	.margin = 1,
 	.init = init,
-	.go = go,
-	.settle = settle,
-	.report = report,
-	.serve = serve,
+	.go = meeting_go,
+	.settle = meeting_settle,
+	.report = meeting_report,
+	.serve = meeting_serve,
 	.fini = fini,
 };
