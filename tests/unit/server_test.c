@@ -141,7 +141,7 @@ static void body(int rank, struct net *net, void *arg)
 static void train(struct run *run, int world)
 {
 	pthread_mutex_init(&run->lock, NULL);
-	run->lr = run->lr ? run->lr : 0.1f;
+	run->lr = run->lr > 0 ? run->lr : 0.1f;
 	cluster_run("inproc", world, body, run);
 	pthread_mutex_destroy(&run->lock);
 }
