@@ -11,7 +11,8 @@
  * was given away; then comes the step's update, so that it counts as much as the mass that its rank
  * has by then: about 1, and less while it is faster than those who give to it.
  *
- * So that no queue grows, the next step begins once what the one before it gave has come.
+ * So that no queue grows, the next step begins once what the one before it gave has come. So that no
+ * mass becomes too small to divide by, who has little left while others are slow gives nothing.
  */
 #include "runtime/sync/sync.h"
 
@@ -30,6 +31,8 @@ struct params {
 };
 
 static const struct opt options[] = { TOPOLOGY_PUSHED(params, graph), { 0 } };
+
+#define LEAST (1.0 / 64) /* of a mass that is divided further */
 
 /* Tags: a mass, and weights behind it; that they came. */
 enum { PUSH, CAME };
@@ -146,6 +149,8 @@ static int push(struct state *state, const float *weight, struct error *err)
 	state->message[0] = part;
 	memcpy(state->message + 1, weight, state->env.count * sizeof(*weight));
 	state->begun = true;
+	if (mass < LEAST)
+		return 0;
 	for (int i = 0; i < degree; i++) {
 		state->under_way++;
 		mass -= (double)part;
