@@ -298,10 +298,12 @@ static void check_pair(const struct entry *strategy, const struct entry *compres
 	struct run first = { 0 }, second = { 0 };
 
 	train(&first, strategy->name, compressor->name, world);
-	train(&second, strategy->name, compressor->name, world);
 	check_agreement(PART_AS(&part, struct sync_strategy), PART_AS(&scheme, struct compressor),
 			&first, world);
-	for (int r = 0; r < world && repeats(strategy); r++)
+	if (!repeats(strategy) || world < worlds[ARRAY_SIZE(worlds) - 1])
+		return;
+	train(&second, strategy->name, compressor->name, world);
+	for (int r = 0; r < world; r++)
 		assert_true(second.digests[r] == first.digests[r]);
 }
 
