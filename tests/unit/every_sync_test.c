@@ -21,6 +21,9 @@ enum { LONGER = 6 }; /* momentum from average to average takes so many times the
 
 static const int worlds[] = { 1, 2, 4 };
 
+/* Under sanitizers: the largest alone. */
+enum { FIRST_WORLD = SPACING > 1 ? 2 : 0 };
+
 struct run {
 	const struct part *strategy, *compressor;
 	bool same_samples; /* every rank trains on the whole batch: one would be enough */
@@ -323,7 +326,7 @@ static void every_strategy_approaches_the_solution(void **state)
 {
 	(void)state;
 	for (size_t s = next(0); sync_strategies.entries[s]; s = next(s + 1)) {
-		for (size_t w = 0; w < ARRAY_SIZE(worlds); w++) {
+		for (size_t w = FIRST_WORLD; w < ARRAY_SIZE(worlds); w++) {
 			struct run run = { .steps = (size_t)LONGER * STEPS };
 
 			train(&run, sync_strategies.entries[s]->name, "none", worlds[w]);
@@ -345,7 +348,7 @@ static void ranks_with_equal_samples_train_as_one(void **state)
 		if (!repeats(sync_strategies.entries[s]))
 			continue;
 		train(&alone, sync_strategies.entries[s]->name, "none", 1);
-		for (size_t w = 0; w < ARRAY_SIZE(worlds); w++) {
+		for (size_t w = FIRST_WORLD; w < ARRAY_SIZE(worlds); w++) {
 			struct run run = { .same_samples = true };
 
 			train(&run, sync_strategies.entries[s]->name, "none", worlds[w]);
@@ -374,7 +377,7 @@ static void equal_weights_that_learn_nothing_stay_as_they_are(void **state)
 	for (size_t i = 0; i < COUNT; i++)
 		begin[i] = still_weight(i);
 	for (size_t s = next(0); sync_strategies.entries[s]; s = next(s + 1)) {
-		for (int world = 1; world <= 4; world++) {
+		for (int world = SPACING > 1 ? 3 : 1; world <= 4; world++) {
 			struct run run = { .still = true, .steps = 100 };
 
 			train(&run, sync_strategies.entries[s]->name, "none", world);
