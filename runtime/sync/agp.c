@@ -11,8 +11,8 @@
  * was given away; then comes the step's update, so that it counts as much as the mass that its rank
  * has by then: about 1, and less while it is faster than those who give to it.
  *
- * So that no queue grows, the next step begins once what the one before it gave has come. So that no
- * mass becomes too small to divide by, who has little left while others are slow gives nothing.
+ * So that no queue grows, the next step begins once what the one before it gave has come. So that
+ *no mass becomes too small to divide by, who has little left while others are slow gives nothing.
  */
 #include "runtime/sync/sync.h"
 
