@@ -24,26 +24,16 @@ struct pass {
 	double begun; /* clock_now */
 };
 
-static bool lost_a_peer(const struct loop *loop)
-{
-	struct error ignored;
-
-	for (int i = 0; i < loop->world.count; i++)
-		if (i != loop->world.index &&
-		    net_check(loop->net, loop->world.ranks[i], &ignored) < 0)
-			return true;
-	return false;
-}
-
 /* A step that is to last longer sleeps, unless there is no use in it any more. */
 static void linger(const struct pass *pass)
 {
 	enum { SLICES_PER_S = 10 };
 	struct loop *loop = pass->loop;
+	struct error ignored;
 	double now = clock_now();
 	double until = pass->begun + fault_lasts(&loop->fault, pass->step, now - pass->begun);
 
-	while (now < until && !lost_a_peer(loop)) {
+	while (now < until && net_check_all(loop->net, &ignored) == 0) {
 		if (!gate_doze(loop->gate, fmin(until, now + 1.0 / SLICES_PER_S)))
 			return;
 		now = clock_now();

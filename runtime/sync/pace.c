@@ -205,14 +205,6 @@ uint64_t pace_wakes(struct pace *pace, bool *cut)
 	return wakes;
 }
 
-static int check_peers(struct pace *pace, struct error *err)
-{
-	for (int i = 0; i < net_world(pace->net); i++)
-		if (i != net_rank(pace->net) && net_check(pace->net, i, err) < 0)
-			return -1;
-	return 0;
-}
-
 int pace_wait(struct pace *pace, uint64_t wakes, struct error *err)
 {
 	pthread_mutex_lock(&pace->lock);
@@ -221,7 +213,7 @@ int pace_wait(struct pace *pace, uint64_t wakes, struct error *err)
 
 		if (pthread_cond_timedwait(&pace->changed, &pace->lock, &until) == 0)
 			continue;
-		if (check_peers(pace, err) < 0) {
+		if (net_check_all(pace->net, err) < 0) {
 			pthread_mutex_unlock(&pace->lock);
 			return -1;
 		}

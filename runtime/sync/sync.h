@@ -24,8 +24,7 @@ struct plan_env;
 struct sync;
 
 /*
- * Where asynchronous ranks meet: in steps, counted over all ranks and divided by their number. The
- * run ends once so many are done, or so many seconds.
+ * Where asynchronous ranks meet: in steps, counted over all ranks and divided by their number.
  */
 struct sync_budget {
 	size_t first, steps;		     /* done before this run; at the end */

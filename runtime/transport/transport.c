@@ -280,6 +280,14 @@ int net_check(struct net *net, int peer, struct error *err)
 	return net->transport->check(net->state, peer, err);
 }
 
+int net_check_all(struct net *net, struct error *err)
+{
+	for (int peer = 0; peer < net_world(net); peer++)
+		if (peer != net_rank(net) && net_check(net, peer, err) < 0)
+			return -1;
+	return 0;
+}
+
 void net_abort(struct net *net, const char *why)
 {
 	pthread_mutex_lock(&net->abort_lock);

@@ -186,6 +186,7 @@ void net_serve(struct net *net, net_handler *handler, void *arg);
 const struct net_shared *net_shared(const struct net *net);
 int net_shared_use(struct net *net, size_t sent, size_t received, struct error *err);
 int net_check(struct net *net, int peer, struct error *err);
+int net_check_all(struct net *net, struct error *err); /* about every peer */
 
 void net_abort(struct net *net, const char *why); /* `why` is copied; the first one counts */
 struct net_bytes net_bytes(const struct net *net);

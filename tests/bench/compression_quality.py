@@ -2,7 +2,7 @@
 import pathlib
 import statistics
 
-from compression_runs import fashion_files, first_pictures, known_schemes, records_of, scratch, show, trained
+from compression_runs import fashion_files, first_pictures, known, records_of, scratch, show, trained
 
 RANKS = 8
 LOSSLESS = 0.003  # so much less accuracy still counts as none lost
@@ -90,10 +90,10 @@ def recipe(case, folder, args):
 
 
 def cases(args, _results):
-    known = known_schemes()
+    schemes = known("compress")
     return [{"part": "quality", "task": task, "scheme": scheme, "seed": seed, "quick": args.quick}
             for seed in range(1, args.seeds + 1) for task in args.tasks for scheme in SCHEMES
-            if SCHEMES[scheme].get("scheme", "none") in known and args.wants(scheme)]
+            if SCHEMES[scheme].get("scheme", "none") in schemes and args.wants(scheme)]
 
 
 def measure(case, folder, args):

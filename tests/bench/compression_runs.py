@@ -51,10 +51,10 @@ def environment():
             "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
 
-def known_schemes():
-    """What this dstrain can put on the wire."""
-    told = subprocess.run([DSTRAIN, "list", "compress", "--json"], check=True, stdout=subprocess.PIPE, text=True)
-    return {entry["name"] for entry in json.loads(told.stdout)["compress"]}
+def known(category):
+    """The names that this dstrain has there."""
+    told = subprocess.run([DSTRAIN, "list", category, "--json"], check=True, stdout=subprocess.PIPE, text=True)
+    return {entry["name"] for entry in json.loads(told.stdout)[category]}
 
 
 @contextlib.contextmanager

@@ -9,7 +9,7 @@ import importlib.machinery
 import importlib.util
 import types
 
-from compression_runs import HERE, known_schemes, show
+from compression_runs import HERE, known, show
 
 HOSTS, TOPOLOGY, SIZE = 8, "homogeneous", "250k"
 SHORT_S = 100  # of a run to the accuracy that is worth making
@@ -60,9 +60,9 @@ def place(_args):
 
 
 def pairs(args):
-    known = known_schemes()
+    schemes = known("compress")
     for scheme, about in SCHEMES.items():
-        if about.get("scheme", "none") in known and args.wants(scheme):
+        if about.get("scheme", "none") in schemes and args.wants(scheme):
             # where weights are averaged nothing is fed back
             yield from ((strategy, scheme) for strategy in STRATEGIES if strategy == "ring" or "feedback" not in about)
     yield from (("pytorch", hook) for hook in HOOKS if args.wants(hook))
