@@ -9,7 +9,7 @@ load dstrain
 # become of those by type, NAME.bin: their numbers as float32.
 setup_file() {
 	export made=$BATS_FILE_TMPDIR
-	/usr/bin/python3 - "$made" <<'END'
+	OMP_NUM_THREADS=1 /usr/bin/python3 - "$made" <<'END'
 import json, struct, sys
 import torch
 

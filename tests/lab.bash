@@ -60,8 +60,8 @@ has_steps() { # DIR COUNT
 until_true() {
 	local deadline=$((SECONDS + 60))
 	until "$@" >/dev/null 2>&1; do
-		[ $SECONDS -lt $deadline ] || fail "never true: $*"
-		sleep 0.02
+		[ $SECONDS -lt $deadline ] || fail "never true: $*" || return
+		sleep 0.1 # many a command takes as long
 	done
 }
 
@@ -70,6 +70,14 @@ workers_on() {
 	lab exec "$1" sh -c 'for p in /proc/[0-9]*; do
 		case $(readlink $p/exe) in */dstrain/bin/*) echo ${p#/proc/};; esac
 	done'
+}
+
+# The first process of a host is its sshd. It has another number inside, where no signal stops it.
+sshd_of() { # HOST
+	local holder
+
+	read -r holder _ <"$LAB_DIR/$LAB_NAME/hosts/$1/pid"
+	tr -d ' ' <"/proc/$holder/task/$holder/children"
 }
 
 no_worker_on() {

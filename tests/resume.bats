@@ -1,4 +1,5 @@
 #!/usr/bin/env bats
+# bats file_tags=long
 # dstrain resume: a run that was stopped anywhere, in any way, ends as one that never was.
 # shellcheck disable=SC2030,SC2031 # every test is a shell of its own
 

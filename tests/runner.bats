@@ -96,3 +96,38 @@ last_line_is() {
 	assert_success
 	assert_equal "$(cat results)" $'5 0 0\n1 0 0'
 }
+
+# Whether files can be run side by side here.
+side_by_side() {
+	unshare --net --mount true 2>/dev/null ||
+		skip "needs root and network namespaces (missing hardware)"
+}
+
+# A bats file NAME with the TAG and one test, which runs COMMAND.
+file() { # NAME TAG COMMAND
+	printf '%s\n' "# bats file_tags=$2" "@test \"$1\" {" "$3" "}" >"tests/$1.bats"
+}
+
+# shellcheck disable=SC2016 # for the planted files
+both='touch "$BATS_TEST_DESCRIPTION"; until [ -e one ] && [ -e two ]; do sleep 0.02; done'
+
+@test "files run side by side, and each is counted and reported whole" {
+	side_by_side
+	file one short "$both; false"
+	file two short "$both; echo words of two; false"
+	file three long true
+	LIMIT=60 run tests/run bats
+	assert_failure
+	last_line_is "1 passed, 2 failed"
+	assert_output --regexp $'tests/two.bats +0 passed, 1 failed, 0 skipped, [0-9]+ s\n1..1\nnot ok 1 two\n(#.*\n)+# words of two\n'
+}
+
+@test "each file has a network and labs of its own, and the network works" {
+	side_by_side
+	file one short "ip link add marked up type bridge; ip netns add marked; $both"
+	file two short "ip link add marked up type bridge; ip netns add marked; $both; ip address show lo up | grep -q 127.0.0.1"
+	LIMIT=60 run tests/run bats
+	assert_success
+	run ip netns list
+	refute_output --partial marked
+}

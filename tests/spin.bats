@@ -1,4 +1,5 @@
 #!/usr/bin/env bats
+# bats file_tags=long
 # Protocols for all orders in which things can happen: the models of tests/spin, checked by spin.
 
 setup() {

@@ -1,8 +1,9 @@
 #!/usr/bin/env bats
+# bats file_tags=long
 # shellcheck disable=SC2016  # single quotes: what stands in them is expanded on the hosts
 # dstrain over SSH: a lab of four hosts, each with a real sshd, a host key and a home of its own.
 
-bats_require_minimum_version 1.5.0
+load lab
 
 setup_file() {
 	if [ "$(id -u)" -ne 0 ] || ! unshare --net --mount true 2>/dev/null; then
@@ -24,10 +25,6 @@ setup_file() {
 	lab up four >/dev/null
 }
 
-teardown_file() {
-	[ -z "${LAB_NAME:-}" ] || lab down
-}
-
 setup() {
 	bats_load_library bats-support
 	bats_load_library bats-assert
@@ -43,11 +40,6 @@ setup() {
 make_samples() {
 	awk -v n="$1" 'BEGIN { srand(7); for (i = 0; i < n; i++) { a = rand(); b = rand(); c = rand()
 		printf "%.4f,%.4f,%.4f,%d\n", a, b, c, (a + b + c > 1.5) } }'
-}
-
-# dstrain on the user's side of the lab
-user() {
-	lab run -- "$DSTRAIN" "$@"
 }
 
 train() {
@@ -66,20 +58,6 @@ losses() {
 for line in open(sys.argv[1] + "/metrics.jsonl"):
 	r = json.loads(line)
 	print(r["kind"], r["step"], repr(r["loss"]))' "$1"
-}
-
-# until_true COMMAND...: wait for a condition, at most a minute
-until_true() {
-	local deadline=$((SECONDS + 60))
-	until "$@" >/dev/null 2>&1; do
-		[ $SECONDS -lt $deadline ] || fail "never true: $*"
-		sleep 0.02
-	done
-}
-
-# No worker is left on a host.
-no_worker_on() {
-	! lab exec "$1" sh -c 'ls -l /proc/[0-9]*/exe 2>/dev/null | grep -q /dstrain/bin/'
 }
 
 no_worker_anywhere() {
@@ -224,7 +202,7 @@ assert_stops() { # CONNECTION-STATE
 
 	(exec lab run -- "$DSTRAIN" run "$recipe" --hosts hosts.yaml --run-dir "$1" >out 2>&1 3>&-) &
 	pid=$!
-	until_true waits_for_h2 "$1"
+	until_true waits_for_h2 "$1" || { cat out; kill -9 $pid; return 1; }
 	began=${EPOCHREALTIME/./}
 	kill -TERM $pid
 	wait $pid || status=$?
@@ -244,11 +222,11 @@ waits_for_h2() {
 	assert_stops syn-sent || ended=$?
 	lab link h2 up
 	assert_equal $ended 0
-	# That which listens, not one that is still there for an earlier connection.
-	sshd=$(lab exec h2 ps -A -o pid=,args= | awk '/sshd: .*\[listener\]/ { print $1; exit }')
-	lab exec h2 kill -STOP "$sshd"
+	sshd=$(sshd_of h2)
+	kill -STOP "$sshd"
+	until_true grep -q '^State:.T' "/proc/$sshd/status"
 	assert_stops established || ended=$?
-	lab exec h2 kill -CONT "$sshd"
+	kill -CONT "$sshd"
 	assert_equal $ended 0
 }
 

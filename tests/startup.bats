@@ -28,14 +28,6 @@ must_have_gone_on_without_h2() {
 	lab exec h2 sh -c '! test -e /root/.cache/dstrain'
 }
 
-# The first process of a host is its sshd; it has another number inside.
-sshd_of() {
-	local holder
-
-	read -r holder _ <"$LAB_DIR/$LAB_NAME/hosts/$1/pid"
-	tr -d ' ' <"/proc/$holder/task/$holder/children"
-}
-
 forget() {
 	user clean --hosts hosts.yaml >/dev/null
 }

@@ -1,4 +1,5 @@
 #!/usr/bin/env bats
+# bats file_tags=long
 # A few random faults, and what dstrain promises of them. The long run: tests/storm/storm --seed 1 --rounds 200
 
 bats_require_minimum_version 1.5.0
@@ -28,9 +29,9 @@ storm() {
 	# shellcheck disable=SC2016 # for the inner shell
 	printf '#!/bin/sh\n%s "$@" 2>/dev/null; s=$?; echo lost >&2; exit $s\n' "$DSTRAIN" >forgetful
 	chmod +x forgetful
-	run storm --seed 11 --rounds 3 --only session-kill --program "$PWD/forgetful"
+	run storm --seed 11 --first 3 --rounds 1 --only session-kill --program "$PWD/forgetful" # at a checkpoint
 	assert_failure
 	assert_output --partial "FAILED"
 	assert_output --partial "the message names another than the victim"
-	assert_output --regexp "storm --seed 11 --first [1-3] --rounds 1"
+	assert_output --partial "storm --seed 11 --first 3 --rounds 1"
 }

@@ -8,6 +8,7 @@ setup() {
 	bats_load_library bats-support
 	bats_load_library bats-assert
 	torch=$BATS_TEST_DIRNAME/torch
+	export OMP_NUM_THREADS=1 # more of them wait for each other by computing
 	DSTRAIN=$(realpath "${DSTRAIN:-$BATS_TEST_DIRNAME/../dstrain}")
 	cd "$BATS_TEST_TMPDIR" || return
 }

@@ -1,4 +1,5 @@
 #!/usr/bin/env bats
+# bats file_tags=long
 # shellcheck disable=SC2154,SC2030,SC2031,SC2086 # pid comes from `begin`; tests are shells of their own
 # Two runs at once, on the same hosts or on this machine: they do not know of each other.
 

@@ -78,7 +78,7 @@ static void nothing_comes_or_goes_whatever_is_left_out(void **state)
 								   .options = slow,
 								   .scheme = schemes[c],
 								   .world = 6,
-								   .steps = 150 });
+								   .steps = 150 / SPACING });
 
 			for (size_t i = 0; i < COUNT; i++)
 				assert_true(fabs(sum_of(trial, i) -
@@ -99,7 +99,7 @@ static void ranks_come_together_where_gamma_is_small_enough(void **state)
 							   .options = small,
 							   .scheme = "topk",
 							   .scheme_options = few,
-							   .world = 6,
+							   .world = SPACING > 1 ? 3 : 6,
 							   .steps = 1500 });
 
 		assert_true(trial_spread(trial) < 1e-3);

@@ -123,9 +123,12 @@ static inline void cluster_prepare(struct cluster *c)
 {
 	const char *address = c->address ? c->address : "127.0.0.1";
 	const struct transport *transport;
+	uint64_t job = 4711;
 	struct error err;
 
 	assert(c->world > 0 && c->world <= CLUSTER_MAX);
+	if (c->slots > 1) /* these meet at a name that is made of it, and no other program has */
+		job |= (uint64_t)getpid() << 16;
 	c->part = cluster_part(c->spec);
 	transport = (const struct transport *)(const void *)c->part.entry;
 	c->hub = transport->threads ? net_hub_new(c->world) : NULL;
@@ -145,7 +148,7 @@ static inline void cluster_prepare(struct cluster *c)
 				     &err);
 		c->env[r] = (struct net_env){ .rank = r,
 					      .world = c->world,
-					      .job = 4711,
+					      .job = job,
 					      .view = 1,
 					      .listener = listener,
 					      .peers = c->peers,

@@ -12,14 +12,12 @@
 #include "runtime/slice.h"
 #include "tests/unit/cluster.h"
 
-static const int worlds[] = { 1, 2, 3, 4, 5, 7, 8 };
+/* Under sanitizers the first of these worlds, and every other way to be spoilt. */
+static const int worlds[] = { 5, 4, 2, 8, 1, 3, 7 };
+enum { WORLDS = SPACING > 1 ? 2 : ARRAY_SIZE(worlds), STRIDE = SPACING > 1 ? 2 : 1 };
 
 /* Floats: of several segments on two ranks, and more of them than are sent ahead. */
-#ifdef __SANITIZE_THREAD__
-enum { LARGE = 5003, LARGEST = 140001 };
-#else
-enum { LARGE = 100003, LARGEST = 700001 };
-#endif
+enum { LARGE = SPACING > 1 ? 5003 : 100003, LARGEST = SPACING > 1 ? 140001 : 700001 };
 
 /* Whoever comes first, of all ranks, runs and transports, says what a case must give. */
 struct ledger {
@@ -199,11 +197,11 @@ static void sizes_body(int rank, struct net *net, void *arg)
 static void every_collective_gives_exact_sums_and_the_same_bits_on_all_ranks(void **state)
 {
 	(void)state;
-	for (size_t i = 0; i < ARRAY_SIZE(worlds); i++) {
+	for (size_t i = 0; i < WORLDS; i++) {
 		struct ledger ledger = { 0 };
 
 		cluster_run_every(worlds[i], 0, sizes_body, &ledger);
-		if (worlds[i] == 5)
+		if (worlds[i] == 5 && SPACING == 1)
 			cluster_run_every(worlds[i], 0, sizes_body, &ledger);
 	}
 }
@@ -325,7 +323,7 @@ static void barrier_body(int rank, struct net *net, void *arg)
 static void nobody_leaves_a_barrier_before_all_have_come(void **state)
 {
 	(void)state;
-	for (size_t i = 0; i < ARRAY_SIZE(worlds); i++) {
+	for (size_t i = 0; i < WORLDS; i++) {
 		atomic_int arrived[21] = { 0 };
 
 		cluster_run_every(worlds[i], 0, barrier_body, arrived);
@@ -453,7 +451,7 @@ static struct spoiled spoiled_by(int kind, attempt *what)
 
 static void spoil_every(int kind)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(attempts); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(attempts); i += STRIDE) {
 		struct spoiled spoiled = spoiled_by(kind, attempts[i]);
 
 		cluster_run_every(SPOILED_WORLD, 60, spoiled_body, &spoiled);

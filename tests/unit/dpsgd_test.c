@@ -60,7 +60,7 @@ static void ranks_come_together_and_their_mean_stays_where_it_was(void **state)
 {
 	(void)state;
 	for (size_t g = 0; graphs[g]; g++) {
-		for (int world = 2; world <= WORLD_MAX; world += 7) {
+		for (int world = 2; world <= WORLD_MAX; world += 7 * SPACING) {
 			struct trial *trial = run(graphs[g], world, 200 + 40 * (size_t)world, 0);
 
 			assert_true(trial_spread(trial) < 1e-5);

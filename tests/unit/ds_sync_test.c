@@ -116,7 +116,7 @@ static void every_step_averages_within_disjoint_groups_of_everybody(void **state
 	static const char *const sizes[] = { "2", "3", "5" };
 
 	(void)state;
-	for (int world = 2; world <= WORLD_MAX; world++) {
+	for (int world = 2; world <= WORLD_MAX; world += SPACING) {
 		for (size_t s = 0; s < ARRAY_SIZE(schedules); s++) {
 			const char *const options[] = { "schedule", schedules[s],
 							"group",    sizes[(world + s) % 3],
@@ -145,7 +145,7 @@ static void members_of_a_group_have_the_same_bits_after_their_average(void **sta
 	static const int worlds[] = { 3, 4, 6, 7, 9, 16 };
 
 	(void)state;
-	for (size_t i = 0; i < ARRAY_SIZE(worlds); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(worlds); i += SPACING) {
 		struct trial *t =
 			trial_new(&(struct trial){ .world = worlds[i], .steps = 6, .rate = 0.1 });
 		struct trial *w = trial_new(
@@ -253,7 +253,7 @@ static void the_mean_moves_by_the_mean_of_the_gradients(void **state)
 	static const char *const schedules[] = { "planned", "random", "rotating" };
 
 	(void)state;
-	for (int world = 2; world <= WORLD_MAX; world++) {
+	for (int world = 2; world <= WORLD_MAX; world += SPACING) {
 		const char *const options[] = { "variant", variants[world % 3], "schedule",
 						schedules[world / 3 % 3], NULL };
 		struct trial *t = trial_new(&(struct trial){

@@ -124,7 +124,7 @@ static void compare_with_steps(struct bench *b)
 	const struct tensor *tensor = model_tensors(b->model, &tensors);
 
 	gradient(b, b->grad);
-	for (size_t t = 0; t < tensors; t += 1 + tensors / 25)
+	for (size_t t = 0; t < tensors; t += SPACING + tensors / 25)
 		if (tensor[t].rate == 0 && !falls_as_predicted(b, &tensor[t]))
 			fail_msg("%s, %s: the loss does not follow its gradient",
 				 b->preset.entry->name, tensor[t].name);
@@ -184,7 +184,8 @@ static void compare_with_differences(struct bench *b)
 	for (size_t t = 0; t < tensors; t++) {
 		size_t end = tensor[t].offset + tensor[t].count;
 
-		for (size_t i = tensor[t].offset; i < end; i += 1 + tensor[t].count * tensors / 100)
+		for (size_t i = tensor[t].offset; i < end;
+		     i += SPACING + tensor[t].count * tensors / 100)
 			if (!(distance(b, i, 0x1p-9f) <= 1e-4) && ++wrong > 3)
 				fail_msg("%s, %s: derivative %zu is not %g, by %g",
 					 b->preset.entry->name, tensor[t].name, i,

@@ -15,6 +15,10 @@
 enum { COUNT = 300, BATCH = 8, STEPS = 240 };
 enum { LONGER = 6 }; /* momentum from average to average takes so many times the steps */
 
+/* Sanitizers see enough in a few steps; how near to the solution and each other all come after more
+ * is judged without. */
+enum { JUDGED = SPACING == 1, FEW = JUDGED ? STEPS : STEPS / 4 };
+
 #define RATE 0.5f
 
 #define STEP_S 1e-4
@@ -272,7 +276,7 @@ static void check_agreement(const struct sync_strategy *strategy, const struct c
 
 	for (int r = 0; r < world && strategy->replicated; r++)
 		assert_true(run->digests[r] == run->digests[0]);
-	if (run->apart > most)
+	if (JUDGED && run->apart > most)
 		fail_msg("%s with %s, %d ranks: %g apart", strategy->entry.name, scheme->entry.name,
 			 world, run->apart);
 }
@@ -298,12 +302,15 @@ static bool fits(const struct entry *strategy, const struct entry *compressor)
 static void check_pair(const struct entry *strategy, const struct entry *compressor, int world)
 {
 	struct part part = { .entry = strategy }, scheme = { .entry = compressor };
-	struct run first = { 0 }, second = { 0 };
+	bool lossy = PART_AS(&scheme, struct compressor)->payload != PAYLOAD_SUMS;
+	/* What is not compared with a second run need not be as long. */
+	struct run first = { .steps = lossy && !repeats(strategy) ? STEPS / 8 : FEW };
+	struct run second = { 0 };
 
 	train(&first, strategy->name, compressor->name, world);
 	check_agreement(PART_AS(&part, struct sync_strategy), PART_AS(&scheme, struct compressor),
 			&first, world);
-	if (!repeats(strategy) || world < worlds[ARRAY_SIZE(worlds) - 1])
+	if (!JUDGED || !repeats(strategy) || world < worlds[ARRAY_SIZE(worlds) - 1])
 		return;
 	train(&second, strategy->name, compressor->name, world);
 	for (int r = 0; r < world; r++)
@@ -315,7 +322,7 @@ static void ranks_agree_and_runs_repeat(void **state)
 	(void)state;
 	for (size_t s = next(0); sync_strategies.entries[s]; s = next(s + 1))
 		for (size_t c = 0; compressors.entries[c]; c++)
-			for (size_t w = 0; w < ARRAY_SIZE(worlds); w++)
+			for (size_t w = FIRST_WORLD; w < ARRAY_SIZE(worlds); w++)
 				if ((s + c) % SPACING == 0 &&
 				    fits(sync_strategies.entries[s], compressors.entries[c]))
 					check_pair(sync_strategies.entries[s],
@@ -327,10 +334,10 @@ static void every_strategy_approaches_the_solution(void **state)
 	(void)state;
 	for (size_t s = next(0); sync_strategies.entries[s]; s = next(s + 1)) {
 		for (size_t w = FIRST_WORLD; w < ARRAY_SIZE(worlds); w++) {
-			struct run run = { .steps = (size_t)LONGER * STEPS };
+			struct run run = { .steps = (size_t)(JUDGED ? LONGER * STEPS : FEW) };
 
 			train(&run, sync_strategies.entries[s]->name, "none", worlds[w]);
-			if (run.distance > 0.2)
+			if (JUDGED && run.distance > 0.2)
 				fail_msg("%s, %d ranks: %g away", sync_strategies.entries[s]->name,
 					 worlds[w], run.distance);
 		}
@@ -444,11 +451,9 @@ static void every_transport_gives_the_same_bits(void **state)
 		const char *name = sync_strategies.entries[s]->name;
 		struct part strategy = part_default(&sync_strategies, name);
 		struct part compressor = part_default(&compressors, "none");
-		struct run first = { 0 };
+		struct run first = { .steps = FEW };
 		bool same = repeats(strategy.entry);
-		struct run run = { .strategy = &strategy,
-				   .compressor = &compressor,
-				   .steps = STEPS };
+		struct run run = { .strategy = &strategy, .compressor = &compressor, .steps = FEW };
 
 		train(&first, name, "none", 4);
 		for (size_t t = 0; transports.entries[t]; t++) {

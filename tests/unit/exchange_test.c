@@ -105,6 +105,8 @@ static void every_scheme_sums_alike_on_all_ranks_and_with_feedback_loses_nothing
 		struct part part = part_default(&compressors, compressors.entries[i]->name);
 
 		for (size_t k = 0; k < ARRAY_SIZE(worlds); k++) {
+			if (worlds[k] != 3 && (i + k) % SPACING != 0)
+				continue;
 			for (int way = EXCHANGE_GATHER; way <= EXCHANGE_SPARSE; way++) {
 				struct trial trial = { .compressor = &part,
 						       .params = { .collective = way } };
@@ -294,7 +296,7 @@ static void averages_by_differences_come_together_at_the_mean(void **state)
 
 			if (i % SPACING == 0)
 				cluster_run_every(world, 0, average_body, &trial);
-			else
+			else if (world == 3 || SPACING == 1)
 				cluster_run("inproc", world, average_body, &trial);
 		}
 		part_release(&part);

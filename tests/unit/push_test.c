@@ -38,7 +38,7 @@ static void neither_weights_nor_mass_come_or_go_at_any_time(void **state)
 {
 	(void)state;
 	for (size_t g = 0; graphs[g]; g++) {
-		for (size_t steps = 1; steps < 200; steps *= 3) {
+		for (size_t steps = 1; steps < 200; steps *= 3 * SPACING) {
 			struct trial *trial = run(graphs[g], 7, steps, 0);
 
 			assert_true(fabs(mass_of(trial) - 7) < 1e-5);
@@ -58,7 +58,7 @@ static void all_ranks_come_to_the_mean_of_all(void **state)
 {
 	(void)state;
 	for (size_t g = 0; graphs[g]; g++) {
-		for (int world = 2; world <= WORLD_MAX; world += 7) {
+		for (int world = 2; world <= WORLD_MAX; world += 7 * SPACING) {
 			struct trial *trial = run(graphs[g], world, 200 + 30 * (size_t)world, 0);
 
 			for (int r = 0; r < world; r++)

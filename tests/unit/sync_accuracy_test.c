@@ -13,7 +13,8 @@
 #include "runtime/sync/sync.h"
 #include "tests/unit/cluster.h"
 
-enum { WORLD = 4 };
+/* Sanitizers watch a few steps of every strategy; how well they learn is seen without. */
+enum { WORLD = 4, JUDGED = SPACING == 1, TESTED = JUDGED ? 10000 : 100 };
 
 #define PICTURES "/usr/share/datasets/fashion-mnist/"
 
@@ -41,12 +42,15 @@ struct contest {
 
 static void read_recipe(struct job *job)
 {
+	static const struct place here = { .file = "test" };
 	struct settings given = { 0 }, resolved = { 0 };
 	struct problems problems = { 0 };
 	struct error err;
 
 	cluster_must(recipe_parse(&given, recipe, sizeof(recipe) - 1, "recipe", &problems, &err),
 		     &err);
+	if (!JUDGED)
+		settings_set(&given, "train.steps", "12", here);
 	job_read(job, &given, &resolved, &problems);
 	assert_string_equal(buf_text(&problems.text), "");
 	settings_release(&given);
@@ -161,8 +165,7 @@ static void work(int rank, struct net *net, void *arg)
 			train_step(&worker, step, step);
 	cluster_must(sync_mean(worker.sync, worker.own.weight, &mean, &err), &err);
 	if (rank == 0) {
-		struct score score =
-			evaluate(worker.own.model, mean, worker.own.feed, 0, contest->test.count);
+		struct score score = evaluate(worker.own.model, mean, worker.own.feed, 0, TESTED);
 
 		contest->accuracy = 100 * (double)score.correct / (double)score.count;
 	}
@@ -200,17 +203,17 @@ static void every_strategy_comes_as_near_to_bsp_as_it_says(void **state)
 	cluster_must(format->load(contest.job.data.params, DATA_TEST, 7, &contest.test, &err),
 		     &err);
 	bsp = accuracy_of(&contest, "bsp");
-	assert_true(bsp > 80);
+	assert_true(bsp > 80 || !JUDGED);
 	for (size_t s = 0; sync_strategies.entries[s]; s++) {
 		struct part part = { .entry = sync_strategies.entries[s] };
 		const struct sync_strategy *strategy = PART_AS(&part, struct sync_strategy);
 
-		if (s % SPACING != 0 || strategy->chosen_by_plan)
+		if (strategy->chosen_by_plan)
 			continue;
 		accuracy_of(&contest, part.entry->name);
 		print_message("%s: %.2f, at least %.2f\n", part.entry->name, contest.accuracy,
 			      bsp - strategy->margin);
-		behind += !(contest.accuracy >= bsp - strategy->margin);
+		behind += JUDGED && !(contest.accuracy >= bsp - strategy->margin);
 	}
 	assert_int_equal(behind, 0);
 	dataset_release(&contest.train);
