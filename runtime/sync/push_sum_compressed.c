@@ -12,8 +12,7 @@
  *	z_i   = x_i / y_i	the weights to train with
  *
  * Whatever xhat is, the sums of x and of y over the ranks stay what they are, as long as all have
- * the same gamma. Of the others' xhat only s_i = sum_j A_ij xhat_j is kept. At first everything is
- *told, and now and then again, so that what sums round off does not add up.
+ * the same gamma.
  */
 #include "runtime/sync/sync.h"
 
@@ -22,15 +21,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "lib/memory.h"
 #include "runtime/device/cpu.h"
-#include "runtime/exchange.h"
-#include "runtime/sync/gamma.h"
-#include "runtime/sync/mixing.h"
+#include "runtime/sync/hearsay.h"
 #include "runtime/sync/pushing.h"
 #include "runtime/sync/topology.h"
-
-enum { ANEW = 1024 }; /* steps */
 
 struct params {
 	struct topology_params topology;
@@ -42,13 +36,8 @@ static const struct opt options[] = { TOPOLOGY_PUSHED(params, topology),
 				      { 0 } };
 
 struct state {
-	struct sync_env env;
-	struct mixing mixing;
-	struct gamma gamma;
+	struct hearsay hearsay; /* of x */
 	struct pushing pushing;
-	float *known;  /* [count], of x: xhat_i */
-	float *heard;  /* [count], s_i */
-	float *change; /* [count], scratch */
 	double consensus;
 };
 
@@ -56,95 +45,54 @@ static int init(void *memory, const void *params, const struct sync_env *env, st
 {
 	const struct params *given = params;
 	struct state *state = memory;
-	size_t bytes = env->count * sizeof(float), one;
+	size_t one;
 	struct graph *graph = topology_directed(&given->topology, env, &one);
 
 	(void)err;
 	assert(one == 1);
-	state->env = *env;
 	state->consensus = NAN;
-	state->mixing = mixing_push(graph, env->world->index);
+	state->hearsay = hearsay_new(env, mixing_push(graph, env->world->index), given->gamma);
 	graph_release(graph);
 	free(graph);
-	state->gamma = gamma_new(given->gamma, env->world->count);
 	state->pushing = pushing_new(env->count);
-	state->known = xaligned(bytes);
-	state->heard = xaligned(bytes);
-	state->change = xaligned(bytes);
 	return 0;
-}
-
-/* change = a - b; its square. */
-static double subtract(const struct state *state, const float *a, const float *b)
-{
-	memcpy(state->change, a, state->env.count * sizeof(*a));
-	cpu_axpy(state->change, -1, b, state->env.count);
-	return cpu_sum_squares(state->change, state->env.count);
-}
-
-/* What x is beyond what is known becomes known: all of it, or some. *mass: of those who tell. */
-static int tell(struct state *state, size_t step, bool all, float *mass, struct error *err)
-{
-	const struct sync_env *env = &state->env;
-	float riders[] = { state->pushing.y, state->gamma.state.said };
-	const struct exchange_told told = { .x = state->change,
-					    .sum = state->heard,
-					    .riders = riders,
-					    .rider_count = 2,
-					    .exact = all };
-	double whole;
-
-	if (all) {
-		memset(state->known, 0, env->count * sizeof(*state->known));
-		memset(state->heard, 0, env->count * sizeof(*state->heard));
-	}
-	whole = subtract(state, state->pushing.x, state->known);
-	if (exchange_neighbours(env->exchange, env->world, step, &state->mixing.edges, &told, err) <
-	    0)
-		return -1;
-	cpu_add(state->known, state->change, env->count);
-	*mass = riders[0];
-	state->gamma.state.said = riders[1];
-	if (all)
-		return 0;
-	return gamma_begin(&state->gamma, env, cpu_sum_squares(state->change, env->count), whole,
-			   err);
 }
 
 /* Between what is known of this rank's weights and what it hears of all who tell it. */
 static double distance(struct state *state, float mass)
 {
-	size_t count = state->env.count;
+	struct hearsay *hearsay = &state->hearsay;
+	size_t count = hearsay->env.count;
 	float *own = state->pushing.scratch;
 
-	memcpy(own, state->known, count * sizeof(*own));
+	memcpy(own, hearsay->known, count * sizeof(*own));
 	cpu_scale(own, 1 / state->pushing.y, count);
-	memcpy(state->change, state->heard, count * sizeof(*own));
-	cpu_scale(state->change, 1 / mass, count);
-	return mixing_distance(own, state->change, count);
+	memcpy(hearsay->change, hearsay->heard, count * sizeof(*own));
+	cpu_scale(hearsay->change, 1 / mass, count);
+	return mixing_distance(own, hearsay->change, count);
 }
 
 static int weights(void *memory, size_t step, float *weight, struct error *err)
 {
 	struct state *state = memory;
+	struct hearsay *hearsay = &state->hearsay;
 	struct pushing *pushing = &state->pushing;
-	size_t count = state->env.count;
-	bool first = pushing->y == 0, lossy = exchange_is_lossy(state->env.exchange);
-	float gamma, mass;
+	bool first = pushing->y == 0;
 	double stepped, mixed;
+	float gamma, mass;
 
 	pushing_take(pushing, weight);
-	stepped = first ? 0 : cpu_sum_squares(weight, count);
-	if (tell(state, step, first || !lossy || step % ANEW == 0, &mass, err) < 0)
+	stepped = first ? 0 : cpu_sum_squares(weight, hearsay->env.count);
+	mass = pushing->y;
+	if (hearsay_tell(hearsay, step, pushing->x, first, &mass, err) < 0)
 		return -1;
-	gamma = state->gamma.state.value;
+	gamma = hearsay->gamma.state.value;
 	state->consensus = distance(state, mass);
-	mixed = subtract(state, state->heard, state->known) * (double)gamma * (double)gamma;
-	cpu_axpy(pushing->x, gamma, state->change, count);
+	mixed = hearsay_mix(hearsay, pushing->x) * (double)gamma * (double)gamma;
 	pushing->y += gamma * (mass - pushing->y);
 	assert(pushing->y > 0);
 	pushing_give(pushing, weight);
-	gamma_step(&state->gamma, step, mixed, stepped);
+	gamma_step(&hearsay->gamma, step, mixed, stepped);
 	return 0;
 }
 
@@ -152,7 +100,7 @@ static void report(void *memory, struct drift *out)
 {
 	struct state *state = memory;
 
-	out->participants = 1 + state->mixing.sources;
+	out->participants = 1 + state->hearsay.mixing.sources;
 	out->consensus = state->consensus;
 }
 
@@ -161,21 +109,15 @@ static size_t arrays_of(void *memory, struct state_array *arrays)
 	struct state *state = memory;
 	size_t count = pushing_state(&state->pushing, arrays);
 
-	arrays[count++] = (struct state_array){ "known", state->known, state->env.count };
-	arrays[count++] = (struct state_array){ "heard", state->heard, state->env.count };
-	arrays[count++] = gamma_array(&state->gamma);
-	return count;
+	return count + hearsay_state(&state->hearsay, arrays + count);
 }
 
 static void fini(void *memory)
 {
 	struct state *state = memory;
 
-	mixing_release(&state->mixing);
+	hearsay_release(&state->hearsay);
 	pushing_release(&state->pushing);
-	free(state->known);
-	free(state->heard);
-	free(state->change);
 }
 
 const struct sync_strategy sync_push_sum_compressed = {
