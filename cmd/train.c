@@ -259,6 +259,15 @@ static void say_faults(const struct train *train)
 	buf_release(&what);
 }
 
+/* What a run that goes on has trained counts. */
+static double seconds_left(const struct train *train)
+{
+	double limit = train->load->job.params.seconds;
+
+	return limit > 0 && train->restore_dir ? fmax(limit - train->restore.elapsed_s, 1e-3)
+					       : limit;
+}
+
 int train_launch(struct train *train)
 {
 	struct buf recipe = { 0 }, plan = { 0 };
@@ -272,6 +281,7 @@ int train_launch(struct train *train)
 		.collect = &collect,
 		.restore_dir = train->restore_dir,
 		.restore = train->restore_dir ? &train->restore : NULL,
+		.seconds = seconds_left(train),
 		.grace_s = train->flags->grace_s,
 		.begun = begun,
 		.begun_arg = train,

@@ -44,6 +44,7 @@ enum control_type {
 	CONTROL_START, /* empty; after the files to restore */
 	CONTROL_HOLD,  /* empty: name a step that this rank has not begun, and do not begin it */
 	CONTROL_UNTIL, /* u64 step: run up to there, checkpoint and end */
+	CONTROL_LAST,  /* the same, but as if there were no more steps: evaluate, too */
 	CONTROL_ABORT, /* empty: end now */
 	CONTROL_TYPES
 };

@@ -58,6 +58,11 @@ static double part_of(const struct halt *halt, double seconds)
 	return fmin(seconds, halt->grace_s / 4);
 }
 
+bool halt_is_due(const struct halt *halt)
+{
+	return halt->holding || (halt->ends > 0 && clock_now() >= halt->ends);
+}
+
 double halt_leave_s(const struct halt *halt)
 {
 	return part_of(halt, LEAVE_S);

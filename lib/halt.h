@@ -13,6 +13,7 @@ struct halt {
 	bool abort;	  /* to end now */
 	double deadline;  /* to have ended by, while holding */
 	double grace_s;	  /* what made the deadline */
+	double ends;	  /* when the time of training is over; 0: it has none */
 	double signalled; /* when the last signal came; 0: none did */
 };
 
@@ -23,6 +24,8 @@ void halt_take_signal(struct halt *halt, bool begun);
 void halt_ask(struct halt *halt, bool begun, double grace_s, bool now);
 /* Asked to end now, or the grace time leaves only what workers need to end. err says why. */
 bool halt_aborts(const struct halt *halt, struct error *err);
+/* Whether all ranks are to hold: asked for, or the time is over. */
+bool halt_is_due(const struct halt *halt);
 double halt_leave_s(const struct halt *halt); /* what workers have then, while holding */
 
 #endif

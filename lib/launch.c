@@ -297,6 +297,7 @@ static enum supervise_end run(struct start *start, struct error *err)
 					 .collect = launch->collect,
 					 .restore_dir = launch->restore_dir,
 					 .restore = launch->restore,
+					 .seconds = launch->seconds,
 					 .grace_s = launch->grace_s,
 					 .post = launch->post,
 					 .begun = launch->begun,

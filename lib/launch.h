@@ -34,7 +34,7 @@ struct launch {
 	const char *plan;		   /* as of struct control_plan; NULL: none */
 	supervise_measured *measured;	   /* as of struct supervise, with its argument */
 	void *measured_arg;
-	double grace_s; /* this and the next three as of struct supervise */
+	double seconds, grace_s; /* these and the next three as of struct supervise */
 	struct post *post;
 	void (*begun)(void *arg);
 	void *begun_arg;

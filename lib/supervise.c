@@ -50,12 +50,11 @@ struct watch {
 	struct seat *seats; /* [world] */
 	struct pollfd *polls;
 	uint32_t listening, ready, held, done;
-	bool started;
-	double polled; /* when the streams were last looked at */
+	bool started, holding; /* START was sent, and HOLD */
+	double polled;	       /* when the streams were last looked at */
 	struct halt halt;
 	double failed;	      /* when the first bad news came; 0: none did */
 	bool kernels_differ;  /* said once */
-	bool holding;	      /* HOLD was sent */
 	bool own_failure;     /* a rank reported an error of its own */
 	bool broken;	      /* we cannot go on ourselves: nothing is taken any more */
 	bool peer_failure;    /* a rank reported that a peer is lost */
@@ -170,6 +169,7 @@ static void announce(const struct watch *w, const struct control_ready *ready)
 
 static void begin(struct watch *w)
 {
+	w->halt.ends = w->s->seconds > 0 ? clock_now() + w->s->seconds : 0;
 	tell_all(w, CONTROL_START);
 	if (w->s->begun)
 		w->s->begun(w->s->begun_arg);
@@ -286,7 +286,7 @@ static int take_held(struct watch *w, struct seat *seat, const struct control_fr
 	for (uint32_t i = 0; i < w->s->world; i++)
 		if (w->seats[i].held_step > until)
 			until = w->seats[i].held_step;
-	control_put_number(&frames, CONTROL_UNTIL, 0, until);
+	control_put_number(&frames, w->halt.holding ? CONTROL_UNTIL : CONTROL_LAST, 0, until);
 	send_all(w, &frames);
 	buf_release(&frames);
 	log_debug("all ranks stop after step %llu", (unsigned long long)until);
@@ -396,9 +396,10 @@ static void check_life(struct watch *w, struct channel *channel)
 static void heed_halt(struct watch *w)
 {
 	halt_take_signal(&w->halt, w->started && !w->s->measured);
-	if (w->halt.holding && !w->holding)
-		tell_all(w, CONTROL_HOLD);
-	w->holding = w->halt.holding;
+	if (w->holding || !halt_is_due(&w->halt))
+		return;
+	tell_all(w, CONTROL_HOLD);
+	w->holding = true;
 }
 
 static void stop_by_post(void *arg, double grace_s, bool now)
@@ -577,7 +578,7 @@ static enum supervise_end watch(struct watch *w, struct error *err)
 	if (w->s->measured)
 		return SUPERVISE_DONE;
 	totals = progress_totals(w->s->progress);
-	return w->holding && totals.step < totals.steps ? SUPERVISE_STOPPED : SUPERVISE_DONE;
+	return w->halt.holding && totals.step < totals.steps ? SUPERVISE_STOPPED : SUPERVISE_DONE;
 }
 
 enum supervise_end supervise(struct supervise *s, struct error *err)

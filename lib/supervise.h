@@ -44,6 +44,7 @@ struct supervise {
 	const struct manifest *restore; /* its manifest */
 	supervise_measured *measured;	/* then the four before are NULL; NULL: train */
 	void *measured_arg;
+	double seconds;		  /* after which training ends, if it has not before; 0: no limit */
 	double grace_s;		  /* for a checkpoint and the end, once a stop was asked for */
 	struct post *post;	  /* NULL: nobody can ask */
 	void (*begun)(void *arg); /* called once, when training begins; may be NULL */

@@ -13,6 +13,7 @@ void gate_init(struct gate *gate, size_t first_step)
 	clock_cond_init(&gate->changed);
 	gate->next = first_step;
 	gate->hold = gate->until = SIZE_MAX;
+	gate->ends = false;
 }
 
 bool gate_pass(struct gate *gate, size_t step)
@@ -42,13 +43,34 @@ size_t gate_hold(struct gate *gate)
 	return held;
 }
 
-void gate_until(struct gate *gate, size_t step)
+static void close_at(struct gate *gate, size_t step, bool ends)
 {
 	pthread_mutex_lock(&gate->lock);
 	gate->hold = SIZE_MAX;
 	gate->until = step;
+	gate->ends = ends;
 	pthread_cond_broadcast(&gate->changed);
 	pthread_mutex_unlock(&gate->lock);
+}
+
+void gate_until(struct gate *gate, size_t step)
+{
+	close_at(gate, step, false);
+}
+
+void gate_end(struct gate *gate, size_t step)
+{
+	close_at(gate, step, true);
+}
+
+bool gate_ends(struct gate *gate)
+{
+	bool ends;
+
+	pthread_mutex_lock(&gate->lock);
+	ends = gate->ends;
+	pthread_mutex_unlock(&gate->lock);
+	return ends;
 }
 
 bool gate_doze(struct gate *gate, double until)

@@ -18,6 +18,7 @@ struct gate {
 	size_t next;  /* lock: first step not begun */
 	size_t hold;  /* lock: do not begin this step before `until` is known */
 	size_t until; /* lock: do not begin this step at all */
+	bool ends;    /* lock: `until` is where training ends */
 };
 
 void gate_init(struct gate *gate, size_t first_step);
@@ -27,6 +28,8 @@ size_t gate_hold(struct gate *gate);		 /* returns the step held at */
 void gate_until(struct gate *gate, size_t step); /* ends the hold */
 /* Sleeps until then (clock_now), or until the rank is to hold or to stop somewhere: false. */
 bool gate_doze(struct gate *gate, double until);
-bool gate_closes(struct gate *gate); /* gate_until was called */
+bool gate_closes(struct gate *gate);	       /* gate_until was called */
+void gate_end(struct gate *gate, size_t step); /* gate_until, but that training ends there */
+bool gate_ends(struct gate *gate);	       /* gate_end was called */
 
 #endif

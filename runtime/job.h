@@ -29,6 +29,7 @@ struct job_params {
 	size_t seed;
 	char *hosts;
 	size_t epochs, steps;			  /* steps > 0 counts, else epochs */
+	double seconds;				  /* of training; 0: no limit */
 	size_t batch;				  /* samples of one step, over all ranks */
 	int share;				  /* enum share_rule */
 	double clip;				  /* largest 2-norm of the gradient; 0: none */

@@ -51,15 +51,14 @@ static void ready(void *arg, size_t offset, size_t count)
 	sync_ready(loop->sync, offset, count);
 }
 
-static bool wants_own(const struct loop *loop, size_t completed)
+static bool wants_own(const struct loop *loop, bool last)
 {
-	return !loop->parts.replicated &&
-	       (loop->eval_ranks == EVAL_RANKS_ALWAYS ||
-		(loop->eval_ranks == EVAL_RANKS_END && completed >= loop->steps));
+	return !loop->parts.replicated && (loop->eval_ranks == EVAL_RANKS_ALWAYS ||
+					   (loop->eval_ranks == EVAL_RANKS_END && last));
 }
 
 /* Each rank evaluates the model that all of them train, on its slice of the test data. */
-static int evaluate_slice(struct loop *loop, size_t completed, struct error *err)
+static int evaluate_slice(struct loop *loop, size_t completed, bool last, struct error *err)
 {
 	size_t length;
 	size_t at = slice_start(loop->test->count, loop->world.count, loop->world.index, &length);
@@ -73,9 +72,9 @@ static int evaluate_slice(struct loop *loop, size_t completed, struct error *err
 		return -1;
 	loop->peer_failed = false;
 	score = evaluate(loop->model, mean, loop->feed, at, length);
-	if (wants_own(loop, completed))
+	if (wants_own(loop, last))
 		own = evaluate(loop->model, loop->weight, loop->feed, 0, loop->test->count);
-	metrics_eval(&loop->metrics, completed, &score, wants_own(loop, completed) ? &own : NULL);
+	metrics_eval(&loop->metrics, completed, &score, wants_own(loop, last) ? &own : NULL);
 	return 0;
 }
 
@@ -145,7 +144,7 @@ static int meet(struct loop *loop, struct sync_cut *cut, struct error *err)
 	if (sync_cut(loop->sync, loop->weight, cut, err) < 0)
 		return -1;
 	loop->peer_failed = false;
-	if (cut->evaluate && evaluate_slice(loop, cut->completed, err) < 0)
+	if (cut->evaluate && evaluate_slice(loop, cut->completed, cut->stop, err) < 0)
 		return -1;
 	return cut->save ? save(loop, cut->completed, err) : 0;
 }
@@ -196,7 +195,7 @@ int loop_run(struct loop *loop, size_t *completed, struct error *err)
 		if (train_step(loop, step, step, err) < 0)
 			return -1;
 		if (due(loop->eval_every, step + 1, loop->steps) &&
-		    evaluate_slice(loop, step + 1, err) < 0)
+		    evaluate_slice(loop, step + 1, step + 1 == loop->steps, err) < 0)
 			return -1;
 		if (due(loop->checkpoint_every, step + 1, loop->steps)) {
 			saved = step + 1;
@@ -205,5 +204,8 @@ int loop_run(struct loop *loop, size_t *completed, struct error *err)
 		}
 	}
 	*completed = step;
+	if (!due(loop->eval_every, step, loop->steps) && gate_ends(loop->gate) &&
+	    evaluate_slice(loop, step, true, err) < 0)
+		return -1;
 	return step > saved ? save(loop, step, err) : 0; /* stopped early */
 }

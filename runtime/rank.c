@@ -145,9 +145,11 @@ static struct compress_link link_of(const struct rank *rank)
 				       .bytes_per_s = links_rate(&roster->links, from, to) };
 }
 
-static bool closes(void *gate)
+static enum sync_stop stop(void *gate)
 {
-	return gate_closes(gate);
+	if (!gate_closes(gate))
+		return SYNC_GO_ON;
+	return gate_ends(gate) ? SYNC_END : SYNC_STOP;
 }
 
 static bool is_paced(const struct rank *rank)
@@ -193,7 +195,7 @@ static int build_sync(struct rank *rank, struct parts *parts, struct error *err)
 					    .steps = loop->steps,
 					    .eval_every = loop->eval_every,
 					    .checkpoint_every = loop->checkpoint_every,
-					    .stop = closes,
+					    .stop = stop,
 					    .arg = &rank->gate },
 				.loss = loop_loss,
 				.loss_arg = loop };

@@ -478,7 +478,8 @@ static int take_until(struct worker *worker, const struct control_frame *frame, 
 	if (control_get_number(&step, frame, err) < 0)
 		return -1;
 	for (uint32_t i = 0; i < worker->plan.ranks; i++)
-		gate_until(&worker->ranks[i].gate, (size_t)step);
+		(frame->type == CONTROL_LAST ? gate_end : gate_until)(&worker->ranks[i].gate,
+								      (size_t)step);
 	return 0;
 }
 
@@ -490,7 +491,8 @@ static int take(struct worker *worker, const struct control_frame *frame, struct
 	case CONTROL_FILE: return take_file(worker, frame, err);
 	case CONTROL_START: take_start(worker); return 0;
 	case CONTROL_HOLD: take_hold(worker); return 0;
-	case CONTROL_UNTIL: return take_until(worker, frame, err);
+	case CONTROL_UNTIL:
+	case CONTROL_LAST: return take_until(worker, frame, err);
 	case CONTROL_BEAT: return 0;
 	case CONTROL_ABORT: _exit(1);
 	default:

@@ -105,6 +105,7 @@ static bool is_due(struct pace *pace)
 {
 	const struct sync_budget *budget = &pace->budget;
 	size_t done = pace->progress, eval, save;
+	enum sync_stop stop;
 
 	if (pace->called)
 		return false;
@@ -112,8 +113,9 @@ static bool is_due(struct pace *pace)
 		pace->cut = (struct sync_cut){ budget->steps, true, true, true };
 		return true;
 	}
-	if (budget->stop && budget->stop(budget->arg)) {
-		pace->cut = (struct sync_cut){ done, false, done > pace->last, true };
+	stop = budget->stop ? budget->stop(budget->arg) : SYNC_GO_ON;
+	if (stop != SYNC_GO_ON) {
+		pace->cut = (struct sync_cut){ done, stop == SYNC_END, done > pace->last, true };
 		return true;
 	}
 	eval = passed(budget->eval_every, pace->last, done);

@@ -23,14 +23,20 @@ struct plan;
 struct plan_env;
 struct sync;
 
+enum sync_stop {
+	SYNC_GO_ON,
+	SYNC_STOP, /* somebody wants it to, and may want it to go on later */
+	SYNC_END   /* as if all steps were done */
+};
+
 /*
  * Where asynchronous ranks meet: in steps, counted over all ranks and divided by their number.
  */
 struct sync_budget {
 	size_t first, steps;		     /* done before this run; at the end */
 	size_t eval_every, checkpoint_every; /* 0: only at the end */
-	/* Rank 0 alone: whether somebody wants the run to end now. NULL: nobody does. */
-	bool (*stop)(void *arg);
+	/* Rank 0 alone: whether the run is to end now. NULL: it is not. */
+	enum sync_stop (*stop)(void *arg);
 	void *arg;
 };
 

@@ -123,15 +123,15 @@ static const struct sync_strategy purse_strategy = {
 
 struct run {
 	bool waits;
-	atomic_bool wish; /* to stop */
+	_Atomic int wish; /* enum sync_stop */
 	size_t first;
 	struct sync_cut cuts[CLUSTER_MAX][CUTS_MOST];
 	size_t cut_count[CLUSTER_MAX], steps[CLUSTER_MAX];
 };
 
-static bool wishes(void *arg)
+static enum sync_stop wishes(void *arg)
 {
-	return atomic_load((atomic_bool *)arg);
+	return (enum sync_stop)atomic_load((_Atomic int *)arg);
 }
 
 static void one_step(struct sync *sync, size_t step, float *weight, float *grad)
@@ -252,14 +252,19 @@ static void a_cut_comes_to_who_waits_for_another(void **state)
 
 static void a_wish_to_stop_ends_in_a_cut_that_saves(void **state)
 {
-	struct run run = { .wish = true, .waits = true };
-
 	(void)state;
-	cluster_run("tcp", 4, train, &run);
-	for (int rank = 0; rank < 4; rank++) {
-		assert(run.cut_count[rank] == 1);
-		assert(run.cuts[rank][0].stop && run.cuts[rank][0].completed < STEPS);
-		assert(run.cuts[rank][0].save == (run.cuts[rank][0].completed > 0));
+	for (int wish = SYNC_STOP; wish <= SYNC_END; wish++) {
+		struct run run = { .wish = wish, .waits = true };
+
+		cluster_run("tcp", 4, train, &run);
+		for (int rank = 0; rank < 4; rank++) {
+			const struct sync_cut *cut = &run.cuts[rank][0];
+
+			assert(run.cut_count[rank] == 1);
+			assert(cut->stop && cut->completed < STEPS);
+			assert(cut->save == (cut->completed > 0));
+			assert(cut->evaluate == (wish == SYNC_END));
+		}
 	}
 }
 
