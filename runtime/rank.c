@@ -190,6 +190,7 @@ static int build_sync(struct rank *rank, struct parts *parts, struct error *err)
 				.count = model_count(loop->model),
 				.seed = job->params.seed,
 				.share = parts->shares.part,
+				.samples = shard_sizes(loop->shard),
 				.slots = parts->slots,
 				.budget = { .first = loop->first_step,
 					    .steps = loop->steps,

@@ -140,3 +140,16 @@ shared() { # FILE
 	train --quiet --run-dir numbers --set train.steps=5
 	assert_same_training text numbers
 }
+
+# The model of 32 steps, which are whole periods.
+averaged() { # STRATEGY SHARD
+	rm -rf run
+	train --quiet --hosts local:3 --set sync="$1" --set train.steps=32 --set data.shard"$2"
+	sha256sum <"$(newest run)/model.safetensors"
+}
+
+@test "fedavg counts ranks by their own samples where these are uneven" {
+	assert_equal "$(averaged fedavg =iid)" "$(averaged local_sgd =iid)"
+	assert_equal "$(averaged fedavg .dirichlet=0.3)" "$(averaged fedavg .dirichlet=0.3)"
+	[ "$(averaged fedavg .dirichlet=0.3)" != "$(averaged local_sgd .dirichlet=0.3)" ]
+}

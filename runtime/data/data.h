@@ -87,12 +87,13 @@ const uint8_t *dataset_sample(const struct dataset *dataset, size_t sample);
  * copied, batch->rows point to them. Needs room there. */
 void dataset_gather(const struct dataset *dataset, const uint32_t *index, struct batch *batch);
 
-/* Which rank sees which samples: `shard: iid | by_label | {dirichlet: 0.3}`. */
-enum shard_kind { SHARD_IID, SHARD_BY_LABEL, SHARD_DIRICHLET };
+/* Which rank sees which samples: `shard: iid | by_label | {classes: 5} | {dirichlet: 0.3}`. */
+enum shard_kind { SHARD_IID, SHARD_BY_LABEL, SHARD_CLASSES, SHARD_DIRICHLET };
 
 struct shard_params {
 	int kind;
-	double alpha; /* of the Dirichlet distribution */
+	size_t classes; /* of a rank */
+	double alpha;	/* of the Dirichlet distribution */
 };
 
 /* Reads "data.shard". */
@@ -110,6 +111,8 @@ struct shard;
 struct shard *shard_new(const struct shard_params *params, const struct dataset *dataset,
 			size_t batch, int rank, int world, uint64_t seed);
 size_t shard_steps_per_epoch(const struct shard *shard); /* the same on all ranks; at least 1 */
+/* [world] how many samples each rank has of its own; NULL: all draw from all of them. */
+const size_t *shard_sizes(const struct shard *shard);
 /* The samples of this rank for a step counted from the start of training. *first is the position
  * of index[0] within the global batch, *total the samples of all ranks. Valid until the next call.
  */

@@ -5,7 +5,9 @@
 #include "runtime/data/partition.h"
 
 #include <math.h>
+#include <stdbool.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "lib/memory.h"
 #include "runtime/data/data.h"
@@ -143,6 +145,90 @@ static void deal_labels(const struct dataset *dataset, const struct labelled *so
 	free(sizes);
 }
 
+/* Where each label starts in `sorted`, and where the last one ends: [*labels + 1]; caller frees. */
+static size_t *label_starts(const struct dataset *dataset, const struct labelled *sorted,
+			    size_t *labels)
+{
+	size_t *starts = xcalloc(dataset->count + 1, sizeof(*starts)), count = 0;
+
+	while (starts[count] < dataset->count) {
+		starts[count + 1] = label_end(dataset, sorted, starts[count], count);
+		count++;
+	}
+	*labels = count;
+	return starts;
+}
+
+/* Of the labels that the rank does not hold yet, one that was dealt least; at random among those.
+ */
+static size_t draw_label(const struct rng *rng, uint64_t *counter, const size_t *dealt,
+			 const bool *held, size_t labels)
+{
+	size_t chosen = labels, alike = 0;
+
+	for (size_t label = 0; label < labels; label++) {
+		if (held[label] || (chosen < labels && dealt[label] > dealt[chosen]))
+			continue;
+		alike = chosen < labels && dealt[label] == dealt[chosen] ? alike + 1 : 1;
+		if (rng_below(rng, (*counter)++, alike) == 0)
+			chosen = label;
+	}
+	return chosen;
+}
+
+/* held[world][labels]: `classes` of each rank, or as many as it takes to have all held. */
+static void deal_hands(const struct rng *rng, size_t classes, size_t world, size_t labels,
+		       bool *held)
+{
+	size_t *dealt = xcalloc(labels, sizeof(*dealt));
+	size_t needed = (labels + world - 1) / world;
+	size_t hand = classes > needed ? classes : needed;
+	uint64_t counter = 0;
+
+	for (size_t i = 0; i < hand && i < labels; i++) {
+		for (size_t r = 0; r < world; r++) {
+			bool *own = held + r * labels;
+			size_t label = draw_label(rng, &counter, dealt, own, labels);
+
+			own[label] = true;
+			dealt[label]++;
+		}
+	}
+	free(dealt);
+}
+
+/* Each label in equal parts to the ranks that hold it. */
+static void deal_classes(const struct dataset *dataset, const struct labelled *sorted,
+			 size_t classes, size_t world, uint64_t seed, uint32_t *owner)
+{
+	struct rng rng = rng_make(seed, RNG_SHARD, 0, 1);
+	size_t labels, *starts = label_starts(dataset, sorted, &labels);
+	bool *held = xcalloc(world * labels, sizeof(*held));
+	size_t *sizes = xcalloc(world, sizeof(*sizes));
+
+	deal_hands(&rng, classes, world, labels, held);
+	for (size_t label = 0; label < labels; label++) {
+		size_t holders = 0, part = 0, length;
+
+		for (size_t r = 0; r < world; r++)
+			holders += held[r * labels + label];
+		for (size_t r = 0; r < world; r++) {
+			size_t at = starts[label];
+
+			if (!held[r * labels + label])
+				continue;
+			at += slice_start(starts[label + 1] - at, holders, part++, &length);
+			for (size_t i = at; i < at + length; i++)
+				owner[i] = (uint32_t)r;
+			sizes[r] += length;
+		}
+	}
+	feed_the_empty(owner, sizes, world);
+	free(starts);
+	free(held);
+	free(sizes);
+}
+
 static void deal_slices(size_t count, size_t world, uint32_t *owner)
 {
 	for (size_t r = 0; r < world; r++) {
@@ -154,7 +240,7 @@ static void deal_slices(size_t count, size_t world, uint32_t *owner)
 }
 
 uint32_t *partition_of(const struct shard_params *params, const struct dataset *dataset, int rank,
-		       int world, uint64_t seed, size_t *count)
+		       int world, uint64_t seed, size_t *sizes)
 {
 	struct labelled *sorted = sort_samples(dataset);
 	uint32_t *owner = xcalloc(dataset->count, sizeof(*owner)); /* of sorted[i] */
@@ -162,12 +248,16 @@ uint32_t *partition_of(const struct shard_params *params, const struct dataset *
 
 	if (params->kind == SHARD_DIRICHLET && dataset->count >= (size_t)world)
 		deal_labels(dataset, sorted, params->alpha, (size_t)world, seed, owner);
+	else if (params->kind == SHARD_CLASSES && dataset->count >= (size_t)world)
+		deal_classes(dataset, sorted, params->classes, (size_t)world, seed, owner);
 	else
 		deal_slices(dataset->count, (size_t)world, owner);
-	*count = 0;
-	for (size_t i = 0; i < dataset->count; i++)
+	memset(sizes, 0, (size_t)world * sizeof(*sizes));
+	for (size_t i = 0; i < dataset->count; i++) {
 		if (owner[i] == (uint32_t)rank)
-			own[(*count)++] = sorted[i].sample;
+			own[sizes[rank]] = sorted[i].sample;
+		sizes[owner[i]]++;
+	}
 	free(sorted);
 	free(owner);
 	return own;

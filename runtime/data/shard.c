@@ -19,32 +19,36 @@ struct shard {
 	size_t steps;		    /* of an epoch */
 	uint32_t *samples;	    /* [count], what this rank draws from */
 	size_t count;
+	size_t *sizes;	 /* [world], what ranks draw from; NULL: all of all samples */
 	uint32_t *order; /* [count], the samples as shuffled for `pass` */
 	size_t pass;
 	size_t most;	/* that `share` may be */
 	uint32_t *step; /* [most] */
 };
 
-static const char *const shard_kinds[] = { "iid", "by_label", "dirichlet", NULL };
+static const char *const shard_kinds[] = { "iid", "by_label", "classes", "dirichlet", NULL };
 
 static const struct opt kind_options[] = {
 	{ "shard", OPT_CHOICE, offsetof(struct shard_params, kind), "iid",
-	  "which samples a rank sees; {dirichlet: ALPHA} skews labels", .choices = shard_kinds },
+	  "which samples a rank sees; {classes: COUNT} and {dirichlet: ALPHA} skew labels",
+	  .choices = shard_kinds },
 	{ 0 }
 };
 
 /* "shard: dirichlet" takes the default; "shard: {dirichlet: 0.3}" must say. */
-static void read_alpha(struct settings *given, bool required, struct shard_params *params,
-		       struct settings *resolved, struct problems *problems)
+static void read_measure(struct settings *given, bool required, struct shard_params *params,
+			 struct settings *resolved, struct problems *problems)
 {
-	const struct opt alpha_options[] = {
-		{ "dirichlet", OPT_REAL, offsetof(struct shard_params, alpha),
-		  required ? NULL : "0.5", "skew of labels: small is much", .min = 1e-3,
-		  .max = 1e6 },
-		{ 0 }
+	const struct opt measures[][2] = {
+		[SHARD_CLASSES] = { { "classes", OPT_COUNT, offsetof(struct shard_params, classes),
+				      required ? NULL : "2", "classes that a rank has", .min = 1,
+				      .max = 1e6 } },
+		[SHARD_DIRICHLET] = { { "dirichlet", OPT_REAL, offsetof(struct shard_params, alpha),
+					required ? NULL : "0.5", "skew of labels: small is much",
+					.min = 1e-3, .max = 1e6 } },
 	};
 
-	opt_read(alpha_options, given, "data.shard", params, resolved, problems);
+	opt_read(measures[params->kind], given, "data.shard", params, resolved, problems);
 }
 
 void shard_read(struct settings *given, struct shard_params *params, struct settings *resolved,
@@ -53,16 +57,19 @@ void shard_read(struct settings *given, struct shard_params *params, struct sett
 	const struct setting *whole = settings_find(given, "data.shard");
 
 	*params = (struct shard_params){ 0 };
-	if ((whole && whole->kind == SETTING_SECTION) ||
-	    settings_find(given, "data.shard.dirichlet")) {
+	if (settings_find(given, "data.shard.classes"))
+		params->kind = SHARD_CLASSES;
+	else if ((whole && whole->kind == SETTING_SECTION) ||
+		 settings_find(given, "data.shard.dirichlet"))
 		params->kind = SHARD_DIRICHLET;
-		read_alpha(given, true, params, resolved, problems);
+	if (params->kind != SHARD_IID) {
+		read_measure(given, true, params, resolved, problems);
 		return;
 	}
 	opt_read(kind_options, given, "data", params, resolved, problems);
-	if (params->kind == SHARD_DIRICHLET) { /* what is resolved must be a recipe again */
+	if (params->kind >= SHARD_CLASSES) { /* what is resolved must be a recipe again */
 		settings_remove(resolved, "data.shard");
-		read_alpha(given, false, params, resolved, problems);
+		read_measure(given, false, params, resolved, problems);
 	}
 }
 
@@ -102,7 +109,9 @@ struct shard *shard_new(const struct shard_params *params, const struct dataset 
 		shard->count = dataset->count;
 		shard->samples = all_samples(shard->count);
 	} else {
-		shard->samples = partition_of(params, dataset, rank, world, seed, &shard->count);
+		shard->sizes = xcalloc((size_t)world, sizeof(*shard->sizes));
+		shard->samples = partition_of(params, dataset, rank, world, seed, shard->sizes);
+		shard->count = shard->sizes[rank];
 	}
 	assert(shard->count > 0 || shard->share == 0);
 	shard->order = xcalloc(shard->count, sizeof(*shard->order));
@@ -114,6 +123,11 @@ struct shard *shard_new(const struct shard_params *params, const struct dataset 
 size_t shard_steps_per_epoch(const struct shard *shard)
 {
 	return shard->steps;
+}
+
+const size_t *shard_sizes(const struct shard *shard)
+{
+	return shard->sizes;
 }
 
 /* The samples of a rank that has its own follow each other without end, pass after pass. */
@@ -166,6 +180,7 @@ void shard_free(struct shard *shard)
 	if (!shard)
 		return;
 	free(shard->samples);
+	free(shard->sizes);
 	free(shard->order);
 	free(shard->step);
 	free(shard);

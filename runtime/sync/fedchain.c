@@ -86,7 +86,7 @@ static int gradients(void *memory, size_t step, size_t offset, float *grad, size
 
 	if (state->switched == 0)
 		return 0;
-	if (env->share)
+	if (env->share || env->samples)
 		cpu_scale(grad, round_part(&state->round, env->world), count);
 	return exchange_mean(env->exchange, env->world, step, offset, grad, count, err);
 }

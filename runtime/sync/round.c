@@ -96,16 +96,23 @@ bool round_ends(struct round *round, size_t step)
 	return true;
 }
 
+/* Samples that ranks have of their own count, or else what they take of those of all: n_k. */
+static double samples_of(const struct sync_env *env, int rank)
+{
+	if (env->samples)
+		return (double)env->samples[rank];
+	return env->share ? env->share[rank] : 1;
+}
+
+/* n_k / n, times the number of members. */
 float round_part(const struct round *round, const struct group *group)
 {
-	const double *share = round->env.share;
+	const struct sync_env *env = &round->env;
 	double sum = 0;
 
-	if (!share)
-		return 1;
 	for (int i = 0; i < group->count; i++)
-		sum += share[group->ranks[i]];
-	return (float)(share[group->ranks[group->index]] * group->count / sum);
+		sum += samples_of(env, group->ranks[i]);
+	return (float)(samples_of(env, group->ranks[group->index]) * group->count / sum);
 }
 
 /* Makes the way from the model to x so much longer. */

@@ -52,9 +52,11 @@ struct sync_env {
 	uint64_t seed;
 	float *const *slots; /* [slot_count] blocks of the optimizer's state, [count] floats each */
 	size_t slot_count;
-	struct sync *sync;   /* for sync_tell and sync_wake */
-	const double *share; /* [world] each rank's part of a batch, from the first step on; NULL:
-				all alike */
+	struct sync *sync;     /* for sync_tell and sync_wake */
+	const double *share;   /* [world] each rank's part of a batch, from the first step on; NULL:
+				  all alike */
+	const size_t *samples; /* [world] that each rank has of its own; NULL: all draw from the
+				* same */
 	struct sync_budget budget;
 	/* The mean training loss that any weights have on this rank's samples of a step, past or to
 	 * come. On the training thread, from weights() alone; nothing is trained. */

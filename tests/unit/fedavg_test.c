@@ -153,6 +153,34 @@ static void the_mean_is_weighted_by_samples(void **state)
 	free(trial);
 }
 
+/* n_k / n of those drawn, whatever part of a batch each takes. */
+static void samples_that_ranks_have_of_their_own_count_before_shares(void **state)
+{
+	static const double share[WORLD] = { 0.4, 0.3, 0.2, 0.1 };
+	static const size_t samples[WORLD] = { 1, 200, 3000, 799 };
+	struct trial *trial =
+		trial_ran(&(struct trial){ .strategy = "fedavg",
+					   .options = (const char *const[]){ "period", "3", NULL },
+					   .world = WORLD,
+					   .steps = 30,
+					   .rate = 0.1f,
+					   .share = share,
+					   .samples = samples });
+
+	(void)state;
+	for (size_t step = PERIOD - 1; step < trial->steps; step += PERIOD) {
+		assert_true(trial_ranks_agree(trial, step + 1));
+		for (size_t i = 0; i < COUNT; i++) {
+			double mean = 0;
+
+			for (int r = 0; r < WORLD; r++)
+				mean += (double)samples[r] / 4000 * trained(trial, step, r, i);
+			assert_true(fabs(mean - (double)trial->x[step + 1][0][i]) < 1e-5);
+		}
+	}
+	free(trial);
+}
+
 /* Weights that are equal and learn nothing: whatever their shares and whoever is drawn. */
 static void nothing_that_is_learnt_changes_nothing(void **state)
 {
@@ -228,6 +256,7 @@ int main(void)
 		cmocka_unit_test(another_seed_is_another_draw_and_the_same_is_the_same),
 		cmocka_unit_test(who_is_not_drawn_adds_nothing_to_the_sum),
 		cmocka_unit_test(the_mean_is_weighted_by_samples),
+		cmocka_unit_test(samples_that_ranks_have_of_their_own_count_before_shares),
 		cmocka_unit_test(nothing_that_is_learnt_changes_nothing),
 		cmocka_unit_test(what_is_owed_is_kept_until_a_rank_is_drawn_again),
 		cmocka_unit_test(a_run_that_was_stopped_goes_on_within_a_round),

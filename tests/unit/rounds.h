@@ -24,6 +24,7 @@ struct trial {
 	bool same_gradients;	/* all ranks' gradients are rank 0's */
 	float slope[WORLD_MAX]; /* by how much more a rank's bowl is steep; 0: as 1 */
 	const double *share;	/* [world] */
+	const size_t *samples;	/* [world] */
 	double (*loss)(const struct trial *, int rank, size_t step, const float *x); /* NULL: of
 										      * the bowl */
 	const struct trial *from; /* goes on with what this one ended with */
@@ -188,6 +189,7 @@ static inline void trial_body(int rank, struct net *net, void *arg)
 				.slots = slots,
 				.slot_count = 1,
 				.share = trial->share,
+				.samples = trial->samples,
 				.budget = { .first = trial->first_step, .steps = trial->all_steps },
 				.loss = trial_loss,
 				.loss_arg = &samples };

@@ -1,6 +1,7 @@
 /* Which rank sees which samples: nothing twice, nothing lost, the same for any world size. */
 #include "tests/unit/unit.h"
 
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -23,7 +24,7 @@ static int setup(void **state)
 
 static struct shard *new_shard(int kind, int rank, int world, uint64_t seed)
 {
-	struct shard_params params = { .kind = kind, .alpha = 0.3 };
+	struct shard_params params = { .kind = kind, .classes = 3, .alpha = 0.3 };
 
 	return shard_new(&params, &dataset, BATCH, rank, world, seed);
 }
@@ -207,6 +208,61 @@ static void by_label_gives_neighbouring_labels_and_equal_parts(void **state)
 		assert_true(low[r] >= high[r - 1]);
 }
 
+/* Bits of the labels that each rank has, and how many ranks have each label. */
+static void find_held(size_t classes, int world, unsigned *held, size_t *holders)
+{
+	struct shard_params params = { .kind = SHARD_CLASSES, .classes = classes };
+
+	memset(holders, 0, CLASSES * sizeof(*holders));
+	for (int r = 0; r < world; r++) {
+		struct shard *shard = shard_new(&params, &dataset, BATCH, r, world, 3);
+		size_t count, first, total;
+
+		held[r] = 0;
+		for (size_t step = 0; step < 200; step++) {
+			const uint32_t *index = shard_step(shard, step, &count, &first, &total);
+
+			for (size_t i = 0; i < count; i++)
+				held[r] |= 1u << (size_t)targets[index[i]];
+		}
+		for (size_t c = 0; c < CLASSES; c++)
+			holders[c] += held[r] >> c & 1;
+		shard_free(shard);
+	}
+}
+
+static void classes_are_dealt_evenly_and_not_the_same_to_all(void **state)
+{
+	unsigned held[8];
+	size_t holders[CLASSES];
+	bool differ = false;
+
+	(void)state;
+	find_held(4, 8, held, holders);
+	for (int r = 0; r < 8; r++) {
+		assert_int_equal(__builtin_popcount(held[r]), 4);
+		differ = differ || held[r] != held[0];
+	}
+	assert_true(differ);
+	for (size_t c = 0; c < CLASSES; c++)
+		assert_in_range(holders[c], 8 * 4 / CLASSES, 8 * 4 / CLASSES + 1);
+}
+
+/* No label is left out, and no rank has one twice. */
+static void too_few_and_too_many_classes_are_as_many_as_there_must_be(void **state)
+{
+	unsigned held[2];
+	size_t holders[CLASSES];
+
+	(void)state;
+	find_held(1, 2, held, holders);
+	for (size_t c = 0; c < CLASSES; c++)
+		assert_in_range(holders[c], 1, 2);
+	find_held(100, 2, held, holders);
+	for (size_t c = 0; c < CLASSES; c++)
+		assert_int_equal(holders[c], 2);
+}
+
 /* Mean over ranks of the largest fraction that one label has among the rank's samples. */
 static double skew(double alpha)
 {
@@ -242,12 +298,12 @@ static void a_small_alpha_skews_labels_and_a_large_one_does_not(void **state)
 
 static void a_batch_larger_than_the_data_takes_all_of_it(void **state)
 {
-	static const int kinds[] = { SHARD_IID, SHARD_BY_LABEL, SHARD_DIRICHLET };
+	static const int kinds[] = { SHARD_IID, SHARD_BY_LABEL, SHARD_CLASSES, SHARD_DIRICHLET };
 	struct dataset few = { .count = 3, .targets = targets, .classes = CLASSES };
 
 	(void)state;
 	for (size_t k = 0; k < ARRAY_SIZE(kinds); k++) {
-		struct shard_params params = { .kind = kinds[k], .alpha = 0.01 };
+		struct shard_params params = { .kind = kinds[k], .classes = 2, .alpha = 0.01 };
 		struct shard *shards[5];
 		uint32_t all[BATCH];
 		unsigned seen = 0;
@@ -339,6 +395,10 @@ static void recipes_name_a_kind_or_an_alpha(void **state)
 	(void)state;
 	assert_read(NULL, NULL, SHARD_IID, 0, "data:\n  shard: iid\n", "");
 	assert_read("data.shard", "by_label", SHARD_BY_LABEL, 0, "data:\n  shard: by_label\n", "");
+	assert_read("data.shard", "classes", SHARD_CLASSES, 0, "data:\n  shard:\n    classes: 2\n",
+		    "");
+	assert_read("data.shard.classes", "5", SHARD_CLASSES, 0,
+		    "data:\n  shard:\n    classes: 5\n", "");
 	assert_read("data.shard", "dirichlet", SHARD_DIRICHLET, 0.5,
 		    "data:\n  shard:\n    dirichlet: 0.5\n", "");
 	assert_read("data.shard.dirichlet", "0.3", SHARD_DIRICHLET, 0.3,
@@ -353,6 +413,8 @@ static void wrong_kinds_and_alphas_are_problems(void **state)
 		    "'by_label'?\n");
 	assert_read("data.shard", "[iid]", 0, 0, "",
 		    "recipe.yaml:8:10: data.shard: needs one value, not a list\n");
+	assert_read("data.shard.classes", "0", 0, 0, "",
+		    "recipe.yaml:8:10: data.shard.classes: '0' is out of range: 1 to 1000000\n");
 	assert_read("data.shard.dirichlet", "0", 0, 0, "",
 		    "recipe.yaml:8:10: data.shard.dirichlet: '0' is out of range: 0.001 to "
 		    "1000000\n");
@@ -414,6 +476,36 @@ static void unequal_shares_are_of_the_same_batches(void **state)
 	shard_free(alone);
 }
 
+/* What a rank says that all have is what they draw in a pass. */
+static void all_ranks_know_how_many_samples_each_has(void **state)
+{
+	enum { WORLD = 5 };
+
+	(void)state;
+	for (int kind = SHARD_IID; kind <= SHARD_DIRICHLET; kind++) {
+		const size_t *first = NULL;
+		struct shard *shards[WORLD];
+		size_t sum = 0;
+
+		for (int r = 0; r < WORLD; r++) {
+			const size_t *sizes;
+
+			shards[r] = new_shard(kind, r, WORLD, 7);
+			sizes = shard_sizes(shards[r]);
+			assert_true((sizes == NULL) == (kind == SHARD_IID));
+			first = r == 0 ? sizes : first;
+			if (first)
+				assert_memory_equal(sizes, first, WORLD * sizeof(*sizes));
+			sum += sizes ? sizes[r] : 0;
+		}
+		assert_int_equal(sum, kind == SHARD_IID ? 0 : SAMPLES);
+		if (kind == SHARD_DIRICHLET)
+			assert_true(first[0] != first[1]);
+		for (int r = 0; r < WORLD; r++)
+			shard_free(shards[r]);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -423,6 +515,8 @@ int main(void)
 		cmocka_unit_test(other_kinds_give_each_sample_to_exactly_one_rank),
 		cmocka_unit_test(a_rank_sees_all_of_its_own_before_any_of_them_again),
 		cmocka_unit_test(by_label_gives_neighbouring_labels_and_equal_parts),
+		cmocka_unit_test(classes_are_dealt_evenly_and_not_the_same_to_all),
+		cmocka_unit_test(too_few_and_too_many_classes_are_as_many_as_there_must_be),
 		cmocka_unit_test(a_small_alpha_skews_labels_and_a_large_one_does_not),
 		cmocka_unit_test(a_batch_larger_than_the_data_takes_all_of_it),
 		cmocka_unit_test(values_to_regress_are_split_by_size),
@@ -430,6 +524,7 @@ int main(void)
 		cmocka_unit_test(recipes_name_a_kind_or_an_alpha),
 		cmocka_unit_test(wrong_kinds_and_alphas_are_problems),
 		cmocka_unit_test(unequal_shares_are_of_the_same_batches),
+		cmocka_unit_test(all_ranks_know_how_many_samples_each_has),
 	};
 
 	return cmocka_run_group_tests(tests, setup, NULL);
