@@ -115,6 +115,28 @@ int exchange_neighbours(struct exchange *exchange, const struct group *group, si
 			const struct exchange_edges *edges, const struct exchange_told *told,
 			struct error *err);
 
+/*
+ * Updates that one rank adds up as they come, by messages that the caller carries. An update
+ * x[count], which is block[offset ..), goes with the feedback of sums, and becomes what the message
+ * says; also the one that a rank keeps for itself, so that all are alike. Nobody counts votes: they
+ * are signs of one size. No scheme may have factors.
+ */
+struct exchange_update {
+	int to; /* which rank */
+	size_t step, offset;
+	float *x;
+	size_t count;
+};
+size_t exchange_push_bound(const struct exchange *exchange, size_t offset, size_t count);
+/* The length of the message, at most that bound; 0 and err. Steps never fall. */
+size_t exchange_push(struct exchange *exchange, const struct exchange_update *update,
+		     unsigned char *message, struct error *err);
+/* What rank `from` pushed of block[offset .. offset + count): y, or the message itself, as floats
+ * at any address. NULL and err, which names the rank, if it cannot have. From any thread. */
+const void *exchange_pushed(const struct exchange *exchange, int from, const unsigned char *message,
+			    size_t length, size_t offset, float *y, size_t count,
+			    struct error *err);
+
 /* What error feedback has not yet sent, [count of the block]; NULL if there is none. */
 float *exchange_residual(struct exchange *exchange);
 /* For checkpoints: fills arrays[] (at most STATE_ARRAYS) and returns how many. */

@@ -23,7 +23,8 @@ static float nearest(const float *x, const float *sent, size_t count)
 }
 
 size_t exchange_encode_difference(struct exchange *exchange, const struct vector *difference,
-				  float *sent, unsigned char *message, struct error *err)
+				  bool sized, float *sent, unsigned char *message,
+				  struct error *err)
 {
 	size_t count = difference->count, offset = difference->offset, length;
 	unsigned char *payload = message + EXCHANGE_FACTOR;
@@ -34,13 +35,13 @@ size_t exchange_encode_difference(struct exchange *exchange, const struct vector
 	if (length == 0 ||
 	    coder_decode(exchange->coder, payload, length, 1, offset, sent, count, err) < 0)
 		return 0;
-	factor = nearest(difference->x, sent, count);
+	factor = sized ? nearest(difference->x, sent, count) : 1;
 	memcpy(message, &factor, sizeof(factor));
 	cpu_scale(sent, factor, count);
 	return EXCHANGE_FACTOR + length;
 }
 
-int exchange_decode_difference(struct exchange *exchange, const struct vector *sum, int rank,
+int exchange_decode_difference(const struct exchange *exchange, const struct vector *sum, int rank,
 			       const unsigned char *message, size_t length, float weight,
 			       struct error *err)
 {
@@ -62,7 +63,7 @@ static size_t send_off(struct exchange *exchange, const struct vector *differenc
 {
 	float *sent = exchange->difference + exchange->env.count;
 	float *x = (float *)weights + difference->offset;
-	size_t length = exchange_encode_difference(exchange, difference, sent, message, err);
+	size_t length = exchange_encode_difference(exchange, difference, true, sent, message, err);
 
 	for (size_t i = 0; i < difference->count && length; i++)
 		x[i] -= sent[i];

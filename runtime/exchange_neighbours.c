@@ -48,7 +48,7 @@ static size_t write_message(const struct talk *talk, const struct vector *segmen
 		memcpy(message + ahead, segment->x, bytes);
 		return ahead + bytes;
 	}
-	length = exchange_encode_difference(talk->exchange, segment, talk->exchange->sent,
+	length = exchange_encode_difference(talk->exchange, segment, true, talk->exchange->sent,
 					    message + ahead, err);
 	memcpy(segment->x, talk->exchange->sent, bytes);
 	return length ? ahead + length : 0;

@@ -27,8 +27,8 @@ struct exchange {
 	struct residual *residual;
 	struct factors *factors; /* NULL: no scheme has any */
 	float *difference;	 /* [2 * env.count], of exchange_average, and what was sent of it */
-	float *sent;		 /* [EXCHANGE_SEGMENT], of exchange_neighbours; NULL until needed */
-	unsigned char *message;	 /* as long as the longest so far needs */
+	float *sent;		/* [EXCHANGE_SEGMENT], as decoded for one peer; NULL until needed */
+	unsigned char *message; /* as long as the longest so far needs */
 	size_t room;
 	size_t *numbers;	    /* [4 * world]: bounds, or starts and lengths */
 	bool acts_alone;	    /* a group of one is no copy: there are votes, or momentum */
@@ -81,13 +81,15 @@ struct exchange_codec {
 int exchange_gather_by(struct exchange *exchange, const struct exchange_codec *codec,
 		       const struct vector *due, float *sums, struct error *err);
 
-/* Differences, of weights for one: a payload behind the factor that brings it nearest to what it
- * stands for. sent[difference->count] becomes what the message says; its length; 0 and err. */
+/* Differences, of weights for one: a payload behind a factor, if `sized` that which brings it
+ * nearest to what it stands for, else 1. sent[difference->count] becomes what the message says; its
+ * length; 0 and err. */
 enum { EXCHANGE_FACTOR = sizeof(float) };
 size_t exchange_encode_difference(struct exchange *exchange, const struct vector *difference,
-				  float *sent, unsigned char *message, struct error *err);
+				  bool sized, float *sent, unsigned char *message,
+				  struct error *err);
 /* sum->x gains `weight` times what `rank` sent. */
-int exchange_decode_difference(struct exchange *exchange, const struct vector *sum, int rank,
+int exchange_decode_difference(const struct exchange *exchange, const struct vector *sum, int rank,
 			       const unsigned char *message, size_t length, float weight,
 			       struct error *err);
 

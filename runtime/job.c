@@ -223,11 +223,10 @@ static const char *objection(const struct sync_strategy *strategy, const struct 
 	enum payload payload = compressor ? compressor->payload : PAYLOAD_SUMS;
 
 	if (strategy->plain && payload != PAYLOAD_SUMS)
-		return "sends its weights as they are; leave compress out, or see `dstrain list "
-		       "sync` for one that compresses";
+		return strategy->plain;
 	if (strategy->pairs && payload == PAYLOAD_FACTORS)
-		return "tells each neighbour what differs, and factors are for sums; take a scheme "
-		       "that has no factors";
+		return "sends each rank a message of its own, and factors are for sums; take a "
+		       "scheme that has no factors";
 	return NULL;
 }
 

@@ -121,5 +121,5 @@ assert len(shares) == 4 and sum(shares) == 64 and 2 * shares[2] < min(shares[:2]
 	assert_output --partial "sync.tolerate: rule 'trimmed_mean' needs 5 ranks to bear 2 that are wrong, and there are 4"
 	run train --run-dir other --set sync=robust --set compress=int8
 	assert_failure 2
-	assert_output --partial "compress.scheme: sync.strategy 'robust' sends"
+	assert_output --partial "compress.scheme: sync.strategy 'robust' judges gradients as they are"
 }

@@ -6,9 +6,10 @@ bats_require_minimum_version 1.5.0
 
 load dstrain
 
+# A step lasts on every rank, or a holder that finds a processor free does all of them, on its own samples alone.
 serve() { # STRATEGY [FLAGS]
 	rm -rf run
-	train --quiet --hosts local:4 --set sync="$1" "${@:2}"
+	train --quiet --hosts local:4 --set fault.compute=2ms --set sync="$1" "${@:2}"
 }
 
 last_loss() { # DIR
@@ -86,10 +87,38 @@ assert_evaluated_what_was_saved() {
 	assert_output --partial "not finite"
 }
 
+@test "what is pushed is compressed, and what is pulled is not" {
+	serve asp --set compress=int8
+	below "$(last_loss run)" 0.9
+	python3 - <<-'END'
+	import json
+	r = json.load(open("run/result.json"))
+	assert 8 <= r["bits_per_coordinate"] < 10 and 1.3 < r["compression_ratio"] < 2, r
+	END
+	serve bsp_ps --set compress=dq_sgd
+	grep -q '"compress_level":[2-8]' run/metrics.jsonl
+	below "$(last_loss run)" 0.9
+}
+
+@test "kardam sees what compressed updates say, and ends where there is no such number" {
+	serve kardam --set train.optimizer.momentum=0 --set train.epochs=4 --set fault.rank=3 \
+		--set fault.kind=sign_flip --set compress=int8
+	below "$(last_loss run)" 0.9
+	run -3 serve kardam --set fault.rank=3 --set fault.kind=nan --set compress=int8
+	assert_output --partial "has a number that is not finite"
+}
+
+@test "a compressed run that was stopped goes on with what it owes" {
+	serve bsp_ps --set compress=topk --set train.optimizer.momentum=0 --set train.steps=31
+	./dstrain resume run --quiet --set train.steps=124
+	assert_evaluated_what_was_saved
+	below "$(last_loss run)" 0.9
+}
+
 @test "what a parameter server cannot do is refused" {
-	run serve asp --set compress=fp16
+	run serve asp --set compress=powersgd
 	assert_failure
-	assert_output --partial "sync.strategy 'asp' sends its weights as they are"
+	assert_output --partial "sync.strategy 'asp' sends each rank a message of its own, and factors are for sums"
 	run serve kardam --set sync.tolerate=2
 	assert_failure
 	assert_output --partial "sync.tolerate: 2 of 4 ranks cannot be told from the others; that takes 7 ranks"

@@ -2,9 +2,12 @@
  * A parameter server whose parts are ranks: the messages, and both ends of them. At most one update
  * of a rank is under way to a holder, two where it computes meanwhile.
  *
- *	update	u64 clock, u64 version of the values that it was made from, f64 what the rank says
- *		of it, floats
+ *	update	u64 clock, u64 version of the values that it was made from, what exchange_push
+ *		makes of it, f64 what the rank says of it
  *	answer	u64 clock of the update, u64 version, floats
+ *
+ * Where updates are compressed all that is done with them, by either end, is done with what the
+ * messages say, and what they leave out is owed by the rank.
  *
  * At a cut all that is applied at the holders becomes every rank's weights. What waits there for
  * other ranks, an answer or a round, goes on waiting afterwards.
@@ -20,11 +23,12 @@
 #include "lib/error.h"
 #include "lib/memory.h"
 #include "lib/wire.h"
+#include "runtime/exchange.h"
 #include "runtime/sync/holdings.h"
 #include "runtime/transport/transport.h"
 
 enum { TAG_UPDATE, TAG_ANSWER };
-enum { UPDATE_HEAD = 24, ANSWER_HEAD = 16 };
+enum { OWN = sizeof(double) }; /* at the end of an update */
 /* A count is two floats in a checkpoint, exact up to 2^44. */
 #define COUNT_UNIT ((uint64_t)1 << 22)
 
@@ -38,8 +42,9 @@ struct server {
 	float *record; /* [2 count_count], for checkpoints */
 
 	/* The training thread's own. */
-	float *from, *update; /* [count] weights that the step began with, what it changed */
-	uint64_t *pushed;     /* updates sent */
+	float *from;	  /* [count] weights that the step began with */
+	float *update;	  /* [count] what it changed, as told */
+	uint64_t *pushed; /* updates sent */
 	struct buf out;
 
 	pthread_mutex_t lock; /* guards all below */
@@ -47,7 +52,10 @@ struct server {
 	uint64_t *answered; /* [ranks] the last update that each holder answered */
 	uint64_t *version;  /* [ranks] of the values that came with it */
 	float *pulled;	    /* [count] these */
+	float *heard;	    /* [what this rank holds] a peer's update */
 	struct buf answer;
+	bool failed;
+	struct error problem; /* the first one, if failed */
 };
 
 static size_t start_of(const struct server *server, size_t rank)
@@ -111,6 +119,7 @@ struct server *server_new(const struct server_params *params, const struct serve
 	server->from = xaligned(bytes);
 	server->update = xaligned(bytes);
 	server->pulled = xaligned(bytes);
+	server->heard = xaligned(server->keeper.count * sizeof(float));
 	pthread_mutex_init(&server->lock, NULL);
 	return server;
 }
@@ -130,6 +139,22 @@ static void take_answer(struct server *server, size_t rank, uint64_t clock, uint
 	server->version[rank] = version;
 	memcpy(server->pulled + start_of(server, rank), floats,
 	       held_by(server, rank) * sizeof(float));
+}
+
+/* With the lock. */
+static void fail(struct server *server, const struct error *err)
+{
+	if (!server->failed)
+		server->problem = *err;
+	server->failed = true;
+}
+
+/* With the lock. */
+static int check(const struct server *server, struct error *err)
+{
+	if (server->failed)
+		*err = server->problem;
+	return server->failed ? -1 : 0;
 }
 
 /* With the lock. A peer that cannot be told any more is lost, which the run finds out anyway. */
@@ -152,11 +177,11 @@ static void answer(struct server *server, size_t worker, uint64_t clock)
 		  server->answer.length, &ignored);
 }
 
-static void take_update(struct server *server, const struct keeper_update *update)
+/* With the lock. Whether this rank has an answer that it waited for. */
+static bool take_update(struct server *server, const struct keeper_update *update)
 {
 	bool woken;
 
-	pthread_mutex_lock(&server->lock);
 	keeper_take(&server->keeper, update);
 	woken = server->keeper.ledger.owed[server->own] != 0;
 	for (size_t w = 0; w < server->ranks; w++) {
@@ -165,33 +190,57 @@ static void take_update(struct server *server, const struct keeper_update *updat
 		if (clock != 0)
 			answer(server, w, clock);
 	}
-	woken = woken && server->keeper.ledger.owed[server->own] == 0;
-	pthread_mutex_unlock(&server->lock);
-	if (woken)
-		sync_wake(server->env.sync);
+	return woken && server->keeper.ledger.owed[server->own] == 0;
 }
 
-static int push(struct server *server, size_t holder, double own, struct error *err)
+static uint64_t version_of(struct server *server, size_t holder)
 {
-	struct keeper_update update = { .worker = server->own,
-					.clock = *server->pushed,
-					.own = own,
-					.floats = server->update + start_of(server, holder) };
+	uint64_t version;
 
 	pthread_mutex_lock(&server->lock);
-	update.version = server->version[holder];
+	version = server->version[holder];
 	pthread_mutex_unlock(&server->lock);
-	if (holder == server->own) {
-		take_update(server, &update);
-		return 0;
-	}
-	server->out.length = 0;
-	wire_put_u64(&server->out, update.clock);
-	wire_put_u64(&server->out, update.version);
-	wire_put_f64(&server->out, update.own);
-	buf_add(&server->out, update.floats, held_by(server, holder) * sizeof(float));
-	return sync_give(server->env.sync, (int)holder, TAG_UPDATE, server->out.data,
-			 server->out.length, err);
+	return version;
+}
+
+static void push_to_own(struct server *server, const struct keeper_update *update)
+{
+	pthread_mutex_lock(&server->lock);
+	take_update(server, update);
+	pthread_mutex_unlock(&server->lock);
+}
+
+static int push(struct server *server, size_t step, size_t holder, struct error *err)
+{
+	const struct server_witness *witness = server->rule.witness;
+	struct exchange *exchange = server->env.exchange;
+	size_t start = start_of(server, holder), count = held_by(server, holder), length;
+	struct exchange_update told = { (int)holder, step, start, server->update + start, count };
+	struct keeper_update update = { .worker = server->own,
+					.clock = *server->pushed,
+					.version = version_of(server, holder),
+					.own = NAN,
+					.floats = told.x };
+	struct buf *out = &server->out;
+	char *room;
+
+	out->length = 0;
+	wire_put_u64(out, update.clock);
+	wire_put_u64(out, update.version);
+	room = buf_reserve(out, exchange_push_bound(exchange, start, count));
+	length = exchange_push(exchange, &told, (unsigned char *)room, err);
+	if (length == 0)
+		return -1;
+	out->length += length;
+	if (witness)
+		update.own =
+			witness->tell(witness->arg, server->from, server->update, start, count);
+	wire_put_f64(out, update.own);
+	if (holder != server->own)
+		return sync_give(server->env.sync, (int)holder, TAG_UPDATE, out->data, out->length,
+				 err);
+	push_to_own(server, &update);
+	return 0;
 }
 
 /* Each rank begins with the next one's piece, so that no holder hears of all at once. */
@@ -200,20 +249,13 @@ int server_weights(void *memory, size_t step, float *weight, struct error *err)
 	struct server *server = *(struct server **)memory;
 	const struct server_witness *witness = server->rule.witness;
 
-	(void)step;
 	for (size_t i = 0; i < server->env.count; i++)
 		server->update[i] = weight[i] - server->from[i];
 	++*server->pushed;
 	for (size_t i = 1; i <= server->ranks; i++) {
 		size_t holder = (server->own + i) % server->ranks;
-		double own = NAN;
 
-		if (held_by(server, holder) == 0)
-			continue;
-		if (witness)
-			own = witness->tell(witness->arg, server->from, server->update,
-					    start_of(server, holder), held_by(server, holder));
-		if (push(server, holder, own, err) < 0)
+		if (held_by(server, holder) && push(server, step, holder, err) < 0)
 			return -1;
 	}
 	if (witness)
@@ -222,13 +264,15 @@ int server_weights(void *memory, size_t step, float *weight, struct error *err)
 }
 
 /* With the lock. */
-static bool may_go(const struct server *server)
+static int may_go(const struct server *server, struct error *err)
 {
+	if (check(server, err) < 0)
+		return -1;
 	for (size_t r = 0; r < server->ranks; r++)
 		if (held_by(server, r) &&
 		    server->answered[r] + server->rule.overlap < *server->pushed)
-			return false;
-	return true;
+			return 0;
+	return 1;
 }
 
 /* With the lock. What an answer does not yet have of this rank's own, it will. */
@@ -244,16 +288,15 @@ static void pull(struct server *server, size_t holder, float *weight)
 int server_go(void *memory, size_t step, float *weight, struct error *err)
 {
 	struct server *server = *(struct server **)memory;
-	bool may;
+	int may;
 
 	(void)step;
-	(void)err;
 	pthread_mutex_lock(&server->lock);
-	may = may_go(server);
-	for (size_t r = 0; r < server->ranks && may; r++)
+	may = may_go(server, err);
+	for (size_t r = 0; r < server->ranks && may > 0; r++)
 		pull(server, r, weight);
 	pthread_mutex_unlock(&server->lock);
-	if (may)
+	if (may > 0)
 		memcpy(server->from, weight, server->env.count * sizeof(*weight));
 	return may;
 }
@@ -337,7 +380,7 @@ int server_settle(void *memory, float *weight, struct error *err)
 	int status;
 
 	pthread_mutex_lock(&server->lock);
-	status = gather(server, weight, err);
+	status = check(server, err) < 0 ? -1 : gather(server, weight, err);
 	if (status == 0)
 		all_have(server, weight);
 	for (size_t i = 0; i < server->count_count; i++) {
@@ -357,41 +400,58 @@ void server_report(void *memory, struct drift *drift)
 	pthread_mutex_unlock(&server->lock);
 }
 
-static void serve_update(struct server *server, size_t peer, const void *bytes, size_t length)
+/* With the lock, as below. -1 and err if it is none. */
+static int hear_update(struct server *server, size_t peer, const void *bytes, size_t length,
+		       bool *woken, struct error *err)
 {
-	struct wire wire = wire_reader(bytes, length);
+	struct wire wire = wire_reader(bytes, length), tail;
 	struct keeper_update update = { .worker = peer };
 
 	update.clock = wire_get_u64(&wire);
 	update.version = wire_get_u64(&wire);
-	update.own = wire_get_f64(&wire);
-	update.floats = wire.next;
-	if (wire.left == server->keeper.count * sizeof(float))
-		take_update(server, &update);
+	if (wire.failed || wire.left < OWN)
+		return error_set(err, "rank %zu: an update ends too early", peer);
+	tail = wire_reader(wire.next + wire.left - OWN, OWN);
+	update.own = wire_get_f64(&tail);
+	update.floats = exchange_pushed(server->env.exchange, (int)peer, wire.next, wire.left - OWN,
+					start_of(server, server->own), server->heard,
+					server->keeper.count, err);
+	if (!update.floats)
+		return -1;
+	*woken = take_update(server, &update);
+	return 0;
 }
 
-static void serve_answer(struct server *server, size_t peer, const void *bytes, size_t length)
+static int hear_answer(struct server *server, size_t peer, const void *bytes, size_t length,
+		       bool *woken, struct error *err)
 {
 	struct wire wire = wire_reader(bytes, length);
 	uint64_t clock = wire_get_u64(&wire), version = wire_get_u64(&wire);
 
-	if (wire.left != held_by(server, peer) * sizeof(float))
-		return;
-	pthread_mutex_lock(&server->lock);
+	if (wire.failed || wire.left != held_by(server, peer) * sizeof(float))
+		return error_set(err, "rank %zu: an answer of %zu bytes", peer, length);
 	take_answer(server, peer, clock, version, wire.next);
-	pthread_mutex_unlock(&server->lock);
-	sync_wake(server->env.sync);
+	*woken = true;
+	return 0;
 }
 
-/* Messages of another shape are not of this program, and dropped. */
 void server_serve(void *memory, int peer, uint64_t tag, const void *bytes, size_t length)
 {
 	struct server *server = *(struct server **)memory;
+	size_t from = (size_t)peer;
+	bool woken = false;
+	struct error err;
+	int status;
 
-	if (tag == TAG_UPDATE && length >= UPDATE_HEAD)
-		serve_update(server, (size_t)peer, bytes, length);
-	else if (tag == TAG_ANSWER && length >= ANSWER_HEAD)
-		serve_answer(server, (size_t)peer, bytes, length);
+	pthread_mutex_lock(&server->lock);
+	status = tag == TAG_UPDATE ? hear_update(server, from, bytes, length, &woken, &err)
+				   : hear_answer(server, from, bytes, length, &woken, &err);
+	if (status < 0)
+		fail(server, &err);
+	woken = woken || status < 0;
+	pthread_mutex_unlock(&server->lock);
+	if (woken)
+		sync_wake(server->env.sync);
 }
 
 /* As settle() left it: what the holders have is in the weights. */
@@ -419,5 +479,6 @@ void server_free(struct server *server)
 	free(server->from);
 	free(server->update);
 	free(server->pulled);
+	free(server->heard);
 	free(server);
 }

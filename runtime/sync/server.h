@@ -55,7 +55,7 @@ struct server_rule {
 
 /* The state of a strategy begins with a pointer to its server. */
 #define SERVER_STRATEGY                                                                  \
-	.asynchronous = true, .own_samples = true, .plain = true, .begin = server_begin, \
+	.asynchronous = true, .own_samples = true, .pairs = true, .begin = server_begin, \
 	.weights = server_weights, .go = server_go, .settle = server_settle,             \
 	.report = server_report, .serve = server_serve, .state = server_state
 

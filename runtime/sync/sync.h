@@ -64,6 +64,11 @@ struct sync_env {
 	void *loss_arg;
 };
 
+/* Of who mixes weights: sync_strategy.plain. */
+#define SYNC_PLAIN_WEIGHTS                                                       \
+	"sends its weights as they are; leave compress out, or take 'choco' or " \
+	"'push_sum_compressed', which send compressed differences"
+
 struct sync_strategy {
 	struct entry entry;
 	size_t state_size; /* the framework allocates the state zeroed and frees it */
@@ -71,8 +76,10 @@ struct sync_strategy {
 	bool own_samples;  /* a rank's gradient is the mean over its own samples alone */
 	bool differences;  /* compresses by exchange_average and exchange_neighbours alone, which
 			    * need no residual */
-	bool pairs; /* of these by exchange_neighbours: no sums, in which factors would add up */
-	bool plain; /* sends float32 alone: a scheme that a recipe names is an error */
+	bool pairs; /* compresses messages for one rank each: no sums, in which factors would add up
+		     */
+	const char *plain; /* sends float32 alone, a scheme in a recipe is an error: what it says of
+			    * the strategy, and the next step. NULL: compresses */
 	bool chosen_by_plan; /* no strategy itself: the plan says which */
 	double margin;	     /* of accuracy, in points, behind bsp where all ranks are as fast */
 	/*
