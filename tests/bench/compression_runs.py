@@ -108,14 +108,14 @@ def write_idx(path, sizes, content):
     return str(path)
 
 
-def first_pictures(folder, count, label=lambda number: number):
+def first_pictures(folder, count, label=lambda number: number, part="train"):
     """Files with the first pictures of Fashion-MNIST's training set, and what `label` makes of their labels."""
-    files = fashion_files("train")
+    files = fashion_files(part)
     (_, *sides), pictures = read_idx(files["images"])
     labels = bytes(map(label, read_idx(files["labels"])[1][:count]))
     size = sides[0] * sides[1]
-    return {"images": write_idx(folder / f"images-{count}.idx", [count, *sides], pictures[:count * size]),
-            "labels": write_idx(folder / f"labels-{count}.idx", [count], labels)}
+    return {"images": write_idx(folder / f"{part}-images-{count}.idx", [count, *sides], pictures[:count * size]),
+            "labels": write_idx(folder / f"{part}-labels-{count}.idx", [count], labels)}
 
 
 def show(title, rows):

@@ -52,9 +52,9 @@ def settings(case):
 
 
 @contextlib.contextmanager
-def place(_args):
+def place(_args, name="compression"):
     lab = ds_sync.Lab(HOSTS, types.SimpleNamespace(nic=100.0, curves=False, keep=False))
-    lab.cluster = ds_sync.cluster.Cluster("compression")
+    lab.cluster = ds_sync.cluster.Cluster(name)
     with lab:
         yield lab
 
@@ -79,19 +79,23 @@ def cases(args, results):
             for kind, nic, strategy, scheme in all_of if kind in args.kinds]
 
 
-def measure(case, lab, _args):
-    args = settings(case)
-    lab.nic = case["nic"]
+def trained(lab, strategy, args, period=None):
+    """What a run has written, and what its steps were like. Step times repeat with the period, or with that of its plan."""
+    lab.nic = args.nic
     lab.shape(TOPOLOGY, not args.curves)
     busy, idle = ds_sync.busy_and_idle()
-    if case["strategy"] == "pytorch":
+    if strategy == "pytorch":
         records, answer = ds_sync.run_pytorch(lab, TOPOLOGY, SIZE, args)
     else:
-        records, answer = ds_sync.run_dstrain(lab, TOPOLOGY, case["strategy"], SIZE, args)
+        records, answer = ds_sync.run_dstrain(lab, TOPOLOGY, strategy, SIZE, args)
     busy, idle = (now - then for now, then in zip(ds_sync.busy_and_idle(), (busy, idle)))
-    result = ds_sync.result_of(records, answer, HOSTS)
-    return {**{key: result[key] for key in ("steps", "step_s", "compute_s", "bytes", "evals")},
-            "idle": idle / (busy + idle), "bits": records[-2].get("bits_per_coordinate", 32)}
+    result = ds_sync.result_of(records, {**answer, "period": period} if period else answer, HOSTS)
+    return records, {**{key: result[key] for key in ("steps", "step_s", "compute_s", "bytes", "evals")}, "idle": idle / (busy + idle)}
+
+
+def measure(case, lab, _args):
+    records, result = trained(lab, case["strategy"], settings(case))
+    return {**result, "bits": records[-2].get("bits_per_coordinate", 32)}
 
 
 def told(result):

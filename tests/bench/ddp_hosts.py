@@ -1,11 +1,13 @@
 """Train an MLP with PyTorch's DistributedDataParallel over gloo, one rank in each host of a lab.
 
-usage: ddp_hosts.py SETTINGS, which are JSON: lab, hosts, data, hidden, batch, epochs, lr, momentum, warmup, seed, hook (none, fp16 or
-powersgd-RANK), and meeting, a directory.
+usage: ddp_hosts.py SETTINGS, which are JSON: lab, hosts, data, hidden, batch, epochs, lr, momentum, warmup, seed, hook (none, fp16,
+powersgd-RANK or local-PERIOD), and meeting, a directory.
 Prints what dstrain writes to metrics.jsonl: a line of JSON for every step and evaluation. Time begins when all ranks
 are ready. bytes_sent is what left the first rank's NIC, headers and all; compute_s a step without communication, while
-the other ranks compute theirs. PyTorch is loaded once, and the ranks are forks of that process.
+the other ranks compute theirs. local-PERIOD is local SGD from the first step on, and what is tested is the mean of the
+ranks' weights. PyTorch is loaded once, and the ranks are forks of that process.
 """
+import copy
 import json
 import os
 import pathlib
@@ -18,7 +20,10 @@ sys.path[:0] = [str(HERE.parent / "lab")]
 
 import torch  # noqa: E402
 import torch.distributed as dist  # noqa: E402
-from torch.distributed.algorithms.ddp_comm_hooks import default_hooks, powerSGD_hook  # noqa: E402
+from torch.distributed.algorithms.ddp_comm_hooks import default_hooks, post_localSGD_hook, powerSGD_hook  # noqa: E402
+from torch.distributed.algorithms.model_averaging import averagers  # noqa: E402
+from torch.distributed.algorithms.model_averaging import utils as averaging  # noqa: E402
+from torch.distributed.optim import PostLocalSGDOptimizer  # noqa: E402
 from torch.nn import functional as f  # noqa: E402
 from torch.nn.parallel import DistributedDataParallel  # noqa: E402
 
@@ -72,9 +77,19 @@ def alone(model, x, y, share):
     return sorted(took)[ALONE // 2]
 
 
-def compress(model, hook):
+def mean_of(network):
+    """Of the ranks."""
+    mean = copy.deepcopy(network)
+    averaging.average_parameters(mean.parameters(), None)
+    return mean
+
+
+def attach(model, hook):
     if hook == "fp16":
         model.register_comm_hook(None, default_hooks.fp16_compress_hook)
+    elif hook.startswith("local-"):
+        state = post_localSGD_hook.PostLocalSGDState(None, None, 0, post_local_gradient_allreduce=False)
+        model.register_comm_hook(state, post_localSGD_hook.post_localSGD_hook)
     elif hook != "none":
         state = powerSGD_hook.PowerSGDState(None, matrix_approximation_rank=int(hook.removeprefix("powersgd-")),
                                             start_powerSGD_iter=WHOLE, min_compression_rate=1)
@@ -86,8 +101,12 @@ def train(settings, parts, rank):
     (x, y), test = parts
     network = torch_train.modules.make("mlp", inputs=x.shape[1], classes=10, hidden=settings["hidden"])
     model = DistributedDataParallel(network)
-    compress(model, settings["hook"])
+    attach(model, settings["hook"])
     optimizer = torch.optim.SGD(model.parameters(), lr=settings["lr"], momentum=settings["momentum"])
+    apart = settings["hook"].startswith("local-")
+    if apart:
+        period = int(settings["hook"].removeprefix("local-"))
+        optimizer = PostLocalSGDOptimizer(optimizer, averagers.PeriodicModelAverager(period))
     share, steps_per_epoch = settings["batch"] // world, len(x) // settings["batch"]
     steps = settings["epochs"] * steps_per_epoch
     compute = alone(model, x, y, share)
@@ -108,7 +127,7 @@ def train(settings, parts, rank):
             tell("step", began, step=step + 1, bytes_sent=now - before, compute_s=compute)
         before = now
         if at + 1 == steps_per_epoch:
-            right = accuracy(network, *test, rank, world)
+            right = accuracy(mean_of(network) if apart else network, *test, rank, world)
             if rank == 0:
                 tell("eval", began, step=step + 1, accuracy=right)
             before = sent()
