@@ -6,7 +6,8 @@
  * |g - g'| / |x - x'|. The holder judges |g - last| / |x - x'|, where `last` is the update that it
  * took last, of whichever rank, and x' and x are the values that it gave to this one: nobody can
  * claim to have come a longer way, and for samples alike both are alike. With momentum a rank's
- * updates resemble each other, and those of others look strange.
+ * updates resemble each other, and those of others look strange. An update that only comes too
+ * often waits for its rank's turn, and the rank goes on; its next one takes the place.
  */
 #include <math.h>
 #include <stdlib.h>
@@ -68,7 +69,13 @@ static double distance(const float *a, const float *b, size_t count)
 	return sqrt(sum);
 }
 
-static bool accepts(void *arg, size_t worker, const float *update, double own)
+static void take(struct state *state, const float *update)
+{
+	memcpy(state->last, update, state->count * sizeof(*update));
+	state->took = true;
+}
+
+static enum keeper_verdict judge(void *arg, size_t worker, const float *update, double own)
 {
 	struct state *state = arg;
 	struct kardam_update seen = { .worker = worker,
@@ -78,10 +85,20 @@ static bool accepts(void *arg, size_t worker, const float *update, double own)
 
 	if (state->took && state->way[worker] > 0)
 		seen.growth = distance(update, state->last, state->count) / state->way[worker];
-	if (kardam_filter_judge(state->filter, &seen) != KARDAM_ACCEPTED)
+	switch (kardam_filter_judge(state->filter, &seen)) {
+	case KARDAM_ACCEPTED: take(state, update); return KEEPER_TAKEN;
+	case KARDAM_FREQUENT: return KEEPER_WAITS;
+	default: return KEEPER_REFUSED;
+	}
+}
+
+static bool takes(void *arg, size_t worker, const float *update)
+{
+	struct state *state = arg;
+
+	if (!kardam_filter_take_late(state->filter, worker))
 		return false;
-	memcpy(state->last, update, state->count * sizeof(*update));
-	state->took = true;
+	take(state, update);
 	return true;
 }
 
@@ -144,7 +161,7 @@ static int init(void *memory, const void *params, const struct sync_env *env, st
 
 	state->ranks = (size_t)env->world->count;
 	state->total = env->count;
-	state->judge = (struct keeper_judge){ state, accepts, answered };
+	state->judge = (struct keeper_judge){ state, judge, takes, answered };
 	state->witness = (struct server_witness){ state, tell, done };
 	if (open_filter(state, given, err) < 0)
 		return -1;

@@ -119,6 +119,7 @@ static void take(struct kardam_filter *filter, size_t worker)
 {
 	size_t most = 2 * filter->params.f;
 
+	filter->refused_in_row = 0;
 	if (most == 0)
 		return;
 	if (filter->taken_count == most)
@@ -149,10 +150,18 @@ enum kardam_verdict kardam_filter_judge(struct kardam_filter *filter,
 	filter->received++;
 	verdict = verdict_on(filter, update);
 	filter->counts[verdict]++;
-	filter->refused_in_row = verdict == KARDAM_ACCEPTED ? 0 : filter->refused_in_row + 1;
+	filter->refused_in_row++;
 	if (verdict == KARDAM_ACCEPTED)
 		take(filter, update->worker);
 	return verdict;
+}
+
+bool kardam_filter_take_late(struct kardam_filter *filter, size_t worker)
+{
+	if (is_frequent(filter, worker))
+		return false;
+	take(filter, worker);
+	return true;
 }
 
 uint64_t kardam_filter_count(const struct kardam_filter *filter, enum kardam_verdict verdict)

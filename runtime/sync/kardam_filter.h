@@ -7,7 +7,8 @@
  *			own coefficients, of each the most of its last `window`; g' is the update
  *			taken last, x and x' what this worker computed this and its last update from
  *	frequency	of any 2f + 1 updates taken one after the other, no f workers have made more
- *			than f, so that at least f + 1 come from honest ones
+ *			than f, so that at least f + 1 come from honest ones. Where f lie, the
+ *others' are taken in turn: what comes before its turn should wait for it
  *
  *	norm		no more than twice the (f+1)th largest of the workers' last norms, which is
  *			not above that of some honest one: growth alone lets through what is ten
@@ -43,7 +44,7 @@ enum kardam_verdict {
 	KARDAM_ACCEPTED,
 	KARDAM_NOT_FINITE,
 	KARDAM_GREW,
-	KARDAM_FREQUENT,
+	KARDAM_FREQUENT, /* not now */
 	KARDAM_VERDICTS
 };
 
@@ -51,6 +52,8 @@ enum kardam_verdict {
 struct kardam_filter *kardam_filter_new(const struct kardam_params *params);
 enum kardam_verdict kardam_filter_judge(struct kardam_filter *filter,
 					const struct kardam_update *update);
+/* Whether an update of this worker's that was only too frequent may be taken now; then it is. */
+bool kardam_filter_take_late(struct kardam_filter *filter, size_t worker);
 /* How many updates were judged so, and how many of them the hatch let through. */
 uint64_t kardam_filter_count(const struct kardam_filter *filter, enum kardam_verdict verdict);
 uint64_t kardam_filter_hatched(const struct kardam_filter *filter);

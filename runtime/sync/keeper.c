@@ -15,7 +15,7 @@ void keeper_init(struct keeper *keeper)
 
 	keeper->values = xaligned(bytes);
 	keeper->update = xaligned(bytes);
-	if (keeper->rounds)
+	if (keeper->rounds || keeper->judge)
 		keeper->held = xaligned(keeper->ledger.workers * bytes);
 }
 
@@ -37,23 +37,60 @@ static void apply(struct keeper *keeper, float *update, uint64_t staleness)
 	note(keeper, (double)staleness);
 }
 
+static float *held_of(struct keeper *keeper, size_t worker)
+{
+	return keeper->held + worker * keeper->count;
+}
+
 /* All of them come from the same weights. */
 static void finish_round(struct keeper *keeper)
 {
 	for (size_t w = 0; w < keeper->ledger.workers; w++)
-		apply(keeper, keeper->held + w * keeper->count, 0);
+		apply(keeper, held_of(keeper, w), 0);
+}
+
+static void apply_made_from(struct keeper *keeper, uint64_t version, float *update)
+{
+	uint64_t now = *keeper->version;
+
+	apply(keeper, update, now > version ? now - version : 0);
+}
+
+static void put_off(struct keeper *keeper, const struct keeper_update *update)
+{
+	uint64_t *waiting = &keeper->waiting[update->worker];
+
+	if (*waiting)
+		note(keeper, NAN);
+	*waiting = update->version + 1;
+	memcpy(held_of(keeper, update->worker), keeper->update, keeper->count * sizeof(float));
+}
+
+/* Whoever is taken may let others follow. */
+static void take_waiting(struct keeper *keeper)
+{
+	size_t workers = keeper->ledger.workers, passed = 0;
+
+	for (size_t w = 0; passed < workers; w = (w + 1) % workers) {
+		uint64_t waiting = keeper->waiting[w];
+
+		passed++;
+		if (!waiting || !keeper->judge->takes(keeper->judge->arg, w, held_of(keeper, w)))
+			continue;
+		apply_made_from(keeper, waiting - 1, held_of(keeper, w));
+		keeper->waiting[w] = passed = 0;
+	}
 }
 
 static void judge(struct keeper *keeper, const struct keeper_update *update)
 {
-	uint64_t now = *keeper->version;
-
-	memcpy(keeper->update, update->floats, keeper->count * sizeof(float));
-	if (keeper->judge && !keeper->judge->accepts(keeper->judge->arg, update->worker,
-						     keeper->update, update->own))
-		note(keeper, NAN);
-	else
-		apply(keeper, keeper->update, now > update->version ? now - update->version : 0);
+	switch (keeper->judge->judge(keeper->judge->arg, update->worker, keeper->update,
+				     update->own)) {
+	case KEEPER_REFUSED: note(keeper, NAN); return;
+	case KEEPER_WAITS: put_off(keeper, update); return;
+	case KEEPER_TAKEN: apply_made_from(keeper, update->version, keeper->update);
+	}
+	take_waiting(keeper);
 }
 
 bool keeper_take(struct keeper *keeper, const struct keeper_update *update)
@@ -63,11 +100,14 @@ bool keeper_take(struct keeper *keeper, const struct keeper_update *update)
 	if (entry != LEDGER_NEW)
 		return entry == LEDGER_SEEN;
 	if (!keeper->rounds) {
-		judge(keeper, update);
+		memcpy(keeper->update, update->floats, keeper->count * sizeof(float));
+		if (keeper->judge)
+			judge(keeper, update);
+		else
+			apply_made_from(keeper, update->version, keeper->update);
 		return true;
 	}
-	memcpy(keeper->held + update->worker * keeper->count, update->floats,
-	       keeper->count * sizeof(float));
+	memcpy(held_of(keeper, update->worker), update->floats, keeper->count * sizeof(float));
 	if (ledger_slowest(&keeper->ledger) == update->clock)
 		finish_round(keeper);
 	return true;

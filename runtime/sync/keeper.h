@@ -1,7 +1,8 @@
 /*
  * What a rank that holds a piece of the parameters does with updates: each is applied once, less
  * the later it comes, unless it is refused; or all of a round at once, in the order of the workers,
- * so that the sum has the same bits whoever comes first. No I/O and no lock.
+ * so that the sum has the same bits whoever comes first. Of each worker one update may wait until
+ * others are applied; the next one takes its place. No I/O and no lock.
  */
 #ifndef DSTRAIN_RUNTIME_SYNC_KEEPER_H
 #define DSTRAIN_RUNTIME_SYNC_KEEPER_H
@@ -13,11 +14,15 @@
 #include "runtime/sync/dampening.h"
 #include "runtime/sync/ledger.h"
 
+enum keeper_verdict { KEEPER_REFUSED, KEEPER_TAKEN, KEEPER_WAITS };
+
 /* Who may refuse updates. */
 struct keeper_judge {
 	void *arg;
 	/* `own`: what the worker says of itself; NAN: nothing. */
-	bool (*accepts)(void *arg, size_t worker, const float *update, double own);
+	enum keeper_verdict (*judge)(void *arg, size_t worker, const float *update, double own);
+	/* Whether what waits is taken, now that another was. */
+	bool (*takes)(void *arg, size_t worker, const float *update);
 	/* The worker's next update comes from these values. */
 	void (*answered)(void *arg, size_t worker, const float *values);
 };
@@ -32,9 +37,11 @@ struct keeper {
 	const struct keeper_judge *judge; /* NULL: all are taken; borrowed */
 	struct ledger ledger;
 	uint64_t *version; /* updates applied; borrowed, as a checkpoint has it */
+	uint64_t *waiting; /* [workers] the version that what waits was made from, and 1; 0: none
+			    * does. Borrowed, too; of a judge alone */
 
 	float *values; /* [count]; these three are owned */
-	float *held;   /* [workers * count], if `rounds` */
+	float *held;   /* [workers * count], if `rounds` or judged */
 	float *update; /* [count], the one that is being applied */
 
 	double recent[KEEPER_RECENT]; /* staleness of updates, in a ring; NAN: it was refused */

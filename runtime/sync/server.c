@@ -68,12 +68,12 @@ static size_t held_by(const struct server *server, size_t rank)
 	return holdings_count(&server->holdings, rank);
 }
 
-/* The ledger's arrays, the keeper's version, this rank's own. */
+/* The ledger's arrays, the keeper's, this rank's own. */
 static void lay_out_counts(struct server *server)
 {
 	uint64_t *next;
 
-	server->count_count = 4 * server->ranks + 2;
+	server->count_count = (server->rule.judge ? 5 : 4) * server->ranks + 2;
 	next = server->counts = xcalloc(server->count_count, sizeof(*next));
 	server->record = xcalloc(2 * server->count_count, sizeof(*server->record));
 	server->keeper.ledger.clock = next;
@@ -82,6 +82,7 @@ static void lay_out_counts(struct server *server)
 	server->version = next + 3 * server->ranks;
 	server->pushed = next + 4 * server->ranks;
 	server->keeper.version = server->pushed + 1;
+	server->keeper.waiting = server->pushed + 2;
 }
 
 static void open_keeper(struct server *server, const struct server_params *params)
@@ -462,7 +463,7 @@ size_t server_state(void *memory, struct state_array *arrays)
 
 	arrays[0] = (struct state_array){ "counts", server->record, 2 * server->count_count };
 	arrays[1] = (struct state_array){ "held", keeper->held, server->ranks * keeper->count };
-	return keeper->rounds ? 2 : 1;
+	return keeper->held ? 2 : 1;
 }
 
 void server_free(struct server *server)
