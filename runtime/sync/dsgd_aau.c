@@ -13,6 +13,7 @@
 struct params {
 	struct topology_params graph;
 	int edges; /* enum pathsearch_rule */
+	size_t repeats;
 };
 
 static const char *const rules[] = { "forest", "edge", NULL };
@@ -21,6 +22,8 @@ static const struct opt options[] = {
 	TOPOLOGY_UNDIRECTED(params, graph),
 	{ "edges", OPT_CHOICE, offsetof(struct params, edges), "forest",
 	  "which edges bring news: between trees of them, or any new one", .choices = rules },
+	{ "repeats", OPT_COUNT, offsetof(struct params, repeats), "0",
+	  "meetings of a cycle by edges that bring none, times the number of ranks", .max = 1e6 },
 	{ 0 }
 };
 
@@ -78,7 +81,8 @@ static int init(void *memory, const void *params, const struct sync_env *env, st
 		graph_ends(&state->graph, v, &degree);
 		most = degree > most ? degree : most;
 	}
-	state->search = pathsearch_new(&state->graph, (enum pathsearch_rule)given->edges);
+	state->search =
+		pathsearch_new(&state->graph, (enum pathsearch_rule)given->edges, given->repeats);
 	state->meeting = meeting_new(env, &rule, &state->search, most);
 	return 0;
 }

@@ -11,14 +11,18 @@ static void begin_cycle(struct pathsearch *search)
 {
 	search->trees = search->graph->count;
 	search->edge_count = 0;
+	search->repeats = 0;
 	for (int v = 0; v < search->graph->count; v++)
 		search->tree[v] = v;
 }
 
-struct pathsearch pathsearch_new(const struct graph *graph, enum pathsearch_rule rule)
+struct pathsearch pathsearch_new(const struct graph *graph, enum pathsearch_rule rule,
+				 uint64_t repeats)
 {
 	size_t count = (size_t)graph->count, edges = (size_t)graph->first[count] / 2;
-	struct pathsearch search = { .graph = graph, .rule = rule };
+	struct pathsearch search = { .graph = graph,
+				     .rule = rule,
+				     .most_repeats = repeats * count };
 
 	search.tree = xcalloc(count, sizeof(*search.tree));
 	search.edges = xcalloc(edges + 1, sizeof(*search.edges));
@@ -75,22 +79,39 @@ static void establish(struct pathsearch *search, struct pathsearch_edge edge)
 	search->trees--;
 }
 
+/* Of those who wait, the first one that has an edge to the vertex which lets it go; -1: none. */
+static int find_other(const struct pathsearch *search, int vertex, bool *news)
+{
+	int any = -1;
+
+	for (int i = 0; i < search->ready_count; i++) {
+		*news = brings_news(search, search->ready[i], vertex);
+		if (*news)
+			return i;
+		if (any < 0 && graph_has(search->graph, search->ready[i], vertex))
+			any = i;
+	}
+	return search->repeats < search->most_repeats ? any : -1;
+}
+
 bool pathsearch_ready(struct pathsearch *search, int vertex, struct pathsearch_event *event)
 {
-	int others = search->ready_count, found = 0;
+	bool news = false;
+	int other = find_other(search, vertex, &news);
 
-	assert(others < search->graph->count);
+	assert(search->ready_count < search->graph->count);
 	search->ready[search->ready_count++] = vertex;
-	while (found < others && !brings_news(search, search->ready[found], vertex))
-		found++;
-	if (found == others)
+	if (other < 0)
 		return false;
 	*event = (struct pathsearch_event){ .members = search->ready,
 					    .count = search->ready_count,
-					    .edge = { search->ready[found], vertex },
+					    .edge = { search->ready[other], vertex },
 					    .cycle = search->cycle };
 	search->ready_count = 0;
-	establish(search, event->edge);
+	if (news)
+		establish(search, event->edge);
+	else
+		search->repeats++;
 	if (search->trees == 1) {
 		begin_cycle(search);
 		search->cycle++;
@@ -101,6 +122,7 @@ bool pathsearch_ready(struct pathsearch *search, int vertex, struct pathsearch_e
 void pathsearch_put(const struct pathsearch *search, struct buf *out)
 {
 	wire_put_u64(out, search->cycle);
+	wire_put_u64(out, search->repeats);
 	wire_put_u32(out, (uint32_t)search->ready_count);
 	for (int i = 0; i < search->ready_count; i++)
 		wire_put_u32(out, (uint32_t)search->ready[i]);
@@ -127,6 +149,7 @@ int pathsearch_get(struct pathsearch *search, struct wire *from)
 
 	pathsearch_reset(search);
 	search->cycle = wire_get_u64(from);
+	search->repeats = wire_get_u64(from);
 	count = wire_get_u32(from);
 	if (count > (uint32_t)search->graph->count)
 		return -1;

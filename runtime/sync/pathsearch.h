@@ -6,6 +6,9 @@
  * that did so are kept until they connect all workers, which ends a cycle: so within a cycle
  * everybody takes part, and news gets everywhere. A pure state machine, without threads or
  * messages.
+ *
+ * Beyond the paper, a cycle may have some events by any edge, if there is none that brings news:
+ * workers that are connected already need not wait for a slow one, and a cycle still ends.
  */
 #ifndef DSTRAIN_RUNTIME_PATHSEARCH_H
 #define DSTRAIN_RUNTIME_PATHSEARCH_H
@@ -30,6 +33,7 @@ struct pathsearch_edge {
 struct pathsearch {
 	const struct graph *graph; /* borrowed; undirected and connected */
 	enum pathsearch_rule rule;
+	uint64_t most_repeats, repeats; /* events of a cycle that brought no news */
 	uint64_t cycle;
 	int trees;
 	int *tree;		       /* [count] of each vertex: its smallest one */
@@ -40,7 +44,7 @@ struct pathsearch {
 };
 
 /* Those who waited: members[count] in the order in which they came, the last of them the end of the
- * edge that was established. Borrowed until the next call. */
+ * edge that let them go. Borrowed until the next call. */
 struct pathsearch_event {
 	const int *members;
 	int count;
@@ -48,7 +52,9 @@ struct pathsearch_event {
 	uint64_t cycle;
 };
 
-struct pathsearch pathsearch_new(const struct graph *graph, enum pathsearch_rule rule);
+/* `repeats` for each worker, at most; 0: as in the paper. */
+struct pathsearch pathsearch_new(const struct graph *graph, enum pathsearch_rule rule,
+				 uint64_t repeats);
 void pathsearch_release(struct pathsearch *search);
 /* Begins anew, with cycle 0 and nobody waiting. */
 void pathsearch_reset(struct pathsearch *search);

@@ -39,7 +39,7 @@ static void hear(void *state, int peer, uint64_t tag, const void *bytes, size_t 
 /* One search that hears of those who wait in the order of the log calls the same meetings. */
 static void replay(const struct graph *graph)
 {
-	struct pathsearch search = pathsearch_new(graph, PATHSEARCH_FOREST);
+	struct pathsearch search = pathsearch_new(graph, PATHSEARCH_FOREST, 0);
 	struct pathsearch_event event;
 
 	for (size_t n = 1; n < MEETINGS && heard.count[n] > 0; n++) {
