@@ -9,13 +9,12 @@
 #include "runtime/compress/width.h"
 
 struct adaqs_params {
-	int norm;
+	struct width_params width;
 	double first, factor;
 };
 
 static const struct opt options[] = {
-	{ "norm", OPT_CHOICE, offsetof(struct adaqs_params, norm), "inf",
-	  "what the highest level stands for", .choices = width_norms },
+	WIDTH_OPTION,
 	{ "first_bits", OPT_REAL, offsetof(struct adaqs_params, first), "4",
 	  "of a coordinate, in the first steps", .min = WIDTH_LEAST, .max = WIDTH_MOST },
 	{ "factor", OPT_REAL, offsetof(struct adaqs_params, factor), "0.5",
@@ -43,43 +42,12 @@ static void adapt(const void *params, const struct compress_step *step, float *s
 	state[AT_CHANGE] = state[MEAN];
 }
 
-static size_t bound(const void *params, size_t count)
-{
-	(void)params;
-	return width_bound(count);
-}
-
-static size_t encode(const void *params, const struct compress_input *input, unsigned char *out)
-{
-	const struct adaqs_params *adaqs = params;
-
-	return width_encode((enum width_norm)adaqs->norm, input, out);
-}
-
-static int decode_add(const void *params, const unsigned char *bytes, size_t length, float scale,
-		      float *y, size_t count, struct error *err)
-{
-	(void)params;
-	return width_decode_add(bytes, length, scale, y, count, err);
-}
-
-static double largest_error(const void *params, const struct compress_input *input)
-{
-	const struct adaqs_params *adaqs = params;
-
-	return width_error((enum width_norm)adaqs->norm, input);
-}
-
 const struct compressor compress_adaqs = {
 	.entry = { .name = "adaqs",
 		   .summary = "bits by the gradient's mean beside its deviation: 2 to 8",
 		   .options = options,
 		   .params_size = sizeof(struct adaqs_params) },
-	.payload = PAYLOAD_OPAQUE,
-	.bound = bound,
-	.encode = encode,
-	.decode_add = decode_add,
-	.error = largest_error,
+	WIDTH_COMPRESSOR,
 	.state_count = STATE,
 	.adapt = adapt,
 };

@@ -14,7 +14,8 @@ enum mode { MODE_BUDGET, MODE_ERROR, MODE_FIXED };
 enum rounding { ROUND_CARRY, ROUND_NEAREST, ROUND_UP };
 
 struct dq_params {
-	int mode, norm, rounding;
+	struct width_params width;
+	int mode, rounding;
 	double budget, kappa, decay;
 	double error, lr, smoothness;
 };
@@ -26,8 +27,7 @@ static const char *const roundings[] = { "carry", "nearest", "up", NULL };
 
 static const struct opt options[] = {
 	{ "mode", OPT_CHOICE, ROW(mode), "budget", "what decides how many bits", .choices = modes },
-	{ "norm", OPT_CHOICE, ROW(norm), "inf", "what the highest level stands for",
-	  .choices = width_norms },
+	WIDTH_OPTION,
 	{ "rounding", OPT_CHOICE, ROW(rounding), "carry", "how bits become a whole number",
 	  .choices = roundings },
 	{ "budget", OPT_REAL, ROW(budget), "4.5", "mean bits of a coordinate, with mode budget",
@@ -155,7 +155,7 @@ static float whole(const struct dq_params *dq, double bits, float *state)
 static void adapt(const void *params, const struct compress_step *step, float *state)
 {
 	const struct dq_params *dq = params;
-	double norm = dq->norm == WIDTH_EUCLIDEAN ? step->norm2 : step->norm_inf, bits;
+	double norm = dq->width.norm == WIDTH_EUCLIDEAN ? step->norm2 : step->norm_inf, bits;
 
 	if (step->count && norm > 0) {
 		follow(dq, step, norm, state);
@@ -168,46 +168,12 @@ static void adapt(const void *params, const struct compress_step *step, float *s
 	state[USED] += state[LEVEL];
 }
 
-static size_t bound(const void *params, size_t count)
-{
-	(void)params;
-	return width_bound(count);
-}
-
-static enum width_norm norm_of(const void *params)
-{
-	const struct dq_params *dq = params;
-
-	return (enum width_norm)dq->norm;
-}
-
-static size_t encode(const void *params, const struct compress_input *input, unsigned char *out)
-{
-	return width_encode(norm_of(params), input, out);
-}
-
-static int decode_add(const void *params, const unsigned char *bytes, size_t length, float scale,
-		      float *y, size_t count, struct error *err)
-{
-	(void)params;
-	return width_decode_add(bytes, length, scale, y, count, err);
-}
-
-static double largest_error(const void *params, const struct compress_input *input)
-{
-	return width_error(norm_of(params), input);
-}
-
 const struct compressor compress_dq_sgd = {
 	.entry = { .name = "dq_sgd",
 		   .summary = "bits by the gradient's norm and the steps left: 2 to 8",
 		   .options = options,
 		   .params_size = sizeof(struct dq_params) },
-	.payload = PAYLOAD_OPAQUE,
-	.bound = bound,
-	.encode = encode,
-	.decode_add = decode_add,
-	.error = largest_error,
+	WIDTH_COMPRESSOR,
 	.state_count = STATE,
 	.adapt = adapt,
 };

@@ -26,12 +26,12 @@ static unsigned width_of(const struct compress_input *input)
 }
 
 /* At least the largest |x|, and finite, whatever is rounded. */
-static float norm_of(enum width_norm which, const struct compress_input *input)
+static float norm_of(const struct width_params *params, const struct compress_input *input)
 {
 	float largest = codes_largest(input->x, input->count);
 	double norm = 0;
 
-	if (which == WIDTH_EUCLIDEAN)
+	if (params->norm == WIDTH_EUCLIDEAN)
 		norm = fmin(sqrt(kernels()->sum_squares(input->x, input->count)), (double)FLT_MAX);
 	return fmaxf((float)norm, largest);
 }
@@ -41,15 +41,16 @@ static size_t length_of(size_t count, unsigned width)
 	return HEADER + bits_size(count, width);
 }
 
-size_t width_bound(size_t count)
+size_t width_bound(const void *params, size_t count)
 {
+	(void)params;
 	return length_of(count, WIDTH_MOST);
 }
 
-size_t width_encode(enum width_norm which, const struct compress_input *input, unsigned char *out)
+size_t width_encode(const void *params, const struct compress_input *input, unsigned char *out)
 {
 	unsigned width = width_of(input);
-	float norm = norm_of(which, input);
+	float norm = norm_of(params, input);
 	struct codes_plan plan = { .kernel = kernels()->code_levels,
 				   .rule = levels_rule(norm, levels_of(width),
 						       UINT32_C(1) << (width - 1)),
@@ -62,12 +63,13 @@ size_t width_encode(enum width_norm which, const struct compress_input *input, u
 	return length_of(input->count, width);
 }
 
-int width_decode_add(const unsigned char *bytes, size_t length, float scale, float *y, size_t count,
-		     struct error *err)
+int width_decode_add(const void *params, const unsigned char *bytes, size_t length, float scale,
+		     float *y, size_t count, struct error *err)
 {
 	float table[1 << WIDTH_MOST], norm;
 	unsigned width;
 
+	(void)params;
 	if (length < HEADER || bytes[0] < WIDTH_LEAST || bytes[0] > WIDTH_MOST)
 		return error_set(err, "a payload of %zu bytes with a damaged header", length);
 	width = bytes[0];
@@ -82,9 +84,9 @@ int width_decode_add(const unsigned char *bytes, size_t length, float scale, flo
 }
 
 /* A level each. */
-double width_error(enum width_norm norm, const struct compress_input *input)
+double width_error(const void *params, const struct compress_input *input)
 {
-	double most = levels_error(norm_of(norm, input), levels_of(width_of(input)));
+	double most = levels_error(norm_of(params, input), levels_of(width_of(input)));
 
 	return sqrt((double)input->count) * most;
 }
