@@ -10,7 +10,7 @@
 #include "runtime/device/cpu.h"
 #include "runtime/exchange.h"
 
-enum { CLIENTS = 2, OTHERS }; /* ids of groups */
+enum { CLIENTS = 2, AUDIENCE }; /* ids of groups */
 
 int round_init(struct round *round, const struct round_params *params, const struct sync_env *env,
 	       struct error *err)
@@ -29,8 +29,9 @@ int round_init(struct round *round, const struct round_params *params, const str
 		round->debt = xaligned(env->count * sizeof(*round->debt));
 		memset(round->debt, 0, env->count * sizeof(*round->debt));
 	}
-	round->drawn = xcalloc(world + 1, sizeof(*round->drawn));
-	round->not_drawn = xcalloc(world + 1, sizeof(*round->not_drawn));
+	round->drawn = xcalloc(world, sizeof(*round->drawn));
+	round->not_drawn = xcalloc(world, sizeof(*round->not_drawn));
+	round->hearing = xcalloc(world, sizeof(*round->hearing));
 	return 0;
 }
 
@@ -55,7 +56,7 @@ static void draw_clients(struct round *round, size_t number)
 	const struct group *world = round->env.world;
 	struct draw draw = { .seed = round->env.seed, .stream = number };
 	size_t wanted = round->params.clients;
-	int clients = 0, others = 1;
+	int clients = 0, others = 0;
 
 	for (int i = 0; i < world->count; i++) {
 		size_t left = (size_t)(world->count - i);
@@ -65,17 +66,32 @@ static void draw_clients(struct round *round, size_t number)
 		else
 			round->not_drawn[others++] = world->ranks[i];
 	}
-	round->not_drawn[0] = round->drawn[0];
 	round->clients = (struct group){ .ranks = round->drawn, .count = clients, .id = CLIENTS };
-	round->others = (struct group){ .ranks = round->not_drawn, .count = others, .id = OTHERS };
 }
 
-static int place_of(const struct group *group, int rank)
+static int place_of(const int *ranks, int count, int rank)
 {
-	for (int i = 0; i < group->count; i++)
-		if (group->ranks[i] == rank)
+	for (int i = 0; i < count; i++)
+		if (ranks[i] == rank)
 			return i;
 	return -1;
+}
+
+/* The others are dealt to the clients in turn. */
+static void find_audience(struct round *round, int own)
+{
+	int clients = round->clients.count, others = round->env.world->count - clients;
+	int teller = round->clients.index, count = 0;
+
+	if (teller < 0)
+		teller = place_of(round->not_drawn, others, own) % clients;
+	round->hearing[count++] = round->drawn[teller];
+	for (int i = teller; i < others; i += clients)
+		round->hearing[count++] = round->not_drawn[i];
+	round->audience = (struct group){ .ranks = round->hearing,
+					  .count = count,
+					  .index = place_of(round->hearing, count, own),
+					  .id = AUDIENCE };
 }
 
 bool round_ends(struct round *round, size_t step)
@@ -89,9 +105,9 @@ bool round_ends(struct round *round, size_t step)
 	draw_clients(round, step / round->params.period);
 	if (round->clients.count == world->count)
 		round->clients = *world;
-	round->clients.index = place_of(&round->clients, own);
-	round->others.index = place_of(&round->others, own);
-	round->clients.cost = round->others.cost = world->cost;
+	round->clients.index = place_of(round->clients.ranks, round->clients.count, own);
+	find_audience(round, own);
+	round->clients.cost = round->audience.cost = world->cost;
 	round->is_client = round->clients.index >= 0;
 	return true;
 }
@@ -143,9 +159,9 @@ static int average(struct round *round, size_t step, float *weight, struct error
 
 int round_tell(struct round *round, float *x, struct error *err)
 {
-	if (round->others.count == 1 || round->others.index < 0)
+	if (round->audience.count == 1)
 		return 0;
-	return coll_broadcast(round->env.net, &round->others, 0, x, round->env.count * sizeof(*x),
+	return coll_broadcast(round->env.net, &round->audience, 0, x, round->env.count * sizeof(*x),
 			      err);
 }
 
@@ -187,5 +203,6 @@ void round_release(void *state)
 	free(round->debt);
 	free(round->drawn);
 	free(round->not_drawn);
+	free(round->hearing);
 	*round = (struct round){ 0 };
 }

@@ -37,8 +37,9 @@ struct round {
 	bool ended; /* with the last step */
 	bool is_client;
 	struct group clients;	/* its index is -1 on others */
-	struct group others;	/* one of the clients, and who is none */
-	int *drawn, *not_drawn; /* [world + 1] their ranks */
+	struct group audience;	/* a client, and those who hear from it; this rank is one of them */
+	int *drawn, *not_drawn; /* [world] ranks */
+	int *hearing;		/* [world] those of the audience */
 };
 
 int round_init(struct round *round, const struct round_params *params, const struct sync_env *env,
@@ -53,7 +54,8 @@ bool round_ends(struct round *round, size_t step);
 int round_average(struct round *round, size_t step, float *weight, struct error *err);
 /* By how much this rank's samples count in a mean over a group of which it is: 1 on average. */
 float round_part(const struct round *round, const struct group *group);
-/* x[count] of the clients, which all have the same, goes to the others. */
+/* x[count] of the clients, which all have the same, goes to the others; each tells its part of
+ * them, so that no link carries it more often than it must. */
 int round_tell(struct round *round, float *x, struct error *err);
 
 /* Of sync_strategy, for those that need no more; `state` begins with a struct round. */

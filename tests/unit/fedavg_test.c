@@ -1,6 +1,7 @@
 /* Federated averaging: who is drawn, what the mean is, and what those get who were not. */
 #include "tests/unit/unit.h"
 
+#include "runtime/sync/round.h"
 #include "tests/unit/rounds.h"
 
 enum { PERIOD = 3, WORLD = 4, LAST = 96 };
@@ -248,6 +249,47 @@ static void a_run_that_was_stopped_goes_on_within_a_round(void **state)
 						  stop));
 }
 
+/* As rank `own` of that world sees it. */
+static void look_at_round(struct round *round, struct group *world, int own, size_t number)
+{
+	world->index = own;
+	round->env.world = world;
+	assert_true(round_ends(round, number * round->params.period));
+	assert_int_equal(round->audience.ranks[round->audience.index], own);
+}
+
+/* So that nobody sends the mean more often than once for each other that there is for a client. */
+static void each_client_tells_its_part_of_the_others(void **state)
+{
+	(void)state;
+	for (int count = 2; count <= CLUSTER_MAX; count += SPACING) {
+		int ranks[CLUSTER_MAX], drawn[CLUSTER_MAX], not_drawn[CLUSTER_MAX],
+			hearing[CLUSTER_MAX];
+		struct group world = group_world(ranks, count, 0);
+
+		for (int clients = 1; clients <= count; clients++) {
+			struct round round = { .params = { 1, (size_t)clients },
+					       .env = { .seed = 3 },
+					       .drawn = drawn,
+					       .not_drawn = not_drawn,
+					       .hearing = hearing };
+			int told[CLUSTER_MAX] = { 0 }, most = (count - 1) / clients;
+
+			for (int own = 0; own < count; own++) {
+				look_at_round(&round, &world, own, (size_t)clients);
+				assert_true(round.is_client == (round.audience.index == 0));
+				assert_true(round.audience.count - 1 <= most);
+				for (int i = 1; i < round.audience.count && round.is_client; i++)
+					told[round.audience.ranks[i]]++;
+			}
+			for (int own = 0; own < count; own++) {
+				look_at_round(&round, &world, own, (size_t)clients);
+				assert_int_equal(told[own], !round.is_client);
+			}
+		}
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -257,6 +299,7 @@ int main(void)
 		cmocka_unit_test(who_is_not_drawn_adds_nothing_to_the_sum),
 		cmocka_unit_test(the_mean_is_weighted_by_samples),
 		cmocka_unit_test(samples_that_ranks_have_of_their_own_count_before_shares),
+		cmocka_unit_test(each_client_tells_its_part_of_the_others),
 		cmocka_unit_test(nothing_that_is_learnt_changes_nothing),
 		cmocka_unit_test(what_is_owed_is_kept_until_a_rank_is_drawn_again),
 		cmocka_unit_test(a_run_that_was_stopped_goes_on_within_a_round),
