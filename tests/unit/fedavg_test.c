@@ -129,6 +129,21 @@ static void who_is_not_drawn_adds_nothing_to_the_sum(void **state)
 	free(trial);
 }
 
+/* All are drawn, and get the mean by these parts, which sum to 1. */
+static void check_means(const struct trial *trial, const double *part)
+{
+	for (size_t step = PERIOD - 1; step < trial->steps; step += PERIOD) {
+		assert_true(trial_ranks_agree(trial, step + 1));
+		for (size_t i = 0; i < COUNT; i++) {
+			double mean = 0;
+
+			for (int r = 0; r < WORLD; r++)
+				mean += part[r] * trained(trial, step, r, i);
+			assert_true(fabs(mean - (double)trial->x[step + 1][0][i]) < 1e-5);
+		}
+	}
+}
+
 static void the_mean_is_weighted_by_samples(void **state)
 {
 	static const double share[WORLD] = { 0.1, 0.2, 0.3, 0.4 };
@@ -141,16 +156,7 @@ static void the_mean_is_weighted_by_samples(void **state)
 					   .share = share });
 
 	(void)state;
-	for (size_t step = PERIOD - 1; step < trial->steps; step += PERIOD) {
-		assert_true(trial_ranks_agree(trial, step + 1));
-		for (size_t i = 0; i < COUNT; i++) {
-			double mean = 0;
-
-			for (int r = 0; r < WORLD; r++)
-				mean += share[r] * trained(trial, step, r, i);
-			assert_true(fabs(mean - (double)trial->x[step + 1][0][i]) < 1e-5);
-		}
-	}
+	check_means(trial, share);
 	free(trial);
 }
 
@@ -159,6 +165,7 @@ static void samples_that_ranks_have_of_their_own_count_before_shares(void **stat
 {
 	static const double share[WORLD] = { 0.4, 0.3, 0.2, 0.1 };
 	static const size_t samples[WORLD] = { 1, 200, 3000, 799 };
+	static const double part[WORLD] = { 1 / 4000.0, 200 / 4000.0, 3000 / 4000.0, 799 / 4000.0 };
 	struct trial *trial =
 		trial_ran(&(struct trial){ .strategy = "fedavg",
 					   .options = (const char *const[]){ "period", "3", NULL },
@@ -169,16 +176,7 @@ static void samples_that_ranks_have_of_their_own_count_before_shares(void **stat
 					   .samples = samples });
 
 	(void)state;
-	for (size_t step = PERIOD - 1; step < trial->steps; step += PERIOD) {
-		assert_true(trial_ranks_agree(trial, step + 1));
-		for (size_t i = 0; i < COUNT; i++) {
-			double mean = 0;
-
-			for (int r = 0; r < WORLD; r++)
-				mean += (double)samples[r] / 4000 * trained(trial, step, r, i);
-			assert_true(fabs(mean - (double)trial->x[step + 1][0][i]) < 1e-5);
-		}
-	}
+	check_means(trial, part);
 	free(trial);
 }
 
