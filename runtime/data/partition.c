@@ -95,6 +95,20 @@ static size_t label_end(const struct dataset *dataset, const struct labelled *so
 	return end;
 }
 
+/* Where each label starts in `sorted`, and where the last one ends: [*labels + 1]; caller frees. */
+static size_t *label_starts(const struct dataset *dataset, const struct labelled *sorted,
+			    size_t *labels)
+{
+	size_t *starts = xcalloc(dataset->count + 1, sizeof(*starts)), count = 0;
+
+	while (starts[count] < dataset->count) {
+		starts[count + 1] = label_end(dataset, sorted, starts[count], count);
+		count++;
+	}
+	*labels = count;
+	return starts;
+}
+
 /* Moves one sample to each rank that has none, from the rank that has most. */
 static void feed_the_empty(uint32_t *owner, size_t *sizes, size_t world)
 {
@@ -120,43 +134,25 @@ static void deal_labels(const struct dataset *dataset, const struct labelled *so
 			size_t world, uint64_t seed, uint32_t *owner)
 {
 	double *share = xcalloc(world, sizeof(*share));
-	size_t *sizes = xcalloc(world, sizeof(*sizes));
+	size_t labels, *starts = label_starts(dataset, sorted, &labels);
 
-	for (size_t start = 0, label = 0, end; start < dataset->count; start = end, label++) {
+	for (size_t label = 0; label < labels; label++) {
 		struct rng rng = rng_make(seed, RNG_SHARD, label, 0);
+		size_t start = starts[label], end = starts[label + 1], at = start;
 		double reached = 0;
-		size_t at = start;
 
-		end = label_end(dataset, sorted, start, label);
 		draw_dirichlet(&rng, alpha, share, world);
 		for (size_t r = 0; r < world; r++) {
 			size_t stop;
 
 			reached += share[r] * (double)(end - start);
 			stop = r + 1 < world ? start + (size_t)(reached + 0.5) : end;
-			for (; at < stop && at < end; at++) {
+			for (; at < stop && at < end; at++)
 				owner[at] = (uint32_t)r;
-				sizes[r]++;
-			}
 		}
 	}
-	feed_the_empty(owner, sizes, world);
 	free(share);
-	free(sizes);
-}
-
-/* Where each label starts in `sorted`, and where the last one ends: [*labels + 1]; caller frees. */
-static size_t *label_starts(const struct dataset *dataset, const struct labelled *sorted,
-			    size_t *labels)
-{
-	size_t *starts = xcalloc(dataset->count + 1, sizeof(*starts)), count = 0;
-
-	while (starts[count] < dataset->count) {
-		starts[count + 1] = label_end(dataset, sorted, starts[count], count);
-		count++;
-	}
-	*labels = count;
-	return starts;
+	free(starts);
 }
 
 /* Of the labels that the rank does not hold yet, one that was dealt least; at random among those.
@@ -204,7 +200,6 @@ static void deal_classes(const struct dataset *dataset, const struct labelled *s
 	struct rng rng = rng_make(seed, RNG_SHARD, 0, 1);
 	size_t labels, *starts = label_starts(dataset, sorted, &labels);
 	bool *held = xcalloc(world * labels, sizeof(*held));
-	size_t *sizes = xcalloc(world, sizeof(*sizes));
 
 	deal_hands(&rng, classes, world, labels, held);
 	for (size_t label = 0; label < labels; label++) {
@@ -220,13 +215,10 @@ static void deal_classes(const struct dataset *dataset, const struct labelled *s
 			at += slice_start(starts[label + 1] - at, holders, part++, &length);
 			for (size_t i = at; i < at + length; i++)
 				owner[i] = (uint32_t)r;
-			sizes[r] += length;
 		}
 	}
-	feed_the_empty(owner, sizes, world);
 	free(starts);
 	free(held);
-	free(sizes);
 }
 
 static void deal_slices(size_t count, size_t world, uint32_t *owner)
@@ -245,19 +237,23 @@ uint32_t *partition_of(const struct shard_params *params, const struct dataset *
 	struct labelled *sorted = sort_samples(dataset);
 	uint32_t *owner = xcalloc(dataset->count, sizeof(*owner)); /* of sorted[i] */
 	uint32_t *own = xcalloc(dataset->count, sizeof(*own));
+	bool enough = dataset->count >= (size_t)world;
+	size_t count = 0;
 
-	if (params->kind == SHARD_DIRICHLET && dataset->count >= (size_t)world)
+	if (params->kind == SHARD_DIRICHLET && enough)
 		deal_labels(dataset, sorted, params->alpha, (size_t)world, seed, owner);
-	else if (params->kind == SHARD_CLASSES && dataset->count >= (size_t)world)
+	else if (params->kind == SHARD_CLASSES && enough)
 		deal_classes(dataset, sorted, params->classes, (size_t)world, seed, owner);
 	else
 		deal_slices(dataset->count, (size_t)world, owner);
 	memset(sizes, 0, (size_t)world * sizeof(*sizes));
-	for (size_t i = 0; i < dataset->count; i++) {
-		if (owner[i] == (uint32_t)rank)
-			own[sizes[rank]] = sorted[i].sample;
+	for (size_t i = 0; i < dataset->count; i++)
 		sizes[owner[i]]++;
-	}
+	if (enough)
+		feed_the_empty(owner, sizes, (size_t)world);
+	for (size_t i = 0; i < dataset->count; i++)
+		if (owner[i] == (uint32_t)rank)
+			own[count++] = sorted[i].sample;
 	free(sorted);
 	free(owner);
 	return own;
