@@ -6,7 +6,7 @@ accuracy counted on links without limits, with the same hosts and seed; where th
 import types
 
 import compression_time
-from compression_runs import Results, show
+from compression_runs import show
 from compression_time import HOSTS, SHORT_S, ds_sync
 
 KINDS = ("curve", "step", "full")
@@ -41,16 +41,14 @@ ROWS = {  # a step sees as many samples in all, so that more epochs are more ste
 }
 
 
-def cases(args):
+def cases(args, results):
     """Curves, then steps, but of those that never get there, then what runs are short enough by both."""
     def case(kind, name):
         return {"part": "slow", "kind": kind, "row": name, "strategy": ROWS[name]["sync"]["strategy"], "nic": args.nic, "quick": args.quick}
 
     yield from (case("curve", name) for name in ROWS if "curve" in args.kinds)
-    results = Results(args.results)
     yield from (case("step", name) for name in ROWS if "step" in args.kinds and
                 (args.quick or goal(results, name, args) or not found(results, "curve", name, args)))
-    results = Results(args.results)
     yield from (case("full", name) for name in ROWS if "full" in args.kinds and is_short(results, name, args))
 
 
